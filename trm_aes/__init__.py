@@ -1,0 +1,18 @@
+"""Tiny Recursive Models that score essays, as Transformers models.
+
+Importing the package registers the classes, so that `AutoConfig`, `AutoModel` and
+`AutoModelForSequenceClassification` load a TRM without `trust_remote_code`.
+"""
+
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+from .configuration_trm import TRMConfig
+from .modeling_trm import TRMForEssayScoring, TRMModel
+
+__version__ = "0.1.0"
+
+AutoConfig.register(TRMConfig.model_type, TRMConfig)
+AutoModel.register(TRMConfig, TRMModel)
+AutoModelForSequenceClassification.register(TRMConfig, TRMForEssayScoring)
+
+__all__ = ["TRMConfig", "TRMForEssayScoring", "TRMModel", "__version__"]

@@ -1,0 +1,13 @@
+"""Errors meant for people: one or two lines that say what was wrong, where, and what to do."""
+
+
+class TRMError(Exception):
+    """Base of the errors that the command line prints without a traceback, with exit code 2."""
+
+
+class InputError(TRMError, ValueError):
+    """Something the user gave (a file, a row, a column, an option) cannot be used."""
+
+
+class TrainingDivergedError(TRMError, RuntimeError):
+    """The training loss is no longer a finite number."""

@@ -1,0 +1,538 @@
+# Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
+"""The Tiny Recursive Model (Jolicoeur-Martineau, arXiv 2510.04871) as an essay scorer.
+
+One small network `net` (by default two transformer layers, shared by everything) refines two states for each token, a
+latent `z_L` and an answer `z_H`, given the embedded input `x`:
+
+    one L step            z_L <- net(z_L + z_H + x)
+    one H cycle           `L_cycles` L steps, then z_H <- net(z_H + z_L)
+    one supervision step  `H_cycles` H cycles, all but the last without gradient; the heads read z_H, and the carry
+                          (z_H, z_L) is handed on detached
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.processing_utils import Unpack
+from transformers.utils import ModelOutput, TransformersKwargs
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .configuration_trm import TRMConfig
+
+Carry = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass
+class TRMModelOutput(ModelOutput):
+    """
+    Output of one supervision step.
+
+    Args:
+        last_hidden_state (`torch.Tensor` of shape `(batch, tokens, hidden_size)`): the answer state `z_H`.
+        carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)`, detached, for the next supervision step.
+        hidden_states, attentions: outputs of every call of every layer, in order, where asked for.
+    """
+
+    last_hidden_state: torch.FloatTensor | None = None
+    carry: Carry | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class TRMEssayScoringOutput(ModelOutput):
+    """
+    Output of [`TRMForEssayScoring`].
+
+    Args:
+        loss (`torch.Tensor` of shape `()`, where `labels` are given):
+            Mean over supervision steps and essays of the squared error plus the weighted halting loss.
+        logits (`torch.Tensor` of shape `(batch, 1)`):
+            Normalised score: 0 is the lowest score of the prompt, 1 the highest. Not clipped.
+        halt_logits (`torch.Tensor` of shape `(batch,)`):
+            Logit of "the score rounds to the gold score", at the step whose score is reported.
+        step_logits, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`):
+            Both after each supervision step; an essay that has halted repeats its last value.
+        steps_used (`torch.LongTensor` of shape `(batch,)`):
+            Supervision steps taken by each essay.
+        carry (`tuple[torch.Tensor, torch.Tensor]`):
+            `(z_H, z_L)`, each `(batch, tokens, hidden_size)`, detached: pass it back to take further steps.
+        hidden_states, attentions: those of the last supervision step, where asked for.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    halt_logits: torch.FloatTensor | None = None
+    step_logits: torch.FloatTensor | None = None
+    step_halt_logits: torch.FloatTensor | None = None
+    steps_used: torch.LongTensor | None = None
+    carry: Carry | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+def rms_norm(hidden_states: torch.Tensor, eps: float) -> torch.Tensor:
+    """Root-mean-square normalisation over the last dimension, without weights, as in the published model."""
+    return nn.functional.rms_norm(hidden_states, (hidden_states.shape[-1],), eps=eps)
+
+
+def rotate_half(x: torch.Tensor) -> torch.Tensor:
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)
+
+
+def apply_rotary_pos_emb(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotates `x` `(batch, heads, tokens, head_dim)` by position (RoFormer, arXiv 2104.09864), in float32."""
+    rotated = x.float() * cos + rotate_half(x.float()) * sin
+    return rotated.to(x.dtype)
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention written out: the reference for the faster implementations, and the one that returns weights."""
+    weights = torch.matmul(query, key.transpose(2, 3)) * scaling
+    if attention_mask is not None:
+        weights = weights + attention_mask
+    weights = nn.functional.softmax(weights, dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
+
+
+class TRMRotaryEmbedding(nn.Module):
+    """Cosines and sines of the rotary position embedding, each `(batch, 1, tokens, head_dim)` in float32."""
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.theta = config.rope_theta
+        self.register_buffer("inv_freq", self.inverse_frequencies(), persistent=False)
+
+    def inverse_frequencies(self) -> torch.Tensor:
+        exponents = torch.arange(0, self.head_dim, 2, dtype=torch.float) / self.head_dim
+        return 1.0 / self.theta**exponents
+
+    @torch.no_grad()
+    def forward(self, position_ids: torch.LongTensor) -> tuple[torch.Tensor, torch.Tensor]:
+        angles = position_ids[:, None, :, None].float() * self.inv_freq.float()
+        angles = torch.cat((angles, angles), dim=-1)
+        return angles.cos(), angles.sin()
+
+
+class TRMEmbeddings(nn.Module):
+    """Word and segment embeddings, projected to the width of the states where the two differ."""
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        factorised = config.embedding_size != config.hidden_size
+        self.projection = (
+            nn.Linear(config.embedding_size, config.hidden_size, bias=False) if factorised else nn.Identity()
+        )
+        self.dropout = nn.Dropout(config.embedding_dropout_prob)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        if inputs_embeds is None:
+            inputs_embeds = self.word_embeddings(input_ids)
+        if token_type_ids is None:
+            token_type_ids = torch.zeros(inputs_embeds.shape[:2], dtype=torch.long, device=inputs_embeds.device)
+        return self.dropout(self.projection(inputs_embeds) + self.token_type_embeddings(token_type_ids))
+
+
+class TRMAttention(nn.Module):
+    """Bidirectional multi-head self-attention with rotary positions and no biases."""
+
+    def __init__(self, config: TRMConfig, layer_idx: int):
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = False
+        self.qkv_proj = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=False)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor],
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        shape = hidden_states.shape[:-1]
+        qkv = self.qkv_proj(hidden_states).view(*shape, 3, -1, self.head_dim)
+        query, key, value = (part.transpose(1, 2) for part in qkv.unbind(dim=2))
+        query = apply_rotary_pos_emb(query, *position_embeddings)
+        key = apply_rotary_pos_emb(key, *position_embeddings)
+        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        output, weights = attention(
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            scaling=self.scaling,
+            dropout=self.config.attention_probs_dropout_prob if self.training else 0.0,
+            **kwargs,
+        )
+        return self.o_proj(output.reshape(*shape, -1)), weights
+
+
+class TRMMLP(nn.Module):
+    """SwiGLU feed-forward layer (Shazeer, arXiv 2002.05202) without biases."""
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        self.gate_up_proj = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        gate, up = self.gate_up_proj(hidden_states).chunk(2, dim=-1)
+        return self.down_proj(nn.functional.silu(gate) * up)
+
+
+class TRMLayer(GradientCheckpointingLayer):
+    """Post-norm transformer layer: `x = RMSNorm(x + Attention(x))`, then `x = RMSNorm(x + SwiGLU(x))`."""
+
+    def __init__(self, config: TRMConfig, layer_idx: int):
+        super().__init__()
+        self.self_attn = TRMAttention(config, layer_idx)
+        self.mlp = TRMMLP(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.eps = config.rms_norm_eps
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor],
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> torch.Tensor:
+        attended, _ = self.self_attn(hidden_states, attention_mask, position_embeddings, **kwargs)
+        hidden_states = rms_norm(hidden_states + self.dropout(attended), self.eps)
+        return rms_norm(hidden_states + self.dropout(self.mlp(hidden_states)), self.eps)
+
+
+class TRMHead(nn.Module):
+    """Linear head with one output, computed in float32: half a score point of 0-60 is below bfloat16's resolution."""
+
+    def __init__(self, hidden_size: int, initial_bias: float):
+        super().__init__()
+        self.initial_bias = initial_bias
+        self.out_proj = nn.Linear(hidden_size, 1)
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(pooled.device.type, enabled=False):
+            output = nn.functional.linear(
+                pooled.float(), self.out_proj.weight.float(), self.out_proj.bias.float()
+            )
+        return output.squeeze(-1)
+
+
+class TRMPreTrainedModel(PreTrainedModel):
+    config_class = TRMConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    # A plain mean over the batch: the Trainer itself must divide by the number of accumulation steps.
+    accepts_loss_kwargs = False
+    _no_split_modules = ["TRMEmbeddings", "TRMLayer"]
+    _supports_sdpa = True
+    _supports_attention_backend = True
+    _can_record_outputs = {"hidden_states": TRMLayer, "attentions": TRMAttention}
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        config = self.config
+        if isinstance(module, TRMRotaryEmbedding):
+            init.copy_(module.inv_freq, module.inverse_frequencies())
+        elif isinstance(module, TRMModel):
+            for state in (module.initial_z_H, module.initial_z_L):
+                init.trunc_normal_(state, std=1.0, a=-2.0, b=2.0)
+        elif isinstance(module, TRMEmbeddings):
+            init.normal_(module.word_embeddings.weight, std=config.embedding_initializer_range)
+            init.zeros_(module.token_type_embeddings.weight)
+            if isinstance(module.projection, nn.Linear):
+                self._init_lecun(module.projection)
+        elif isinstance(module, TRMHead):
+            init.normal_(module.out_proj.weight, std=config.initializer_range)
+            init.constant_(module.out_proj.bias, module.initial_bias)
+        elif isinstance(module, TRMAttention):
+            self._init_lecun(module.qkv_proj)
+            self._init_residual(module.o_proj)
+        elif isinstance(module, TRMMLP):
+            self._init_lecun(module.gate_up_proj)
+            self._init_residual(module.down_proj)
+
+    @staticmethod
+    def _init_lecun(linear: nn.Linear):
+        std = 1.0 / math.sqrt(linear.in_features)
+        init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
+
+    def _init_residual(self, linear: nn.Linear):
+        if self.config.residual_initialization == "zeros":
+            init.zeros_(linear.weight)
+        else:
+            self._init_lecun(linear)
+
+
+class TRMModel(TRMPreTrainedModel):
+    """The recursive network without heads. One call of `forward` is one supervision step."""
+
+    def __init__(self, config: TRMConfig):
+        super().__init__(config)
+        self.embeddings = TRMEmbeddings(config)
+        self.rotary_emb = TRMRotaryEmbedding(config)
+        self.layers = nn.ModuleList([TRMLayer(config, i) for i in range(config.num_hidden_layers)])
+        # Drawn once and never trained, but saved: a checkpoint must go on from the states it was trained with.
+        self.register_buffer("initial_z_H", torch.empty(config.hidden_size))
+        self.register_buffer("initial_z_L", torch.empty(config.hidden_size))
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding):
+        self.embeddings.word_embeddings = value
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        carry: Carry | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TRMModelOutput:
+        """
+        Takes one supervision step.
+
+        Args:
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): token ids, or give `inputs_embeds`.
+            attention_mask (`torch.Tensor` of shape `(batch, tokens)`): 1 for tokens, 0 for padding (on either side).
+            token_type_ids (`torch.LongTensor` of shape `(batch, tokens)`): 0 prompt, 1 essay.
+            position_ids (`torch.LongTensor` of shape `(batch, tokens)`): by default tokens are counted without padding.
+            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, embedding_size)`): instead of `input_ids`.
+            carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)` of the step before; initial states if absent.
+
+        Raises:
+            ValueError: if not exactly one of `input_ids` and `inputs_embeds` is given, or the sequence is longer than
+                `max_position_embeddings`.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
+        x = self.embeddings(input_ids, token_type_ids, inputs_embeds)
+        batch_size, num_tokens, _ = x.shape
+        if num_tokens > self.config.max_position_embeddings:
+            raise ValueError(
+                f"The sequence has {num_tokens} tokens, more than `max_position_embeddings` "
+                f"({self.config.max_position_embeddings}): truncate it, or raise that value and train with it."
+            )
+        if position_ids is None:
+            position_ids = self._count_positions(attention_mask, num_tokens, x.device)
+        call = {
+            "attention_mask": create_bidirectional_mask(
+                config=self.config, inputs_embeds=x, attention_mask=attention_mask
+            ),
+            "position_embeddings": self.rotary_emb(position_ids),
+            **kwargs,
+        }
+        if carry is None:
+            z_H, z_L = (
+                state.to(x.dtype).expand(batch_size, num_tokens, -1) for state in (self.initial_z_H, self.initial_z_L)
+            )
+        else:
+            z_H, z_L = carry
+
+        with torch.no_grad():
+            for _ in range(self.config.H_cycles - 1):
+                z_H, z_L = self._h_cycle(z_H, z_L, x, call)
+        z_H, z_L = self._h_cycle(z_H, z_L, x, call)
+        return TRMModelOutput(last_hidden_state=z_H, carry=(z_H.detach(), z_L.detach()))
+
+    def _h_cycle(self, z_H: torch.Tensor, z_L: torch.Tensor, x: torch.Tensor, call: dict) -> Carry:
+        for _ in range(self.config.L_cycles):
+            z_L = self._net(z_L + z_H + x, call)
+        return self._net(z_H + z_L, call), z_L
+
+    def _net(self, hidden_states: torch.Tensor, call: dict) -> torch.Tensor:
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, **call)
+        return hidden_states
+
+    @staticmethod
+    def _count_positions(
+        attention_mask: torch.Tensor | None, num_tokens: int, device: torch.device
+    ) -> torch.LongTensor:
+        if attention_mask is None or attention_mask.dim() != 2:
+            return torch.arange(num_tokens, device=device)[None]
+        return (attention_mask.long().cumsum(dim=-1) - 1).clamp(min=0)
+
+
+class TRMForEssayScoring(TRMPreTrainedModel):
+    """A [`TRMModel`] with a regression head (the score) and a halting head (is the score right yet?)."""
+
+    def __init__(self, config: TRMConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        if config.num_labels != 1:
+            raise ValueError(f"An essay scorer has one output: `num_labels` must be 1, got {config.num_labels}.")
+        self.model = TRMModel(config)
+        self.score_head = TRMHead(config.hidden_size, initial_bias=0.5)
+        # Published: halting starts improbable, so that training begins with all supervision steps.
+        self.halt_head = TRMHead(config.hidden_size, initial_bias=-5.0)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        labels: torch.FloatTensor | None = None,
+        score_spans: torch.FloatTensor | None = None,
+        carry: Carry | None = None,
+        num_supervision_steps: int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> TRMEssayScoringOutput:
+        """
+        Takes the configured number of supervision steps; labels have no part in the prediction.
+
+        Args:
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds: see [`TRMModel`].
+            labels (`torch.FloatTensor` of shape `(batch,)` or `(batch, 1)`): gold scores, scaled to 0-1 by prompt.
+            score_spans (`torch.FloatTensor` of shape `(batch,)`): highest less lowest score of each essay's prompt;
+                only the halting head's loss uses it (see `halting_tolerance`).
+            carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)` of an earlier call on the same essays.
+            num_supervision_steps (`int`): steps to take in this call; the configuration's number if absent.
+        """
+        steps = self.config.num_supervision_steps if num_supervision_steps is None else num_supervision_steps
+        if steps < 1:
+            raise ValueError(f"`num_supervision_steps` must be at least 1, got {steps}.")
+        tensors = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+            "position_ids": position_ids,
+            "inputs_embeds": inputs_embeds,
+        }
+        may_halt = self.config.halt_at_inference and not self.training
+        running = None  # rows of the essays that still recurse; None while all do
+        step_scores, step_halts = [], []
+        for _ in range(steps):
+            if running is None:
+                scores, halts, outputs = self._supervision_step(tensors, carry, **kwargs)
+                state = (scores, halts, *outputs.carry)
+                steps_used = torch.full_like(scores, len(step_scores) + 1, dtype=torch.long)
+            else:
+                scores, halts, outputs = self._supervision_step(
+                    _select_rows(tensors, running), (carry[0][running], carry[1][running]), **kwargs
+                )
+                updates = (scores, halts, *outputs.carry)
+                state = tuple(old.index_copy(0, running, new) for old, new in zip(state, updates, strict=True))
+                steps_used = steps_used.index_add(0, running, torch.ones_like(running))
+            scores, halts, *carry = state
+            step_scores.append(scores)
+            step_halts.append(halts)
+            if may_halt and len(step_scores) < steps:
+                # An essay that has halted keeps its halting logit, so it stays out from here on.
+                still = halts.sigmoid() <= self.config.halting_threshold
+                if not still.any():
+                    break
+                running = None if still.all() else still.nonzero().squeeze(-1)
+
+        step_logits, step_halt_logits = torch.stack(step_scores, dim=1), torch.stack(step_halts, dim=1)
+        loss = None
+        if labels is not None:
+            loss = self.supervision_loss(step_logits, step_halt_logits, labels, score_spans)
+        return TRMEssayScoringOutput(
+            loss=loss,
+            logits=scores.unsqueeze(-1),
+            halt_logits=halts,
+            step_logits=step_logits,
+            step_halt_logits=step_halt_logits,
+            steps_used=steps_used,
+            carry=tuple(carry),
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def _supervision_step(
+        self, tensors: dict[str, torch.Tensor | None], carry: Carry | None, **kwargs
+    ) -> tuple[torch.Tensor, torch.Tensor, TRMModelOutput]:
+        outputs = self.model(**tensors, carry=carry, **kwargs)
+        pooled = self._pool(outputs.last_hidden_state, tensors["attention_mask"])
+        return self.score_head(pooled), self.halt_head(pooled), outputs
+
+    def _pool(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """Mean over tokens that are not padding, or the first of them: `(batch, hidden_size)` in float32."""
+        hidden_states = hidden_states.float()
+        if attention_mask is None:
+            attention_mask = hidden_states.new_ones(hidden_states.shape[:2])
+        if self.config.pooling == "cls":
+            first = attention_mask.long().argmax(dim=1)
+            return hidden_states[torch.arange(len(first), device=first.device), first]
+        weights = attention_mask.to(hidden_states.dtype).unsqueeze(-1)
+        return (hidden_states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+    def supervision_loss(
+        self,
+        step_logits: torch.Tensor,
+        step_halt_logits: torch.Tensor,
+        labels: torch.Tensor,
+        score_spans: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        Mean over steps and essays of `(score - label)^2 + halting_loss_weight * BCE(halt logit, "is right")`, where
+        an essay "is right" at a step if its score rounds to the gold score.
+
+        Args:
+            step_logits, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`).
+            labels (`torch.Tensor` of shape `(batch,)` or `(batch, 1)`): 0-1.
+            score_spans (`torch.Tensor` of shape `(batch,)`): highest less lowest score of each essay's prompt.
+        """
+        errors = step_logits - labels.reshape(-1, 1).to(step_logits.dtype)
+        tolerance = self.config.halting_tolerance
+        if score_spans is not None:
+            tolerance = 0.5 / score_spans.reshape(-1, 1).to(step_logits.dtype)
+        is_right = (errors.detach().abs() < tolerance).to(step_halt_logits.dtype)
+        halting_loss = nn.functional.binary_cross_entropy_with_logits(step_halt_logits, is_right)
+        return errors.square().mean() + self.config.halting_loss_weight * halting_loss
+
+
+def _select_rows(tensors: dict[str, torch.Tensor | None], rows: torch.LongTensor) -> dict[str, torch.Tensor | None]:
+    """The given rows of each tensor; one row that serves the whole batch (say, shared positions) is kept as it is."""
+    return {
+        name: tensor if tensor is None or len(tensor) == 1 else tensor[rows] for name, tensor in tensors.items()
+    }
+
+
+__all__ = ["TRMForEssayScoring", "TRMModel", "TRMPreTrainedModel"]

@@ -1,0 +1,124 @@
+"""Outputs that appear whole or not at all: written under a temporary name, then renamed."""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+
+RECORDED_PACKAGES = (
+    "trm-aes",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "huggingface_hub",
+    "safetensors",
+    "tokenizers",
+    "scikit-learn",
+    "numpy",
+)
+
+
+def check_is_free(path: str | os.PathLike, overwrite: bool) -> Path:
+    """
+    Raises:
+        InputError: if `path` exists (an empty folder does not count) and `overwrite` is false.
+    """
+    path = Path(path)
+    occupied = path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    if occupied and not overwrite:
+        raise InputError(f"{path} exists. Choose another output, or pass --overwrite to replace it.")
+    return path
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """
+    A temporary folder beside `path` that takes its place when the block ends well, and vanishes when it does not.
+
+    Raises:
+        InputError: if `path` exists and `overwrite` is false.
+    """
+    path = check_is_free(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.is_dir():
+            replaced = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+            os.replace(path, replaced / path.name)
+            os.replace(temporary, path)
+            shutil.rmtree(replaced)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """
+    A temporary file name beside `path`; the file takes its place when the block ends well.
+
+    Raises:
+        InputError: if `path` exists and `overwrite` is false.
+    """
+    path = check_is_free(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, content: Any, overwrite: bool = True):
+    """Writes JSON that any parser reads: numbers that are not finite become null."""
+    with new_file(path, overwrite) as temporary:
+        temporary.write_text(
+            json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
+        )
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """
+    Raises:
+        InputError: if the file is missing or is not JSON.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}.") from None
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide a result, for the record beside it."""
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if hasattr(content, "item") and getattr(content, "ndim", None) == 0:
+        content = content.item()
+    return None if isinstance(content, float) and not math.isfinite(content) else content
