@@ -8,8 +8,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from .configuration_trm import TRMConfig
 from .modeling_trm import TRMForEssayScoring, TRMModel
-
-__version__ = "0.1.0"
+from .version import __version__
 
 AutoConfig.register(TRMConfig.model_type, TRMConfig)
 AutoModel.register(TRMConfig, TRMModel)

@@ -1,0 +1,133 @@
+"""`trm-aes build`: from a source of scored essays to a tokenized data set."""
+
+import argparse
+from collections.abc import Sequence
+
+from ..data.asap import is_release_file, load_from_hub, load_release
+from ..data.builder import TokenLimits, build_dataset, card_table, tokenize_frame
+from ..data.demo import DEMO_SOURCE, load_demo
+from ..data.lengths import format_length_table, length_table
+from ..data.own import ColumnNames, load_own_table
+from ..data.prompts import expand_prompt_set, parse_score_ranges, read_prompts, select_prompts
+from ..data.schema import EssayTable
+from ..data.splits import limit_train, read_folds, select_prompts_in_splits, split_essays
+from ..data.tables import check_is_file, file_format, read_bytes
+from ..errors import InputError
+from ..outputs import check_is_free
+from ..pretrained import DEFAULT_CHECKPOINT, find_checkpoint, load_tokenizer
+from ..tokenization import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
+
+HUB_SOURCE = "hub"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trm-aes build",
+        description="Build a tokenized data set (train, validation, test) from scored essays.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--source",
+        required=True,
+        help=f"'{DEMO_SOURCE}' (synthetic essays), '{HUB_SOURCE}' (ASAP from the Hub), the ASAP release file "
+        "training_set_rel3.tsv, or your own .csv, .tsv, .jsonl or .parquet",
+    )
+    parser.add_argument("--output-dir", help="folder to write; needed unless --analyze-lengths is given")
+    parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 1-2 or 3-6,8")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --output-dir")
+    parser.add_argument("--seed", type=int, default=0, help="of the splits, the subset and the demo corpus")
+
+    own = parser.add_argument_group("your own file")
+    for name in ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score"):
+        own.add_argument(f"--{name}-column", default=name.replace("-", "_"), help=f"column with the {name}")
+    own.add_argument(
+        "--score-range",
+        action="append",
+        default=[],
+        metavar="[PROMPT=]LOWEST:HIGHEST",
+        help="score range, of one prompt or of all; may be repeated; read off the scores if nothing gives it",
+    )
+    own.add_argument("--encoding", default="utf-8", help="of CSV, TSV and JSON lines")
+    parser.add_argument("--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score")
+
+    splits = parser.add_argument_group("splits")
+    splits.add_argument("--folds", metavar="DIR", help="folder of published splits: fold_K/{train,dev,test}_ids.txt")
+    splits.add_argument("--fold", type=int, help="which fold of --folds")
+    splits.add_argument("--validation-share", type=float, default=0.2, help="of the essays, without --folds")
+    splits.add_argument("--test-share", type=float, default=0.2, help="of the essays, without --folds")
+    splits.add_argument("--limit-train-essays", type=int, metavar="N", help="train on N essays; smaller N are nested")
+
+    tokens = parser.add_argument_group("tokens")
+    tokens.add_argument("--tokenizer", default=DEFAULT_CHECKPOINT, help="checkpoint on the Hub, or folder")
+    tokens.add_argument("--max-tokens", type=int, default=DEFAULT_MAX_TOKENS, help="longest sequence")
+    tokens.add_argument(
+        "--max-prompt-tokens",
+        type=int,
+        default=DEFAULT_MAX_PROMPT_TOKENS,
+        help="what is left of the prompt where a sequence is too long; then the essay is cut",
+    )
+    tokens.add_argument("--drop-longer-than", type=int, metavar="TOKENS", help="leave out longer essays")
+    tokens.add_argument("--analyze-lengths", action="store_true", help="print lengths by prompt, and save nothing")
+    return parser
+
+
+def load_source(args: argparse.Namespace) -> EssayTable:
+    """The whole source that `--source` names."""
+    prompts = read_prompts(args.prompts, args.encoding) if args.prompts else {}
+    if args.source == DEMO_SOURCE:
+        return load_demo(args.seed)
+    if args.source == HUB_SOURCE:
+        return load_from_hub(None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set), prompts)
+    check_is_file(args.source)
+    if file_format(args.source) == "tsv" and is_release_file(_first_line(args.source)):
+        return load_release(args.source, prompts)
+    columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
+    return load_own_table(args.source, columns, args.encoding, prompts, parse_score_ranges(args.score_range))
+
+
+def _first_line(path: str) -> str:
+    return read_bytes(path).split(b"\n", 1)[0].decode("latin1")
+
+
+def main(argv: Sequence[str] | None = None):
+    """
+    Raises:
+        InputError: for input that cannot be used.
+    """
+    args = build_parser().parse_args(argv)
+    _check_options(args)
+    table = load_source(args)
+    prompt_ids = select_prompts(args.prompt_set, table.prompt_ids)
+    checkpoint = find_checkpoint(args.tokenizer)
+    tokenizer = load_tokenizer(checkpoint)
+    limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
+    if args.analyze_lengths:
+        frame = table.select(prompt_ids).frame
+        encoded = tokenize_frame(frame, tokenizer, limits, "Tokenizing")
+        print(f"Tokens of prompt and essay ({table.source}; tokenizer {checkpoint.name})")
+        print(format_length_table(length_table(frame, encoded, args.max_tokens), args.max_tokens))
+        return
+    if args.folds:
+        splits = select_prompts_in_splits(read_folds(table, args.folds, args.fold), prompt_ids, table.source)
+    else:
+        splits = split_essays(table.select(prompt_ids), args.validation_share, args.test_share, args.seed)
+    if args.limit_train_essays is not None:
+        splits = limit_train(splits, args.limit_train_essays, args.seed)
+    card = build_dataset(
+        table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite
+    )
+    print(card_table(card))
+    if splits.num_texts_across:
+        print(f"Note: {splits.num_texts_across} texts stand in more than one split of these folds.")
+    print(f"Wrote {args.output_dir} ({table.source}; tokenizer {checkpoint.name}).")
+
+
+def _check_options(args: argparse.Namespace):
+    if args.analyze_lengths:
+        return
+    if not args.output_dir:
+        raise InputError("--output-dir is needed (or --analyze-lengths, which saves nothing).")
+    if (args.folds is None) != (args.fold is None):
+        raise InputError("--folds and --fold go together: the folder of the splits, and the number of one.")
+    check_is_free(args.output_dir, args.overwrite)

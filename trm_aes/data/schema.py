@@ -1,0 +1,147 @@
+"""The one table of scored essays that everything downstream reads."""
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..errors import InputError
+from ..scores import ScoreRange
+
+REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
+# Added by the builder; a source's own column of such a name is renamed.
+TOKEN_COLUMNS = ("input_ids", "token_type_ids", "prompt_tokens_cut", "essay_tokens_cut")
+MOST_NAMED_ROWS = 5
+
+
+@dataclass(frozen=True)
+class EssayTable:
+    """
+    Scored essays of one source.
+
+    Args:
+        frame: one row an essay, in the source's order; the columns of `REQUIRED_COLUMNS` first (`essay_id`,
+            `prompt_id`, `prompt` and `essay` are text, the scores numbers), then whatever rides along: raters' scores,
+            traits, groups. The index counts the rows of the source from 1.
+        source: what to call the source in messages and in the data set's card.
+        checksum: SHA-256 of the source's bytes, or what stands for them.
+    """
+
+    frame: pd.DataFrame
+    source: str
+    checksum: str
+
+    def select(self, prompt_ids: list[str]) -> "EssayTable":
+        """The essays of some prompts."""
+        return EssayTable(self.frame[self.frame["prompt_id"].isin(prompt_ids)], self.source, self.checksum)
+
+    @property
+    def prompt_ids(self) -> list[str]:
+        """Ids of the prompts, numbers in numeric order before other names."""
+        return sort_prompt_ids(self.frame["prompt_id"].unique())
+
+
+def sort_prompt_ids(prompt_ids) -> list[str]:
+    """Distinct prompt ids, numbers in numeric order before other names."""
+    return sorted(set(prompt_ids), key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+
+
+def prompt_rows(frame: pd.DataFrame) -> dict[str, dict]:
+    """`prompt_id -> {"prompt", "min_score", "max_score"}`, off the first essay of each prompt."""
+    first = frame.drop_duplicates("prompt_id").set_index("prompt_id")
+    return {
+        prompt_id: first.loc[prompt_id, ["prompt", "min_score", "max_score"]].to_dict()
+        for prompt_id in sort_prompt_ids(first.index)
+    }
+
+
+def score_ranges(frame: pd.DataFrame) -> dict[str, ScoreRange]:
+    """`prompt_id -> ScoreRange` of a table of essays."""
+    return {
+        prompt_id: ScoreRange(row["min_score"], row["max_score"]) for prompt_id, row in prompt_rows(frame).items()
+    }
+
+
+def parse_score(value: Hashable, row: int, source: str, column: str) -> float:
+    """
+    Raises:
+        InputError: if the value is missing, no number, or not finite.
+    """
+    where = f"{source}, row {row}, column {column!r}"
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InputError(f"{where}: there is no score. Fill it in, or remove the row.")
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {str(value)[:40]!r} is not a number.") from None
+    if not math.isfinite(score):
+        raise InputError(f"{where}: the score is {score}, not a finite number. Fill it in, or remove the row.")
+    return score
+
+
+def check_essay_text(essay, where: str) -> str:
+    """
+    Raises:
+        InputError: if the essay is missing, blank, no text, or holds NUL bytes. `where` names its place.
+    """
+    if essay is None or (isinstance(essay, str) and not essay.strip()):
+        raise InputError(f"{where}: the essay is empty.")
+    if not isinstance(essay, str):
+        raise InputError(f"{where}: the essay is not text but {type(essay).__name__}.")
+    if "\0" in essay:
+        raise InputError(f"{where}: the essay holds NUL bytes: the file is damaged, or not in the encoding it claims.")
+    return essay
+
+
+def check_table(table: EssayTable):
+    """
+    Raises:
+        InputError: if ids repeat, an essay is empty, or a score or a range makes no sense; it names the first rows.
+    """
+    frame, source = table.frame, table.source
+    if frame.empty:
+        raise InputError(f"{source} holds no essays.")
+    repeated = frame[frame["essay_id"].duplicated(keep=False)]
+    if len(repeated):
+        essay_id = repeated["essay_id"].iloc[0]
+        rows = repeated.index[repeated["essay_id"] == essay_id]
+        raise InputError(
+            f"{source}: essay_id {essay_id!r} stands in rows {_named(rows)}, and {len(repeated)} rows share their id "
+            "with another. Ids must be unique."
+        )
+    for row, essay_id, essay in zip(frame.index, frame["essay_id"], frame["essay"], strict=True):
+        check_essay_text(essay, f"{source}, row {row} (essay_id {essay_id})")
+    for prompt_id, essays in frame.groupby("prompt_id", sort=False):
+        _check_range(prompt_id, essays, source)
+
+
+def _check_range(prompt_id: str, essays: pd.DataFrame, source: str):
+    ranges = essays[["min_score", "max_score"]].drop_duplicates()
+    if len(ranges) > 1:
+        raise InputError(
+            f"{source}: prompt {prompt_id!r} has {len(ranges)} score ranges (rows {_named(ranges.index)}). "
+            "A prompt has one range; give different prompts different ids."
+        )
+    low, high = ranges.iloc[0]
+    if not low < high:
+        raise InputError(
+            f"{source}: the scores of prompt {prompt_id!r} range from {low:g} to {high:g}: nothing to learn. "
+            "Give the true range with --score-range."
+        )
+    if low != int(low) or high != int(high):
+        raise InputError(
+            f"{source}: the score range of prompt {prompt_id!r} is {low:g} to {high:g}; both must be whole numbers. "
+            "Give it with --score-range (half points: double all scores)."
+        )
+    outside = essays[(essays["score"] < low) | (essays["score"] > high)]
+    if len(outside):
+        raise InputError(
+            f"{source}: {len(outside)} scores of prompt {prompt_id!r} lie outside {low:g} to {high:g}, "
+            f"the first {outside['score'].iloc[0]:g} in row {outside.index[0]}."
+        )
+
+
+def _named(rows) -> str:
+    names = ", ".join(str(row) for row in rows[:MOST_NAMED_ROWS])
+    return names + (", …" if len(rows) > MOST_NAMED_ROWS else "")

@@ -1,0 +1,142 @@
+"""Which essays train, which choose, which test."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from .schema import EssayTable
+
+SPLITS = ("train", "validation", "test")
+# The published folds call validation "dev".
+FOLD_FILES = {"train": "train_ids.txt", "validation": "dev_ids.txt", "test": "test_ids.txt"}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """
+    Args:
+        frames: `train`, `validation` and `test`, none of them empty.
+        num_left_out: essays in no split.
+        num_texts_across: texts that stand in more than one split; 0 but for published folds.
+    """
+
+    frames: dict[str, pd.DataFrame]
+    num_left_out: int
+    num_texts_across: int
+
+
+def split_essays(table: EssayTable, validation_share: float, test_share: float, seed: int) -> Splits:
+    """
+    Splits essays so that each split has nearly the same mix of prompts and scores, and no text stands in two splits.
+
+    Essays are put in order of prompt and score, at random within a score, and every split is drawn from that order at
+    even intervals (systematic sampling), which also serves scores with too few essays to stratify by. Copies of a text
+    (case and spacing aside) go where the first of them goes.
+
+    Raises:
+        InputError: if a split would be empty.
+    """
+    for option, share in (("--validation-share", validation_share), ("--test-share", test_share)):
+        if not 0 < share < 1:
+            raise InputError(f"{option} must lie between 0 and 1, got {share:g}.")
+    if validation_share + test_share >= 1:
+        raise InputError("--validation-share and --test-share leave nothing to train on.")
+    frame = table.frame
+    keys = _text_keys(frame)
+    firsts = frame[~keys.duplicated()]
+    rng = np.random.default_rng(seed)
+    order = firsts.iloc[rng.permutation(len(firsts))].sort_values(["prompt_id", "score"], kind="stable").index
+    names = np.full(len(order), "train", dtype=object)
+    is_test = _at_even_intervals(len(order), test_share, rng)
+    names[is_test] = "test"
+    rest = np.flatnonzero(~is_test)
+    names[rest[_at_even_intervals(len(rest), validation_share / (1 - test_share), rng)]] = "validation"
+    split_of_text = pd.Series(names, index=keys.loc[order].to_numpy())
+    split_of_row = keys.map(split_of_text)
+    frames = {split: frame[split_of_row == split] for split in SPLITS}
+    _check_not_empty(frames, table.source)
+    return Splits(frames, 0, 0)
+
+
+def read_folds(table: EssayTable, folder: str | Path, fold: int) -> Splits:
+    """
+    Splits by published ids: `FOLDER/fold_K/{train,dev,test}_ids.txt`, one `essay_id` a line. Call it on the whole
+    source, and select prompts afterwards: an id that the source lacks is an error.
+
+    Raises:
+        InputError: if a file is missing, an id is not in the source, an id is in two splits, or a split is empty.
+    """
+    known = set(table.frame["essay_id"])
+    seen: dict[str, str] = {}
+    frames = {}
+    for split, name in FOLD_FILES.items():
+        path = Path(folder) / f"fold_{fold}" / name
+        if not path.is_file():
+            raise InputError(f"{path} does not exist: --folds takes the folder that holds fold_0, fold_1 and so on.")
+        ids = path.read_text(encoding="utf-8").split()
+        for essay_id in ids:
+            if essay_id not in known:
+                raise InputError(f"{path}: essay_id {essay_id} is not in {table.source}.")
+            if essay_id in seen:
+                raise InputError(f"{path}: essay_id {essay_id} stands in {seen[essay_id]} and {split}.")
+            seen[essay_id] = split
+        frames[split] = table.frame[table.frame["essay_id"].isin(ids)]
+    _check_not_empty(frames, str(Path(folder) / f"fold_{fold}"))
+    return Splits(frames, len(table.frame) - len(seen), _num_texts_across(frames))
+
+
+def select_prompts_in_splits(splits: Splits, prompt_ids: list[str], source: str) -> Splits:
+    """
+    The essays of some prompts.
+
+    Raises:
+        InputError: if that leaves a split empty.
+    """
+    frames = {name: frame[frame["prompt_id"].isin(prompt_ids)] for name, frame in splits.frames.items()}
+    _check_not_empty(frames, source)
+    return Splits(frames, splits.num_left_out, _num_texts_across(frames))
+
+
+def limit_train(splits: Splits, num_essays: int, seed: int) -> Splits:
+    """
+    A part of the training essays, for learning curves. Parts are nested (the first 1,000 lie in the first 2,000) and
+    each has nearly the whole's mix of prompts and scores.
+
+    Raises:
+        InputError: if fewer than one essay is asked for.
+    """
+    if num_essays < 1:
+        raise InputError(f"--limit-train-essays must be at least 1, got {num_essays}.")
+    train = splits.frames["train"]
+    rng = np.random.default_rng(seed)
+    shuffled = train.iloc[rng.permutation(len(train))]
+    strata = shuffled.groupby(["prompt_id", "score"])["essay_id"]
+    # The k-th of a stratum's n essays comes at (k - u) / n of the way, u random: any prefix holds each stratum's share.
+    rank = strata.cumcount() + 1 - rng.random(len(shuffled))
+    first = (rank / strata.transform("size")).sort_values(kind="stable").index[:num_essays]
+    part = train.loc[train.index.isin(first)]
+    return Splits({**splits.frames, "train": part}, splits.num_left_out, splits.num_texts_across)
+
+
+def _at_even_intervals(size: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """A mask of `size` that is true for a `share` of the places, evenly spread from a random start."""
+    steps = np.floor(np.arange(size + 1) * share + rng.random())
+    return np.diff(steps) > 0
+
+
+def _text_keys(frame: pd.DataFrame) -> pd.Series:
+    return frame["essay"].str.casefold().str.split().str.join(" ")
+
+
+def _num_texts_across(frames: dict[str, pd.DataFrame]) -> int:
+    texts = pd.concat([pd.Series(_text_keys(frame).unique()) for frame in frames.values()])
+    return int(texts[texts.duplicated()].nunique())
+
+
+def _check_not_empty(frames: dict[str, pd.DataFrame], source: str):
+    for split, frame in frames.items():
+        if frame.empty:
+            raise InputError(f"{source}: the {split} split is empty. Too few essays, or none of the prompts chosen.")
