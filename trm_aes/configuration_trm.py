@@ -65,6 +65,11 @@ class TRMConfig(PreTrainedConfig):
             Whether halted essays stop recursing, and leave the batch, when scoring. The published model does not.
         score_ranges (`dict[str, list[float]]`, *optional*):
             `prompt_id -> [lowest, highest]` score. Maps the 0-1 output back to each prompt's scale.
+        prompt_texts (`dict[str, str]`, *optional*):
+            `prompt_id -> task text`, as the model was trained with it, so that an essay can be scored given its
+            `prompt_id` alone.
+        max_prompt_tokens (`int`, defaults to 128):
+            Tokens of the prompt that are kept where prompt and essay together are too long.
         initializer_range (`float`, defaults to 0.02):
             Standard deviation of the initial heads' weights.
         embedding_initializer_range (`float`, defaults to 1.0):
@@ -109,6 +114,8 @@ class TRMConfig(PreTrainedConfig):
     halting_threshold: float | int = 0.5
     halt_at_inference: bool = False
     score_ranges: dict[str, list[float | int]] | None = None
+    prompt_texts: dict[str, str] | None = None
+    max_prompt_tokens: int = 128
     initializer_range: float | int = 0.02
     embedding_initializer_range: float | int = 1.0
     pad_token_id: int | None = 0

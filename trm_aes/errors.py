@@ -9,5 +9,13 @@ class InputError(TRMError, ValueError):
     """Something the user gave (a file, a row, a column, an option) cannot be used."""
 
 
+class OutputError(TRMError, RuntimeError):
+    """An output cannot be written: a full disk, say."""
+
+
 class TrainingDivergedError(TRMError, RuntimeError):
     """The training loss is no longer a finite number."""
+
+
+class InterruptedRun(KeyboardInterrupt):
+    """Ctrl-C during long work, with a message that says how to go on."""

@@ -83,6 +83,20 @@ def new_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_files(folder: str | os.PathLike) -> Iterator[Path]:
+    """A temporary folder inside `folder`; when the block ends well its files move up, each replacing its predecessor."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=folder))
+    try:
+        yield temporary
+        for path in temporary.iterdir():
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_json(path: str | os.PathLike, content: Any, overwrite: bool = True):
     """Writes JSON that any parser reads: numbers that are not finite become null."""
     with new_file(path, overwrite) as temporary:

@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from .errors import InputError
+from .scores import ScoreRange
 
 DEFAULT_MAX_TOKENS = 1024
 DEFAULT_MAX_PROMPT_TOKENS = 128
@@ -83,8 +84,9 @@ def _join(
 @dataclass
 class EssayCollator:
     """
-    Batches rows that hold `input_ids` and `token_type_ids` (and, for training, `label` and `score_span`), padded to the
-    longest of the batch. Other columns are left out.
+    Batches rows that hold `input_ids` and `token_type_ids`, padded to the longest of the batch. From rows that hold
+    `score`, `min_score` and `max_score` it makes the labels (0-1) and the spans of the score ranges. Other columns are
+    left out.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -97,7 +99,9 @@ class EssayCollator:
             verbose=False,
         )
         batch = dict(batch)
-        if "label" in rows[0]:
-            batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=torch.float32)
-            batch["score_spans"] = torch.tensor([row["score_span"] for row in rows], dtype=torch.float32)
+        if "score" in rows[0]:
+            ranges = [ScoreRange(row["min_score"], row["max_score"]) for row in rows]
+            labels = [r.normalize(row["score"]) for r, row in zip(ranges, rows, strict=True)]
+            batch["labels"] = torch.tensor(labels, dtype=torch.float32)
+            batch["score_spans"] = torch.tensor([r.span for r in ranges], dtype=torch.float32)
         return batch

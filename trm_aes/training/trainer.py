@@ -1,18 +1,21 @@
 """Deep supervision on top of the Transformers `Trainer`."""
 
 import contextlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.data_loader import prepare_data_loader
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..errors import InputError, TrainingDivergedError
+from ..errors import InputError, OutputError, TrainingDivergedError
 from ..modeling_trm import Carry, TRMForEssayScoring
 from ..outputs import read_json, write_json
 from .arguments import TRMTrainingArguments
@@ -58,8 +61,8 @@ class TRMTrainer(Trainer):
         self.num_supervision_steps = self.model.config.num_supervision_steps
         if args.save_strategy == "steps" and args.save_steps % self.num_supervision_steps:
             raise InputError(
-                f"--save-steps {args.save_steps:g} would save in the midst of a batch, whose carry is not saved: use a "
-                f"multiple of the {self.num_supervision_steps} supervision steps, or --save-strategy epoch."
+                f"--save_steps {args.save_steps:g} would save in the midst of a batch, whose carry is not saved: use a "
+                f"multiple of the {self.num_supervision_steps} supervision steps, or --save_strategy epoch."
             )
         if args.n_gpu > 1:
             raise InputError("Several GPUs in one process (DataParallel) are not supported: start with torchrun.")
@@ -101,7 +104,7 @@ class TRMTrainer(Trainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self._step_of_batch % self.num_supervision_steps == 0:
             self._step_of_batch = 0
-            self._micro_batches = [self._start(batch) for batch in batches]
+            self._micro_batches = [self._start(batch, index) for index, batch in enumerate(batches)]
         self._step_of_batch += 1
         self._next_micro_batch = 0
         num_running = sum(len(state.rows) for state in self._micro_batches)
@@ -110,12 +113,15 @@ class TRMTrainer(Trainer):
             num_running = int(counts.sum())
         return batches, num_running
 
-    def _start(self, batch: dict[str, torch.Tensor]) -> _MicroBatch:
+    def _start(self, batch: dict[str, torch.Tensor], index: int) -> _MicroBatch:
         size = len(batch["labels"])
         # As published: with some chance an essay must go on for a random number of steps, so that later steps train.
-        explores = torch.rand(size) < self.args.halt_exploration_prob
+        # Drawn from place and seed alone: a resumed run draws the same.
+        place = (self.state.global_step * self.args.gradient_accumulation_steps + index) * self.args.world_size
+        generator = torch.Generator().manual_seed(self.args.seed * 1_000_003 + place + self.args.process_index)
+        explores = torch.rand(size, generator=generator) < self.args.halt_exploration_prob
         most = max(self.num_supervision_steps, 2)
-        least_steps = torch.where(explores, torch.randint(2, most + 1, (size,)), 1)
+        least_steps = torch.where(explores, torch.randint(2, most + 1, (size,), generator=generator), 1)
         return _MicroBatch(rows=torch.arange(size), carry=None, least_steps=least_steps)
 
     # ---- One supervision step
@@ -131,7 +137,7 @@ class TRMTrainer(Trainer):
         if not torch.isfinite(loss):
             raise TrainingDivergedError(
                 f"The training loss is {loss.item()} at step {self.state.global_step + 1}. The last checkpoint in "
-                f"{self.args.output_dir} is good; start anew with a lower --learning-rate or a stronger --max-grad-norm."
+                f"{self.args.output_dir} is good; start anew with a lower --learning_rate or a lower --max_grad_norm."
             )
         state.loss = loss
         return loss
@@ -217,13 +223,21 @@ class TRMTrainer(Trainer):
             super()._save(output_dir, state_dict)
 
     def _save_checkpoint(self, model, trial):
-        if self.average and self.args.should_save:
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            folder.mkdir(parents=True, exist_ok=True)
-            # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
-            save_file(self.average.own_weights(), folder / OWN_WEIGHTS_NAME, metadata={"format": "pt"})
-            write_json(folder / AVERAGE_STATE_NAME, {"num_updates": self.average.num_updates})
-        super()._save_checkpoint(model, trial)
+        folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        try:
+            if self.average and self.args.should_save:
+                folder.mkdir(parents=True, exist_ok=True)
+                # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
+                save_file(self.average.own_weights(), folder / OWN_WEIGHTS_NAME, metadata={"format": "pt"})
+                write_json(folder / AVERAGE_STATE_NAME, {"num_updates": self.average.num_updates})
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            # A checkpoint cut short must not be taken for a whole one.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise OutputError(
+                f"{folder} could not be saved ({str(error).splitlines()[0]}). Is the disk full? Earlier checkpoints in "
+                f"{self.args.output_dir} are whole: free some space and go on with --resume_from_checkpoint last."
+            ) from error
 
     def _load_best_model(self):
         super()._load_best_model()

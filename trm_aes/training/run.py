@@ -1,0 +1,200 @@
+"""One training run: data set and presets in, a scorer with a full record of how it was made out."""
+
+import os
+import platform
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, set_seed
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from ..configuration_trm import TRMConfig
+from ..data.builder import EssayDataset, load_essay_dataset
+from ..errors import InputError, InterruptedRun
+from ..metrics import build_compute_metrics
+from ..modeling_trm import TRMForEssayScoring
+from ..outputs import check_is_free, new_files, package_versions, write_json
+from ..presets import Recipe
+from ..pretrained import DEFAULT_CHECKPOINT, copy_word_embeddings, find_checkpoint, read_word_embeddings
+from ..tokenization import EssayCollator
+from .arguments import TRMTrainingArguments
+from .trainer import TRMTrainer
+
+RUN_RECORD_NAME = "run.json"
+NO_EMBEDDINGS = "none"
+LAST_CHECKPOINT = "last"
+MODEL_INPUTS = ("input_ids", "token_type_ids", "score", "min_score", "max_score")
+
+
+@dataclass
+class RunArguments:
+    """What is trained, on what data, and where it goes; the rest are the model's and the Trainer's own arguments."""
+
+    data: str = field(metadata={"help": "Data set that `trm-aes build` wrote."})
+    recipe: str = field(default="default", metadata={"help": "Recipe preset: what is trained, and how."})
+    hardware: str = field(default="auto", metadata={"help": "Hardware preset, or auto: the first of cuda, mps, cpu there is."})
+    embeddings: str = field(
+        default=DEFAULT_CHECKPOINT,
+        metadata={"help": "Encoder whose word embeddings to start from (Hub name or folder), or none."},
+    )
+    rescale_embeddings: bool | None = field(
+        default=None, metadata={"help": "Scale those to a root mean square of 1; the recipe's choice if not given."}
+    )
+    freeze_embeddings: bool | None = field(
+        default=None, metadata={"help": "Keep those out of training; the recipe's choice if not given."}
+    )
+    project_name: str | None = field(default=None, metadata={"help": "Project for --report_to wandb or trackio."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace an existing --output_dir."})
+
+
+def train_scorer(
+    run: RunArguments, recipe: Recipe, model_overrides: dict, args: TRMTrainingArguments
+) -> dict:
+    """
+    Trains a scorer and writes it to `args.output_dir`: the best model by validation mean QWK, its tokenizer, and
+    `run.json` with the full configuration, seed, package versions and metrics. The test split is never read.
+
+    Args:
+        run: data, presets, embeddings.
+        recipe: the recipe that `run` names; `args` already holds its training part.
+        model_overrides: fields of `TRMConfig` that win over the recipe's.
+        args: of the Trainer.
+
+    Returns:
+        The record, as written.
+
+    Raises:
+        InputError: for input that cannot be used; nothing has been written then.
+        TrainingDivergedError: if the loss is no longer finite.
+        InterruptedRun: on Ctrl-C.
+    """
+    started = time.time()
+    data = load_essay_dataset(run.data)
+    tokenizer = data.load_tokenizer()
+    resume_from = _checkpoint_to_resume(args)
+    if resume_from is None and args.process_index == 0:
+        check_is_free(args.output_dir, run.overwrite)
+    set_seed(args.seed)
+    model = build_model(data, tokenizer, run, recipe, model_overrides)
+    validation = data.splits["validation"]
+    trainer = TRMTrainer(
+        model=model,
+        args=args,
+        train_dataset=data.splits["train"].select_columns(list(MODEL_INPUTS)),
+        eval_dataset=validation.select_columns(list(MODEL_INPUTS)),
+        data_collator=EssayCollator(tokenizer),
+        processing_class=tokenizer,
+        compute_metrics=build_compute_metrics(validation["prompt_id"], data.score_ranges),
+        callbacks=_callbacks(args),
+    )
+    if resume_from is None and trainer.is_world_process_zero() and Path(args.output_dir).exists():
+        shutil.rmtree(args.output_dir)
+    try:
+        result = trainer.train(resume_from_checkpoint=resume_from)
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            f"interrupted at step {trainer.state.global_step}. Go on with the same command and "
+            f"--resume_from_checkpoint {LAST_CHECKPOINT}"
+            + (" --overwrite." if last_checkpoint(args.output_dir) is None else ".")
+        ) from None
+    metrics = trainer.evaluate()
+    record = {
+        "command": sys.argv,
+        "run": vars(run),
+        "model": trainer.model.config.to_diff_dict(),
+        "training": args.to_dict(),
+        "seed": args.seed,
+        "num_parameters": model.num_parameters(),
+        "num_trained_parameters": model.num_parameters(only_trainable=True),
+        "data": {key: data.card[key] for key in ("source", "source_sha256", "num_essays", "options", "tokenizer")},
+        "packages": package_versions(),
+        "machine": {"platform": platform.platform(), "device": str(args.device), "processes": args.world_size},
+        "seconds": round(time.time() - started, 1),
+        "train_metrics": result.metrics,
+        "validation_metrics": metrics,
+        "best_checkpoint": trainer.state.best_model_checkpoint,
+        "history": trainer.state.log_history,
+    }
+    if trainer.is_world_process_zero():
+        with new_files(args.output_dir) as folder:
+            trainer.model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            write_json(folder / RUN_RECORD_NAME, record)
+    return record
+
+
+def build_model(
+    data: EssayDataset, tokenizer: PreTrainedTokenizerBase, run: RunArguments, recipe: Recipe, overrides: dict
+) -> TRMForEssayScoring:
+    """
+    The untrained model of a recipe, its word embeddings copied from the encoder that `run` names.
+
+    Raises:
+        InputError: if the configuration contradicts itself, the data set or the encoder.
+    """
+    fields = {**recipe.model, **overrides}
+    checkpoint = None
+    if run.embeddings != NO_EMBEDDINGS:
+        checkpoint = find_checkpoint(run.embeddings)
+        # Factorised where the encoder's width is not the model's.
+        fields.setdefault("embedding_size", read_word_embeddings(checkpoint).shape[1])
+    try:
+        config = TRMConfig(
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            score_ranges={key: [r.min_score, r.max_score] for key, r in data.score_ranges.items()},
+            prompt_texts=data.prompt_texts,
+            max_prompt_tokens=data.card["token_limits"]["max_prompt_tokens"],
+            **fields,
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(f"The model's configuration is no good: {str(error).strip()}") from None
+    longest = data.card["token_limits"]["max_tokens"]
+    if longest > config.max_position_embeddings:
+        raise InputError(
+            f"{run.data} has sequences of up to {longest} tokens, the model takes {config.max_position_embeddings}: "
+            f"give --max_position_embeddings {longest}, or build the data set with a lower --max-tokens."
+        )
+    model = TRMForEssayScoring(config)
+    freeze = recipe.embeddings["freeze"] if run.freeze_embeddings is None else run.freeze_embeddings
+    if checkpoint is not None:
+        rescale = recipe.embeddings["rescale"] if run.rescale_embeddings is None else run.rescale_embeddings
+        copy_word_embeddings(model, checkpoint, tokenizer, rescale, freeze)
+    elif freeze and run.freeze_embeddings:
+        raise InputError("--freeze_embeddings with --embeddings none would freeze random embeddings.")
+    return model
+
+
+def last_checkpoint(output_dir: str | os.PathLike) -> Path | None:
+    """The newest whole checkpoint of a run. The trainer's state is written last, so one that lacks it is not whole."""
+    folders = [path.parent for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*/trainer_state.json")]
+    return max(folders, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
+
+
+def _checkpoint_to_resume(args: TRMTrainingArguments) -> str | None:
+    wanted = args.resume_from_checkpoint
+    if wanted is None:
+        return None
+    folder = last_checkpoint(args.output_dir) if wanted == LAST_CHECKPOINT else Path(wanted)
+    if folder is None:
+        raise InputError(f"{args.output_dir} holds no checkpoint to resume from. Leave --resume_from_checkpoint out.")
+    if not (folder / "trainer_state.json").is_file():
+        raise InputError(f"{folder} is not a whole checkpoint of a training run (it holds no trainer_state.json).")
+    return str(folder)
+
+
+def _callbacks(args: TRMTrainingArguments) -> list:
+    if args.early_stopping_patience is None:
+        return []
+    return [EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)]
+
+
+def available_device() -> str:
+    """`cuda`, `mps` or `cpu`: the first that this machine has."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
