@@ -8,10 +8,11 @@ from typing import Literal, get_args, get_origin
 from transformers import HfArgumentParser
 
 from ..configuration_trm import TRMConfig
+from ..devices import available_device
 from ..errors import InputError
 from ..presets import hardware_names, load_hardware, load_recipe, recipe_names
 from ..training.arguments import TRMTrainingArguments
-from ..training.run import RunArguments, available_device, train_scorer
+from ..training.run import RunArguments, train_scorer
 
 AUTO_HARDWARE = "auto"
 # Follow from the data set and the tokenizer.

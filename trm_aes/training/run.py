@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -192,9 +191,3 @@ def _callbacks(args: TRMTrainingArguments) -> list:
         return []
     return [EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)]
 
-
-def available_device() -> str:
-    """`cuda`, `mps` or `cpu`: the first that this machine has."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,63 @@
+"""`trm-aes evaluate`: measures a scorer on a split of a data set."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.builder import load_essay_dataset
+from ..errors import InputError
+from ..evaluation import evaluate_scorer, evaluation_table
+from ..outputs import check_is_free, new_folder, package_versions, write_json
+from ..scorer import DEFAULT_BATCH_SIZE, EssayScorer
+
+METRICS_NAME = "evaluation.json"
+PREDICTIONS_NAME = "predictions.csv"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trm-aes evaluate",
+        description="Measure a scorer's agreement with human scores, by prompt.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", required=True, help="folder of a run or a checkpoint, or an id on the Hub")
+    parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote")
+    parser.add_argument("--split", default="test", help="split to evaluate on")
+    parser.add_argument("--output-dir", help="where the metrics and predictions go (default: MODEL/evaluation-SPLIT)")
+    parser.add_argument("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, help="essays in a batch")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None):
+    """
+    Raises:
+        InputError: for input that cannot be used.
+    """
+    args = build_parser().parse_args(argv)
+    if args.output_dir is None and not Path(args.model).is_dir():
+        raise InputError("--output-dir is needed where --model is not a folder.")
+    output_dir = Path(args.output_dir or Path(args.model) / f"evaluation-{args.split}")
+    check_is_free(output_dir, args.overwrite)
+    data = load_essay_dataset(args.data)
+    scorer = EssayScorer.from_pretrained(args.model, args.device, args.batch_size)
+    evaluation = evaluate_scorer(scorer, data, args.split)
+    with new_folder(output_dir, args.overwrite) as folder:
+        evaluation.predictions.to_csv(folder / PREDICTIONS_NAME, index=False)
+        write_json(
+            folder / METRICS_NAME,
+            {
+                "model": scorer.name,
+                "split": args.split,
+                "device": str(scorer.device),
+                "data": {key: data.card[key] for key in ("source", "source_sha256", "options")},
+                "by_prompt": evaluation.by_prompt,
+                "means": evaluation.means,
+                "constant_mean_qwk": evaluation.constant_mean_qwk,
+                "packages": package_versions(),
+            },
+        )
+    print(evaluation_table(evaluation))
+    print(f"Wrote {output_dir}")

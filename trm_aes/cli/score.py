@@ -1,0 +1,47 @@
+"""`trm-aes score`: scores new essays."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..scorer import DEFAULT_BATCH_SIZE, EssayScorer
+from ..scoring import InputColumns, score_file
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trm-aes score",
+        description="Score essays: adds predicted_score, rounded_score, probability and supervision_steps to each row.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", required=True, help="folder of a run or a checkpoint, or an id on the Hub")
+    parser.add_argument(
+        "--input",
+        required=True,
+        help=".csv, .tsv, .jsonl or .parquet with a column of essays, .txt with an essay a line, or - for standard input",
+    )
+    parser.add_argument("--output", required=True, help=".csv, .tsv or .jsonl, or - for CSV on standard output")
+    parser.add_argument("--prompt-id", help="the prompt that all essays answer (else the input's prompt_id or prompt)")
+    for name in ("essay", "prompt-id", "prompt"):
+        parser.add_argument(f"--{name}-column", default=name.replace("-", "_"), help=f"column with the {name}")
+    parser.add_argument("--encoding", default="utf-8", help="of the input")
+    parser.add_argument("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, help="essays in a batch")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None):
+    """
+    Raises:
+        InputError: for input that cannot be used.
+    """
+    args = build_parser().parse_args(argv)
+    scorer = EssayScorer.from_pretrained(args.model, args.device, args.batch_size)
+    columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
+    summary = score_file(scorer, args.input, args.output, columns, args.prompt_id, args.encoding, args.overwrite)
+    # Standard output may be the scores themselves.
+    print(f"Scored {summary.num_scored} essays with {scorer.name}.", file=sys.stderr)
+    if summary.num_cut:
+        print(f"{summary.num_cut} essays were too long; their ends were not read.", file=sys.stderr)

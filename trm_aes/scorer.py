@@ -1,0 +1,203 @@
+"""A trained scorer at work: tokens in, scores on each prompt's own scale out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from transformers import PreTrainedTokenizerBase
+
+from .devices import choose_device
+from .errors import InputError
+from .modeling_trm import TRMForEssayScoring
+from .pretrained import find_checkpoint, load_tokenizer
+from .scores import ScoreRange
+from .tokenization import EncodedEssay, EssayCollator, encode_essays
+
+DEFAULT_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class EssayScore:
+    """
+    Args:
+        score: in the prompt's range, not rounded.
+        rounded_score: a whole score in the prompt's range.
+        probability: the halting head's probability (0-1) that `rounded_score` is the score a human would give.
+        supervision_steps: supervision steps taken.
+        was_cut: whether the essay was too long and its end was not read.
+    """
+
+    score: float
+    rounded_score: int
+    probability: float
+    supervision_steps: int
+    was_cut: bool = False
+
+
+@dataclass(frozen=True)
+class RawScores:
+    """Outputs for a list of essays, in its order: `normalized` and `probability` (0-1) and `supervision_steps`."""
+
+    normalized: np.ndarray
+    probability: np.ndarray
+    supervision_steps: np.ndarray
+
+
+class EssayScorer:
+    """
+    A model with its tokenizer, on a device.
+
+    Example:
+
+    ```python
+    scorer = EssayScorer.from_pretrained("runs/quickstart/model")
+    [result] = scorer.score(["My essay …"], ["phones"])
+    print(result.rounded_score, result.probability)
+    ```
+    """
+
+    def __init__(
+        self,
+        model: TRMForEssayScoring,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+        device: str | torch.device = "cpu",
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ):
+        if not model.config.score_ranges:
+            raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
+        self._collate = EssayCollator(tokenizer)
+        # What the model reads of a prompt; as in training, its id stands in for a text that nobody knows.
+        texts = model.config.prompt_texts or {}
+        self.prompt_texts = {prompt_id: texts.get(prompt_id) or f"Prompt {prompt_id}" for prompt_id in self.score_ranges}
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | Path, device: str | None = None, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> "EssayScorer":
+        """
+        Loads a scorer from a folder, the Hub's cache or the Hub.
+
+        Args:
+            name_or_folder: what training wrote (the run's folder or any checkpoint in it), or an id on the Hub.
+            device: `cpu`, `cuda` or `mps`; the best there is if not given.
+            batch_size: essays in a batch; it changes no score.
+
+        Raises:
+            InputError: if it cannot be had, is damaged or is no essay scorer, or the device is absent.
+        """
+        checkpoint = find_checkpoint(str(name_or_folder))
+        name, folder = checkpoint.name, checkpoint.folder
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder} holds no config.json: it is no model that `trm-aes train` wrote.")
+        try:
+            model, loading = TRMForEssayScoring.from_pretrained(folder, output_loading_info=True, local_files_only=True)
+        except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+            problem = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({problem})") from None
+        missing = sorted(loading["missing_keys"])
+        if missing:
+            raise InputError(f"{name} is no whole essay scorer: {len(missing)} weights are missing, {missing[0]} first.")
+        tokenizer = load_tokenizer(folder)
+        if len(tokenizer) != model.config.vocab_size:
+            raise InputError(
+                f"{name}: the tokenizer has {len(tokenizer)} words and the model {model.config.vocab_size}. "
+                "They do not belong together."
+            )
+        return cls(model, tokenizer, name, choose_device(device), batch_size)
+
+    def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str:
+        """
+        The id of the prompt that an essay answers: the one named; else the one whose text is given; else the model's
+        only prompt.
+
+        Raises:
+            InputError: if the model does not know the prompt, or none is named and it knows several. `where` names the
+                essay's place.
+        """
+        known = ", ".join(self.score_ranges)
+        if prompt_id:
+            if prompt_id not in self.score_ranges:
+                raise InputError(f"{where}: unknown prompt {prompt_id!r}; {self.name} scores {known}.")
+            return prompt_id
+        if prompt_text:
+            for candidate, text in self.prompt_texts.items():
+                if text.strip() == prompt_text.strip():
+                    return candidate
+            raise InputError(f"{where}: the prompt's text is none that {self.name} knows. Give a prompt_id: {known}.")
+        if len(self.score_ranges) > 1:
+            raise InputError(f"{where}: no prompt_id, and {self.name} scores several prompts: {known}.")
+        return next(iter(self.score_ranges))
+
+    def encode(self, essays: Sequence[str], prompt_ids: Sequence[str]) -> list[EncodedEssay]:
+        """Tokens of essays, cut as in training."""
+        return encode_essays(
+            self.tokenizer,
+            [self.prompt_texts[prompt_id] for prompt_id in prompt_ids],
+            essays,
+            min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings),
+            self.model.config.max_prompt_tokens,
+        )
+
+    def score(self, essays: Sequence[str], prompt_ids: Sequence[str]) -> list[EssayScore]:
+        """
+        Scores essays, in their order.
+
+        Args:
+            essays: their texts.
+            prompt_ids: the prompt that each answers; see [`prompt_of`].
+        """
+        encoded = self.encode(essays, prompt_ids)
+        raw = self.score_tokens([vars(essay) for essay in encoded])
+        results = []
+        for index, prompt_id in enumerate(prompt_ids):
+            score_range = self.score_ranges[prompt_id]
+            score = score_range.denormalize(raw.normalized[index])
+            results.append(
+                EssayScore(
+                    score=float(score),
+                    rounded_score=int(score_range.round(score)),
+                    probability=float(raw.probability[index]),
+                    supervision_steps=int(raw.supervision_steps[index]),
+                    was_cut=encoded[index].essay_tokens_cut > 0,
+                )
+            )
+        return results
+
+    @torch.inference_mode()
+    def score_tokens(self, rows: Sequence[dict], progress: Iterable | None = None) -> RawScores:
+        """
+        Scores tokenized essays.
+
+        Args:
+            rows: each with `input_ids` and `token_type_ids`; other entries are ignored.
+            progress: a `tqdm` bar that is told how many essays are done.
+        """
+        raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
+        for indices in self._batches(rows):
+            batch = self._collate(
+                [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
+            )
+            outputs = self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
+            raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
+            raw.probability[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
+            raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
+            if progress is not None:
+                progress.update(len(indices))
+        return raw
+
+    def _batches(self, rows: Sequence[dict]) -> Iterator[list[int]]:
+        """Indices of essays of like length, the longest first: less padding, and too little memory shows at once."""
+        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]["input_ids"]))
+        for start in range(0, len(order), self.batch_size):
+            yield order[start : start + self.batch_size]
+
