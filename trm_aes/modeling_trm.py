@@ -135,13 +135,25 @@ class TRMRotaryEmbedding(nn.Module):
         return angles.cos(), angles.sin()
 
 
+# Transformers initialises the modules of custom code one by one, and passes over those that hold no weight of their own:
+# what a weight starts from must follow from the class of the very module that holds it.
+
+
+class TRMResidualLinear(nn.Linear):
+    """The projection that ends a residual branch."""
+
+
+class TRMSegmentEmbedding(nn.Embedding):
+    """What tells prompt from essay; it starts at zero."""
+
+
 class TRMEmbeddings(nn.Module):
     """Word and segment embeddings, projected to the width of the states where the two differ."""
 
     def __init__(self, config: TRMConfig):
         super().__init__()
         self.word_embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.token_type_embeddings = TRMSegmentEmbedding(config.type_vocab_size, config.hidden_size)
         factorised = config.embedding_size != config.hidden_size
         self.projection = (
             nn.Linear(config.embedding_size, config.hidden_size, bias=False) if factorised else nn.Identity()
@@ -172,7 +184,7 @@ class TRMAttention(nn.Module):
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
         self.qkv_proj = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=False)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.o_proj = TRMResidualLinear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(
         self,
@@ -208,7 +220,7 @@ class TRMMLP(nn.Module):
     def __init__(self, config: TRMConfig):
         super().__init__()
         self.gate_up_proj = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.down_proj = TRMResidualLinear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         gate, up = self.gate_up_proj(hidden_states).chunk(2, dim=-1)
@@ -237,19 +249,16 @@ class TRMLayer(GradientCheckpointingLayer):
         return rms_norm(hidden_states + self.dropout(self.mlp(hidden_states)), self.eps)
 
 
-class TRMHead(nn.Module):
+class TRMHead(nn.Linear):
     """Linear head with one output, computed in float32: half a score point of 0-60 is below bfloat16's resolution."""
 
     def __init__(self, hidden_size: int, initial_bias: float):
-        super().__init__()
+        super().__init__(hidden_size, 1)
         self.initial_bias = initial_bias
-        self.out_proj = nn.Linear(hidden_size, 1)
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         with torch.autocast(pooled.device.type, enabled=False):
-            output = nn.functional.linear(
-                pooled.float(), self.out_proj.weight.float(), self.out_proj.bias.float()
-            )
+            output = nn.functional.linear(pooled.float(), self.weight.float(), self.bias.float())
         return output.squeeze(-1)
 
 
@@ -272,31 +281,19 @@ class TRMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, TRMModel):
             for state in (module.initial_z_H, module.initial_z_L):
                 init.trunc_normal_(state, std=1.0, a=-2.0, b=2.0)
-        elif isinstance(module, TRMEmbeddings):
-            init.normal_(module.word_embeddings.weight, std=config.embedding_initializer_range)
-            init.zeros_(module.token_type_embeddings.weight)
-            if isinstance(module.projection, nn.Linear):
-                self._init_lecun(module.projection)
         elif isinstance(module, TRMHead):
-            init.normal_(module.out_proj.weight, std=config.initializer_range)
-            init.constant_(module.out_proj.bias, module.initial_bias)
-        elif isinstance(module, TRMAttention):
-            self._init_lecun(module.qkv_proj)
-            self._init_residual(module.o_proj)
-        elif isinstance(module, TRMMLP):
-            self._init_lecun(module.gate_up_proj)
-            self._init_residual(module.down_proj)
-
-    @staticmethod
-    def _init_lecun(linear: nn.Linear):
-        std = 1.0 / math.sqrt(linear.in_features)
-        init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
-
-    def _init_residual(self, linear: nn.Linear):
-        if self.config.residual_initialization == "zeros":
-            init.zeros_(linear.weight)
-        else:
-            self._init_lecun(linear)
+            init.normal_(module.weight, std=config.initializer_range)
+            init.constant_(module.bias, module.initial_bias)
+        elif isinstance(module, TRMResidualLinear) and config.residual_initialization == "zeros":
+            init.zeros_(module.weight)
+        elif isinstance(module, nn.Linear):
+            # LeCun's: keeps the variance of what goes through.
+            std = 1.0 / math.sqrt(module.in_features)
+            init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+        elif isinstance(module, TRMSegmentEmbedding):
+            init.zeros_(module.weight)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=config.embedding_initializer_range)
 
 
 class TRMModel(TRMPreTrainedModel):
