@@ -1,8 +1,9 @@
 """`trm-aes train`: trains a scorer on a data set. Every option is one of three kinds: the run's, the model's, the Trainer's."""
 
+import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import field, fields, make_dataclass
+from dataclasses import field, make_dataclass
 from typing import Literal, get_args, get_origin
 
 from transformers import HfArgumentParser
@@ -15,6 +16,7 @@ from ..training.arguments import TRMTrainingArguments
 from ..training.run import RunArguments, train_scorer
 
 AUTO_HARDWARE = "auto"
+REPORTERS = ("wandb", "trackio", "tensorboard")
 # Follow from the data set and the tokenizer.
 NOT_CHOSEN = ("vocab_size", "type_vocab_size", "pad_token_id", "problem_type", "score_ranges", "prompt_texts",
               "max_prompt_tokens")  # fmt: skip
@@ -30,14 +32,13 @@ def _option_type(annotation):
 
 def _model_options() -> type:
     """A dataclass of `TRMConfig`'s own fields, all optional: what is not given comes from the recipe."""
-    options = [
-        (name, _option_type(annotation) | None if get_origin(annotation) is not Literal else annotation | None)
-        for name, annotation in TRMConfig.__annotations__.items()
-        if name not in NOT_CHOSEN and name in {own.name for own in fields(TRMConfig)} and name != "model_type"
-    ]
     return make_dataclass(
         "ModelOptions",
-        [(name, kind, field(default=None, metadata={"help": "TRMConfig"})) for name, kind in options],
+        [
+            (name, _option_type(annotation) | None, field(default=None, metadata={"help": "See TRMConfig."}))
+            for name, annotation in TRMConfig.__annotations__.items()
+            if name not in NOT_CHOSEN
+        ],
     )
 
 
@@ -68,7 +69,10 @@ def parse_arguments(argv: Sequence[str] | None) -> tuple[RunArguments, dict, TRM
     try:
         run, model, args = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
     except (ValueError, ImportError) as error:
-        raise InputError(str(error).splitlines()[0]) from None
+        raise InputError(" ".join(str(error).split())) from None
+    for reporter in args.report_to:
+        if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
+            raise InputError(f"--report_to {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
     if not chosen.output_dir:
         raise InputError("--output_dir is needed: the folder for the trained scorer.")
     run.hardware = hardware_name

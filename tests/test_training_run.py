@@ -1,0 +1,220 @@
+"""Whole runs through the command line, and the same run over two processes."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import ROOT, SMALL_MODEL
+from trm_aes import TRMConfig, TRMForEssayScoring
+from trm_aes.cli import train
+from trm_aes.cli.train import parse_arguments
+from trm_aes.data.builder import load_essay_dataset
+from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.presets import hardware_names, load_hardware, load_recipe, recipe_names
+from trm_aes.training.run import last_checkpoint
+from trm_aes.training.trainer import TRMTrainer
+
+NO_DROPOUT = ["--hidden_dropout_prob", "0", "--embedding_dropout_prob", "0"]
+
+
+def options(data_dir, output_dir, *more):
+    return ["--data", str(data_dir), "--recipe", "tiny", "--hardware", "cpu", "--output_dir", str(output_dir),
+            *SMALL_MODEL, "--disable_tqdm", "true", *more]  # fmt: skip
+
+
+def test_a_run_leaves_a_full_record(model_dir, data_dir):
+    record = json.loads((model_dir / "run.json").read_text(encoding="utf-8"))
+    assert record["validation_metrics"]["eval_mean_qwk"] > 0.5
+    assert record["seed"] == 42 and record["packages"]["torch"] == torch.__version__
+    assert record["run"]["recipe"] == "tiny" and record["run"]["hardware"] == "cpu"
+    assert record["training"]["learning_rate"] == 3e-3
+    assert record["data"]["num_essays"] == {"train": 36, "validation": 12, "test": 12}
+    model = TRMForEssayScoring.from_pretrained(model_dir)
+    assert record["num_parameters"] == model.num_parameters()
+    assert model.config.score_ranges == {"a": [0, 3], "b": [1, 4]}
+    assert model.config.prompt_texts == {"a": "Write about a.", "b": "Write about b."}
+    assert (model.config.hidden_size, model.config.embedding_size) == (32, 384)
+    assert (model_dir / "tokenizer.json").is_file() and not list(model_dir.glob("*.bin"))
+    # The best checkpoint by validation mean QWK is the model that was kept.
+    best = max(entry["eval_mean_qwk"] for entry in record["history"] if "eval_mean_qwk" in entry)
+    assert record["validation_metrics"]["eval_mean_qwk"] == best
+
+
+def test_the_test_split_is_never_read(data_dir, tmp_path):
+    hidden = tmp_path / "data"
+    shutil.copytree(data_dir, hidden)
+    data = load_essay_dataset(hidden)
+    poisoned = data.splits["test"].map(lambda row: {"score": float("nan"), "input_ids": [99999]})
+    data.splits["test"] = poisoned
+    data.splits.save_to_disk(str(tmp_path / "again"))
+    for path in (tmp_path / "again" / "test").iterdir():
+        shutil.copy(path, hidden / "test" / path.name)
+    weights = []
+    for number, folder in enumerate((data_dir, hidden)):
+        train.main(options(folder, tmp_path / f"m{number}", "--num_train_epochs", "1"))
+        weights.append(load_file(tmp_path / f"m{number}" / "model.safetensors"))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_options_win_over_hardware_over_recipe(data_dir, tmp_path):
+    chosen = ["--data", str(data_dir), "--output-dir", str(tmp_path), "--recipe", "published", "--hardware", "cpu"]
+    run, model, args = parse_arguments(chosen)
+    assert (args.learning_rate, args.per_device_train_batch_size, args.use_cpu, model) == (1e-5, 8, True, {})
+    run, model, args = parse_arguments(
+        [*chosen, "--learning-rate", "0.5", "--per-device-train-batch-size", "3", "--H-cycles", "7", "--pooling", "cls"]
+    )
+    assert (args.learning_rate, args.per_device_train_batch_size) == (0.5, 3)
+    assert model == {"H_cycles": 7, "pooling": "cls"}
+
+
+def test_every_preset_is_valid():
+    assert set(recipe_names()) == {"published", "tiny", "baseline", "default"}
+    assert set(hardware_names()) == {"cpu", "mps", "cuda", "h200"}
+    assert load_hardware("mps").training["per_device_train_batch_size"] == 8
+    h200 = load_hardware("h200").training
+    assert h200["per_device_train_batch_size"] == 128 and h200["bf16"] is True
+    for name in recipe_names():
+        config = TRMConfig(**load_recipe(name).model)
+        with torch.device("meta"):
+            size = TRMForEssayScoring(config).num_parameters()
+        assert name == "tiny" or round(size / 1e6, 1) == 37.6
+    published, baseline = TRMConfig(**load_recipe("published").model), TRMConfig(**load_recipe("baseline").model)
+    assert (published.H_cycles, published.L_cycles) == (3, 4)
+    assert (baseline.H_cycles, baseline.L_cycles, baseline.num_supervision_steps) == (1, 1, 1)
+
+
+def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, monkeypatch):
+    arguments = ["--num_train_epochs", "4", "--num_supervision_steps", "2", "--save_total_limit", "10"]
+    train.main(options(data_dir, tmp_path / "whole", *arguments))
+
+    save = TRMTrainer._save_checkpoint
+
+    def interrupt_after_second(self, *args):
+        save(self, *args)
+        if self.state.epoch >= 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TRMTrainer, "_save_checkpoint", interrupt_after_second)
+        with pytest.raises(InterruptedRun, match="interrupted at step 20.*--resume_from_checkpoint last"):
+            train.main(options(data_dir, tmp_path / "cut", *arguments))
+    assert last_checkpoint(tmp_path / "cut").name == "checkpoint-20"
+    with pytest.raises(InputError, match="exists"):
+        train.main(options(data_dir, tmp_path / "cut", *arguments))
+    train.main(options(data_dir, tmp_path / "cut", *arguments, "--resume_from_checkpoint", "last"))
+    expected, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert expected.keys() == resumed.keys()
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_early_stopping(data_dir, tmp_path):
+    more = ["--num_train_epochs", "30", "--learning_rate", "0", "--early_stopping_patience", "2"]
+    train.main(options(data_dir, tmp_path / "m", *more))
+    history = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))["history"]
+    assert [entry["epoch"] for entry in history if "eval_mean_qwk" in entry][:4] == [1, 2, 3, 3]
+
+
+def test_tensorboard_gets_the_log(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
+    more = ["--num_train_epochs", "1", "--report_to", "tensorboard", "--run_name", "first", "--project_name", "essays"]
+    train.main(options(data_dir, tmp_path / "m", *more))
+    assert list((tmp_path / "board").rglob("events.out.tfevents*"))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--recipe", "huge"], "--recipe huge: no such preset; there are baseline, default, published, tiny"),
+        (["--hardware", "abacus"], "--hardware abacus: no such preset"),
+        (["--hardware", "cuda"], "--hardware cuda needs CUDA, which is absent here"),
+        (["--hardware", "mps"], "--hardware mps needs MPS, which is absent here"),
+        (["--num_attention_heads", "5"], "heads of even width"),
+        (["--max_position_embeddings", "16"], "sequences of up to 64 tokens, the model takes 16"),
+        (["--embedding_size", "100"], "set vocab_size=30522 and embedding_size=384"),
+        (["--embeddings", "no-such/encoder"], "is no folder, is not in the Hub's cache"),
+        (["--report_to", "wandb"], "pip install 'trm-aes\\[wandb\\]'"),
+        (["--ema_decay", "2"], r"--ema_decay must lie in \[0, 1\)"),
+        (["--resume_from_checkpoint", "last"], "holds no checkpoint to resume from"),
+        (["--save_strategy", "no"], "save and eval strategy to match"),
+        (["--output_dir", ""], "--output_dir is needed"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_written(data_dir, tmp_path, more, message):
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("the absent devices are present")
+    if "wandb" in more and importlib.util.find_spec("wandb"):
+        pytest.skip("wandb is installed")
+    with pytest.raises(InputError, match=message):
+        train.main(options(data_dir, tmp_path / "m", *more))
+    assert not list(tmp_path.iterdir())
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+LAUNCHERS = {
+    "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node", "2"],
+    "accelerate": ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+                   "--mixed_precision", "no", "--dynamo_backend", "no"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_give_what_one_gives(data_dir, tmp_path, launcher):
+    common = [*NO_DROPOUT, "--num_train_epochs", "2", "--num_supervision_steps", "2"]
+    train.main(options(data_dir, tmp_path / "one", *common, "--per_device_train_batch_size", "8"))
+    port = str(free_port())
+    ports = ["--master-port", port] if launcher == "torchrun" else ["--main_process_port", port]
+    script = [str(ROOT / "scripts" / "train.py")]
+    arguments = options(data_dir, tmp_path / "two", *common, "--per_device_train_batch_size", "4")
+    run = subprocess.run(
+        [sys.executable, *LAUNCHERS[launcher], *ports, *script, *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    records = [json.loads((tmp_path / name / "run.json").read_text(encoding="utf-8")) for name in ("one", "two")]
+    assert [record["machine"]["processes"] for record in records] == [1, 2]
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[1][name], weights[0][name], atol=1e-4, rtol=1e-4)
+    qwk = [record["validation_metrics"]["eval_mean_qwk"] for record in records]
+    assert qwk[0] == pytest.approx(qwk[1], abs=1e-4)
+
+
+def test_ctrl_c_ends_with_one_line(data_dir, tmp_path):
+    arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "2000")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while last_checkpoint(tmp_path / "m") is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "interrupted at step" in errors.splitlines()[-1] and "--resume_from_checkpoint last" in errors.splitlines()[-1]
+    assert last_checkpoint(tmp_path / "m") is not None
+
+
+def test_a_full_disk_while_saving_is_one_clear_error(data_dir, tmp_path):
+    """A limit on the size of a file stands in for a full disk: what is written beyond it fails in the same places."""
+    arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "2")
+    command = f"ulimit -f 2000; exec {sys.executable} {ROOT / 'scripts' / 'train.py'} \"$@\""
+    run = subprocess.run(["bash", "-c", command, "bash", *arguments], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 2, run.stderr[-3000:]
+    assert "could not be saved" in run.stderr.splitlines()[-1] and "Is the disk full?" in run.stderr.splitlines()[-1]
+    assert not list((tmp_path / "m").glob("checkpoint-*"))
