@@ -69,6 +69,8 @@ class EssayScorer:
     ):
         if not model.config.score_ranges:
             raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
+        if batch_size < 1:
+            raise InputError(f"--batch-size must be at least 1, got {batch_size}.")
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.name = name
