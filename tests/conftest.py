@@ -8,14 +8,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="trm-aes-tests-")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+import pytest
+import torch
 
-from trm_aes import TRMConfig, TRMForEssayScoring  # noqa: E402
-from trm_aes.cli import build, train  # noqa: E402
-from trm_aes.pretrained import find_checkpoint, load_tokenizer  # noqa: E402
+from trm_aes import TRMConfig, TRMForEssayScoring
+from trm_aes.cli import build, train
+from trm_aes.pretrained import find_checkpoint, load_tokenizer
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parent.parent
@@ -71,7 +71,9 @@ def essays_csv(tmp_path_factory) -> Path:
 def data_dir(tmp_path_factory, essays_csv) -> Path:
     """A data set built from those essays."""
     path = tmp_path_factory.mktemp("data") / "built"
-    build.main(["--source", str(essays_csv), "--output-dir", str(path), "--max-tokens", "64", "--max-prompt-tokens", "8"])
+    build.main(
+        ["--source", str(essays_csv), "--output-dir", str(path), "--max-tokens", "64", "--max-prompt-tokens", "8"]
+    )
     return path
 
 

@@ -27,7 +27,16 @@ def test_data_set_and_card(data_dir, essays_csv, tokenizer):
 
 def test_what_is_cut_is_counted(essays_csv, tmp_path):
     build.main(
-        ["--source", str(essays_csv), "--output-dir", str(tmp_path / "d"), "--max-tokens", "12", "--max-prompt-tokens", "2"]
+        [
+            "--source",
+            str(essays_csv),
+            "--output-dir",
+            str(tmp_path / "d"),
+            "--max-tokens",
+            "12",
+            "--max-prompt-tokens",
+            "2",
+        ]
     )
     data = load_essay_dataset(tmp_path / "d")
     rows = pd.concat(split.to_pandas() for split in data.splits.values())
@@ -70,7 +79,9 @@ def test_an_existing_output_is_left_alone(essays_csv, tmp_path):
     assert (tmp_path / "d" / "thesis.txt").read_text(encoding="utf-8") == "precious"
     build.main([*arguments, "--overwrite"])
     assert not (tmp_path / "d" / "thesis.txt").exists()
-    assert json.loads((tmp_path / "d" / "dataset_card.json").read_text(encoding="utf-8"))["options"]["overwrite"] is True
+    assert (
+        json.loads((tmp_path / "d" / "dataset_card.json").read_text(encoding="utf-8"))["options"]["overwrite"] is True
+    )
 
 
 def test_damaged_data_sets_are_refused(data_dir, tmp_path):

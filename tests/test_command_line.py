@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT, SMALL_MODEL
 
 SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "evaluate": "evaluate.py", "score": "score.py"}
@@ -57,7 +56,10 @@ BUILDS = {
     "score out of range": (["--source", "good.csv", "--score-range", "0:2"], "lie outside 0 to 2"),
     "unknown prompt": (["--source", "good.csv", "--prompt-set", "a,z"], "there is no prompt 'z'"),
     "a split left empty": (["--source", "good.csv", "--test-share", "0.001"], "split is empty"),
-    "a fold id that is not there": (["--source", "good.csv", "--folds", "folds", "--fold", "0"], "essay_id e999 is not in"),
+    "a fold id that is not there": (
+        ["--source", "good.csv", "--folds", "folds", "--fold", "0"],
+        "essay_id e999 is not in",
+    ),
     "half an option": (["--source", "good.csv", "--fold", "0"], "--folds and --fold go together"),
     "no room": (["--source", "good.csv", "--max-tokens", "100"], "leaves no room"),
 }
@@ -74,7 +76,9 @@ def test_build(work, case):
 
 def test_build_over_an_earlier_output(work):
     before = snapshot(work)
-    assert_refused(command("build", "--source", "demo", "--output-dir", "earlier", cwd=work), "earlier exists", "--overwrite")
+    assert_refused(
+        command("build", "--source", "demo", "--output-dir", "earlier", cwd=work), "earlier exists", "--overwrite"
+    )
     assert snapshot(work) == before
 
 
@@ -112,7 +116,9 @@ def test_train_and_evaluate(work, data_dir, model_dir):
     (torso / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     assert_refused(command("evaluate", "--model", torso, "--data", data_dir, "--output-dir", work / "e"), "cut short")
     (torso / "model.safetensors").unlink()
-    assert_refused(command("evaluate", "--model", torso, "--data", data_dir, "--output-dir", work / "e"), "cannot be loaded")
+    assert_refused(
+        command("evaluate", "--model", torso, "--data", data_dir, "--output-dir", work / "e"), "cannot be loaded"
+    )
     assert not (work / "e").exists()
 
 
@@ -122,7 +128,9 @@ def test_score(work, model_dir):
     before = snapshot(work)
     common = ["--model", model_dir, "--output", work / "scored.csv"]
     assert_refused(command("score", *common, "--input", work / "unknown.csv"), "row 2", "unknown prompt 'z'")
-    assert_refused(command("score", *common, "--input", work / "fine.csv", "--device", "cuda"), "--device cuda is absent")
+    assert_refused(
+        command("score", *common, "--input", work / "fine.csv", "--device", "cuda"), "--device cuda is absent"
+    )
     assert_refused(command("score", *common, "--input", work / "fine.csv", "--batch-size", "0"), "--batch-size")
     assert_refused(command("score", *common, "--input", work / "fine.csv", "--prompt-id", "q"), "unknown prompt 'q'")
     no_model = ["--model", work / "earlier", "--output", work / "scored.csv", "--input", work / "fine.csv"]

@@ -34,7 +34,9 @@ def test_scores_follow_from_the_raters_as_each_prompt_resolves_them():
     frame = load_demo().frame.set_index("prompt_id")
     assert (frame.loc["mistake", "score"] == frame.loc["mistake", ["rater1", "rater2"]].sum(axis=1)).all()
     assert (frame.loc["lot", "score"] == frame.loc["lot", ["rater1", "rater2"]].max(axis=1)).all()
-    assert (frame.loc["phones", "score"] == np.floor(frame.loc["phones", ["rater1", "rater2"]].mean(axis=1) + 0.5)).all()
+    assert (
+        frame.loc["phones", "score"] == np.floor(frame.loc["phones", ["rater1", "rater2"]].mean(axis=1) + 0.5)
+    ).all()
 
 
 def test_raters_disagree_somewhat_and_a_tfidf_ridge_stays_below_what_the_qualities_tell():

@@ -76,7 +76,9 @@ def test_prompts_are_measured_on_their_own_range_and_averaged():
 
 def test_compute_metrics_maps_back_to_each_prompts_range():
     compute = build_compute_metrics(["a", "b", "a", "b"], {"a": ScoreRange(0, 4), "b": ScoreRange(2, 12)})
-    metrics = compute(EvalPrediction(predictions=np.array([[0.0], [0.5], [1.0], [1.2]]), label_ids=np.array([0, 0, 1, 1.0])))
+    metrics = compute(
+        EvalPrediction(predictions=np.array([[0.0], [0.5], [1.0], [1.2]]), label_ids=np.array([0, 0, 1, 1.0]))
+    )
     assert metrics["prompt_a_qwk"] == 1
     assert metrics["prompt_b_mae"] == 2.5
     assert metrics["mean_mae"] == 1.25

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
+from conftest import small_config, small_model
 from torch import nn
 
-from conftest import small_config, small_model
 from trm_aes import TRMConfig, TRMForEssayScoring
 from trm_aes.modeling_trm import rms_norm
 
@@ -120,7 +120,12 @@ def test_padding_and_batch_mates_change_no_score(pooling, side, attention):
         batch = {name: torch.stack([row.roll(n) for row, n in zip(t, rolls, strict=True)]) for name, t in batch.items()}
     together = model(**batch)
     for row, length in enumerate(lengths):
-        alone = model(**{name: tensor[row : row + 1][batch["attention_mask"][row : row + 1] == 1][None] for name, tensor in batch.items()})
+        alone = model(
+            **{
+                name: tensor[row : row + 1][batch["attention_mask"][row : row + 1] == 1][None]
+                for name, tensor in batch.items()
+            }
+        )
         assert alone.carry[0].shape[1] == length
         torch.testing.assert_close(together.step_logits[row], alone.step_logits[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(together.halt_logits[row], alone.halt_logits[0], atol=1e-5, rtol=0)
@@ -196,7 +201,11 @@ def test_zero_initialisation_makes_extra_recursion_harmless():
 def test_every_weight_starts_as_configured():
     """Transformers passes over modules of custom code that hold no weight of their own."""
     model = small_model(
-        hidden_size=128, embedding_size=64, vocab_size=4000, residual_initialization="lecun", embedding_initializer_range=0.7
+        hidden_size=128,
+        embedding_size=64,
+        vocab_size=4000,
+        residual_initialization="lecun",
+        embedding_initializer_range=0.7,
     )
     assert model.score_head.bias.item() == 0.5 and model.halt_head.bias.item() == -5.0
     embeddings = model.model.embeddings

@@ -3,10 +3,10 @@ import time
 
 import pytest
 import torch
+from conftest import small_model
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from conftest import small_model
 from trm_aes import TRMConfig, TRMForEssayScoring
 from trm_aes.errors import InputError
 from trm_aes.pretrained import (

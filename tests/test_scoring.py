@@ -8,15 +8,19 @@ import sys
 import pandas as pd
 import pytest
 import torch
-
 from conftest import ROOT
+
 from trm_aes.cli import evaluate, score
 from trm_aes.errors import InputError
 from trm_aes.scorer import EssayScorer
 from trm_aes.scoring import ADDED_COLUMNS, score_file
 
 ROWS = [
-    {"student": f"s{number}", "prompt_id": "ab"[number % 2], "essay": f"Essay {number}, \"quoted\"\nis {word * (1 + number % 9)}."}
+    {
+        "student": f"s{number}",
+        "prompt_id": "ab"[number % 2],
+        "essay": f'Essay {number}, "quoted"\nis {word * (1 + number % 9)}.',
+    }
     for number, word in enumerate(["bad ", "good ", "excellent ", "fair ", "odd "] * 8)
 ]
 
@@ -175,7 +179,18 @@ def test_rows_of_unlike_columns_need_json(scorer, tmp_path):
 
 
 def test_evaluation_agrees_with_scoring_and_with_training(model_dir, data_dir, tmp_path, capsys):
-    evaluate.main(["--model", str(model_dir), "--data", str(data_dir), "--split", "validation", "--output-dir", str(tmp_path / "e")])
+    evaluate.main(
+        [
+            "--model",
+            str(model_dir),
+            "--data",
+            str(data_dir),
+            "--split",
+            "validation",
+            "--output-dir",
+            str(tmp_path / "e"),
+        ]
+    )
     report = json.loads((tmp_path / "e" / "evaluation.json").read_text(encoding="utf-8"))
     record = json.loads((model_dir / "run.json").read_text(encoding="utf-8"))
     assert report["means"]["mean_qwk"] == pytest.approx(record["validation_metrics"]["eval_mean_qwk"], abs=1e-6)
@@ -190,7 +205,9 @@ def test_every_checkpoint_of_a_run_can_be_evaluated(model_dir, data_dir, tmp_pat
     checkpoints = sorted(model_dir.glob("checkpoint-*"))
     assert checkpoints
     for checkpoint in checkpoints:
-        evaluate.main(["--model", str(checkpoint), "--data", str(data_dir), "--output-dir", str(tmp_path / checkpoint.name)])
+        evaluate.main(
+            ["--model", str(checkpoint), "--data", str(data_dir), "--output-dir", str(tmp_path / checkpoint.name)]
+        )
         assert (tmp_path / checkpoint.name / "evaluation.json").is_file()
 
 

@@ -141,7 +141,7 @@ def test_is_release_file():
 
 
 ROWS = [
-    {"id": 7, "task": "T1", "text": "One,\nwith a \"quote\"", "mark": 3, "class": "A", "extra": 0.5},
+    {"id": 7, "task": "T1", "text": 'One,\nwith a "quote"', "mark": 3, "class": "A", "extra": 0.5},
     {"id": 8, "task": "T2", "text": "Two", "mark": 10, "class": "B", "extra": 1.5},
     {"id": 9, "task": "T1", "text": "Three", "mark": 1, "class": "A", "extra": 2.5},
     {"id": 10, "task": "T2", "text": "Four", "mark": 0, "class": "B", "extra": 3.5},
@@ -199,7 +199,10 @@ BAD_TABLES = {
     "NUL": ("essay,score\nx,1\ny\0z,2\n", "NUL"),
     "duplicate ids": ("essay_id,essay,score\na,x,1\nb,y,2\na,z,3\n", "essay_id 'a' stands in rows 1, 3"),
     "one score": ("essay,score\nx,1\ny,1\n", "nothing to learn"),
-    "out of range": ("essay,score,min_score,max_score\nx,1,1,4\ny,9,1,4\n", "1 scores of prompt '1' lie outside 1 to 4"),
+    "out of range": (
+        "essay,score,min_score,max_score\nx,1,1,4\ny,9,1,4\n",
+        "1 scores of prompt '1' lie outside 1 to 4",
+    ),
     "two ranges": ("essay,score,min_score,max_score\nx,1,1,4\ny,2,1,6\n", "has 2 score ranges"),
     "half points": ("essay,score\nx,1\ny,2.5\n", "both must be whole numbers"),
     "quote never closed": ('essay,score\n"x,1\ny,2\n', "a quote is opened and never closed"),
@@ -286,6 +289,8 @@ def test_score_ranges_must_be_ranges(text):
 
 def test_json_values_need_not_be_text(tmp_path):
     path = tmp_path / "t.jsonl"
-    path.write_text("\n".join(json.dumps({"essay": text, "score": s}) for text, s in ((5, 1), ("y", 2))), encoding="utf-8")
+    path.write_text(
+        "\n".join(json.dumps({"essay": text, "score": s}) for text, s in ((5, 1), ("y", 2))), encoding="utf-8"
+    )
     with pytest.raises(InputError, match="row 1.*not text but int"):
         load_own_table(path)

@@ -32,7 +32,9 @@ def test_splits_are_stratified_complete_and_reproducible():
     essays = table([number % 4 for number in range(1000)], prompt_ids)
     splits = split_essays(essays, 0.2, 0.2, seed=3)
     assert {name: len(frame) for name, frame in splits.frames.items()} == {"train": 600, "validation": 200, "test": 200}
-    assert ids(splits.frames["train"]) | ids(splits.frames["validation"]) | ids(splits.frames["test"]) == ids(essays.frame)
+    assert ids(splits.frames["train"]) | ids(splits.frames["validation"]) | ids(splits.frames["test"]) == ids(
+        essays.frame
+    )
     for frame in (splits.frames["validation"], splits.frames["test"]):
         assert frame.groupby(["prompt_id", "score"]).size().loc["a"].between(29, 31).all()
         assert frame.groupby(["prompt_id", "score"]).size().loc["b"].between(19, 21).all()

@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 import torch
+from conftest import small_model
 from transformers import Trainer, TrainingArguments
 
-from conftest import small_model
 from trm_aes.errors import InputError, OutputError, TrainingDivergedError
 from trm_aes.training.arguments import TRMTrainingArguments
 from trm_aes.training.averaging import WeightAverage
@@ -142,7 +142,9 @@ def test_halted_essays_leave_training(tmp_path, monkeypatch):
         return outputs
 
     monkeypatch.setattr(type(model), "forward", spy)
-    trainer = TRMTrainer(model, arguments(tmp_path, per_device_train_batch_size=8), train_dataset=rows, data_collator=collate)
+    trainer = TRMTrainer(
+        model, arguments(tmp_path, per_device_train_batch_size=8), train_dataset=rows, data_collator=collate
+    )
     trainer.train()
     even = sum(row["input_ids"][0] % 2 == 0 for row in rows)
     assert 0 < even < 8
@@ -151,7 +153,9 @@ def test_halted_essays_leave_training(tmp_path, monkeypatch):
     sizes.clear()
     everything_halts = [{**row, "input_ids": [1, *row["input_ids"][1:]]} for row in rows]
     other = small_model(num_supervision_steps=4)
-    trainer = TRMTrainer(other, arguments(tmp_path, per_device_train_batch_size=8), train_dataset=everything_halts, data_collator=collate)
+    trainer = TRMTrainer(
+        other, arguments(tmp_path, per_device_train_batch_size=8), train_dataset=everything_halts, data_collator=collate
+    )
     trainer.train()
     assert sizes == [8] and trainer.state.global_step == 4
 
@@ -308,7 +312,9 @@ def test_the_stock_trainer_trains_it_too(tmp_path):
     common = {"output_dir": str(tmp_path), "use_cpu": True, "num_train_epochs": 3, "optim": "sgd", "learning_rate": 1e-1,
               "lr_scheduler_type": "constant", "disable_tqdm": True, "remove_unused_columns": False, "save_strategy": "no",
               "logging_steps": 1}  # fmt: skip
-    first = Trainer(whole, TrainingArguments(per_device_train_batch_size=8, **common), train_dataset=rows, data_collator=collate)
+    first = Trainer(
+        whole, TrainingArguments(per_device_train_batch_size=8, **common), train_dataset=rows, data_collator=collate
+    )
     first.train()
     losses = [entry["loss"] for entry in first.state.log_history if "loss" in entry]
     assert losses[-1] < losses[0]

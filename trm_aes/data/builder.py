@@ -194,7 +194,9 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
             "min_score": float(prompt["min_score"]),
             "max_score": float(prompt["max_score"]),
             "num_essays": {name: int((frame["prompt_id"] == prompt_id).sum()) for name, frame in tokenized.items()},
-            "scores": {f"{score:g}": int(count) for score, count in essays["score"].value_counts().sort_index().items()},
+            "scores": {
+                f"{score:g}": int(count) for score, count in essays["score"].value_counts().sort_index().items()
+            },
             "num_prompts_cut": int((essays["prompt_tokens_cut"] > 0).sum()),
             "num_essays_cut": int((essays["essay_tokens_cut"] > 0).sum()),
         }

@@ -58,7 +58,9 @@ def parse_score_ranges(texts: list[str]) -> dict[str | None, ScoreRange]:
     for text in texts:
         match = re.fullmatch(r"(?:(?P<prompt>.+)=)?(?P<low>-?\d+):(?P<high>-?\d+)", text.strip())
         if match is None or not int(match["low"]) < int(match["high"]):
-            raise InputError(f"--score-range {text}: give LOWEST:HIGHEST or PROMPT=LOWEST:HIGHEST, as in 0:4 or 7=0:30.")
+            raise InputError(
+                f"--score-range {text}: give LOWEST:HIGHEST or PROMPT=LOWEST:HIGHEST, as in 0:4 or 7=0:30."
+            )
         ranges[match["prompt"]] = ScoreRange(int(match["low"]), int(match["high"]))
     return ranges
 

@@ -58,9 +58,7 @@ def prompt_rows(frame: pd.DataFrame) -> dict[str, dict]:
 
 def score_ranges(frame: pd.DataFrame) -> dict[str, ScoreRange]:
     """`prompt_id -> ScoreRange` of a table of essays."""
-    return {
-        prompt_id: ScoreRange(row["min_score"], row["max_score"]) for prompt_id, row in prompt_rows(frame).items()
-    }
+    return {prompt_id: ScoreRange(row["min_score"], row["max_score"]) for prompt_id, row in prompt_rows(frame).items()}
 
 
 def parse_score(value: Hashable, row: int, source: str, column: str) -> float:

@@ -102,10 +102,8 @@ def _stdin_rows(encoding: str) -> Iterator[dict[str, Any]]:
         first = text.readline()
         if not first.strip():
             raise InputError("Standard input is empty.")
-        if first.lstrip().startswith("{"):
-            name = "jsonl"
-        else:
-            name = "csv" if "essay" in next(csv.reader([first]), []) else "txt"
+        named_columns = next(csv.reader([first]), [])
+        name = "jsonl" if first.lstrip().startswith("{") else "csv" if "essay" in named_columns else "txt"
         yield from _text_rows(_Chained(first, text), name, "standard input")
 
 

@@ -14,7 +14,9 @@ class TRMTrainingArguments(TrainingArguments):
 
     # An optimizer step is one supervision step, so the published betas and warm-up are in units of those.
     adam_beta2: float = field(default=0.95, metadata={"help": "Beta2 of AdamW (published: 0.95)."})
-    warmup_steps: float = field(default=0.05, metadata={"help": "Warm-up: a share of all steps if below 1, else steps."})
+    warmup_steps: float = field(
+        default=0.05, metadata={"help": "Warm-up: a share of all steps if below 1, else steps."}
+    )
     lr_scheduler_type: str = field(default="cosine", metadata={"help": "Learning-rate schedule after the warm-up."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When to validate: epoch, steps or no."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to save a checkpoint: epoch, steps or no."})
@@ -38,9 +40,12 @@ class TRMTrainingArguments(TrainingArguments):
         default=0.1,
         metadata={"help": "Chance that an essay goes on for a random least number of steps, whatever halting says."},
     )
-    eval_every_epochs: int = field(default=1, metadata={"help": "Epochs from one validation and checkpoint to the next."})
+    eval_every_epochs: int = field(
+        default=1, metadata={"help": "Epochs from one validation and checkpoint to the next."}
+    )
     early_stopping_patience: int | None = field(
-        default=None, metadata={"help": "Validations without a better mean QWK before training stops; off if not given."}
+        default=None,
+        metadata={"help": "Validations without a better mean QWK before training stops; off if not given."},
     )
 
     def __post_init__(self):

@@ -35,7 +35,9 @@ class RunArguments:
 
     data: str = field(metadata={"help": "Data set that `trm-aes build` wrote."})
     recipe: str = field(default="default", metadata={"help": "Recipe preset: what is trained, and how."})
-    hardware: str = field(default="auto", metadata={"help": "Hardware preset, or auto: the first of cuda, mps, cpu there is."})
+    hardware: str = field(
+        default="auto", metadata={"help": "Hardware preset, or auto: the first of cuda, mps, cpu there is."}
+    )
     embeddings: str = field(
         default=DEFAULT_CHECKPOINT,
         metadata={"help": "Encoder whose word embeddings to start from (Hub name or folder), or none."},
@@ -50,9 +52,7 @@ class RunArguments:
     overwrite: bool = field(default=False, metadata={"help": "Replace an existing --output_dir."})
 
 
-def train_scorer(
-    run: RunArguments, recipe: Recipe, model_overrides: dict, args: TRMTrainingArguments
-) -> dict:
+def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args: TRMTrainingArguments) -> dict:
     """
     Trains a scorer and writes it to `args.output_dir`: the best model by validation mean QWK, its tokenizer, and
     `run.json` with the full configuration, seed, package versions and metrics. The test split is never read.
@@ -190,4 +190,3 @@ def _callbacks(args: TRMTrainingArguments) -> list:
     if args.early_stopping_patience is None:
         return []
     return [EarlyStoppingCallback(early_stopping_patience=args.early_stopping_patience)]
-

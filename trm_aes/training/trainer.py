@@ -195,10 +195,7 @@ class TRMTrainer(Trainer):
                     groups.setdefault((rate, decay), []).append(weight)
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)
             self.optimizer = optimizer_class(
-                [
-                    {"params": weights, "lr": rate, "weight_decay": decay}
-                    for (rate, decay), weights in groups.items()
-                ],
+                [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()],
                 **options,
             )
         return super().create_optimizer(model)

@@ -51,9 +51,7 @@ def load_demo(seed: int = 0, essays_per_prompt: int = ESSAYS_PER_PROMPT) -> Essa
     for number, prompt in enumerate(bank["prompts"]):
         rng = np.random.default_rng([seed, number])
         for index in range(essays_per_prompt):
-            rows.append(
-                {"essay_id": f"{prompt['prompt_id']}-{index + 1:03d}", **_draw_essay(prompt, bank, rng)}
-            )
+            rows.append({"essay_id": f"{prompt['prompt_id']}-{index + 1:03d}", **_draw_essay(prompt, bank, rng)})
     frame = pd.DataFrame(rows)
     frame.index += 1
     checksum = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
@@ -86,8 +84,8 @@ def _draw_essay(prompt: dict, bank: dict, rng: np.random.Generator) -> dict:
 def _rate(prompt: dict, quality: float, rng: np.random.Generator) -> tuple[int, list[int]]:
     """Each rater's whole score, and the score that follows from the two as the prompt resolves them."""
     is_sum = prompt["resolution"] == "sum"
-    low, high = (prompt["min_score"] // 2, prompt["max_score"] // 2) if is_sum else (
-        prompt["min_score"], prompt["max_score"]
+    low, high = (
+        (prompt["min_score"] // 2, prompt["max_score"] // 2) if is_sum else (prompt["min_score"], prompt["max_score"])
     )
     judged = np.clip(quality + rng.normal(0, RATER_NOISE, 2), 0.08, 0.92)
     stretched = (judged - 0.08) / 0.84
