@@ -35,7 +35,7 @@ def options(data_dir, output_dir, *more):
 def test_a_run_leaves_a_full_record(model_dir, data_dir):
     record = json.loads((model_dir / "run.json").read_text(encoding="utf-8"))
     assert record["validation_metrics"]["eval_mean_qwk"] > 0.5
-    assert record["seed"] == 42 and record["packages"]["torch"] == torch.__version__
+    assert record["seed"] == 42 and torch.__version__.startswith(record["packages"]["torch"])
     assert record["run"]["recipe"] == "tiny" and record["run"]["hardware"] == "cpu"
     assert record["training"]["learning_rate"] == 3e-3
     assert record["data"]["num_essays"] == {"train": 36, "validation": 12, "test": 12}

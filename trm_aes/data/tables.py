@@ -4,9 +4,10 @@ import contextlib
 import csv
 import hashlib
 import io
+import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,22 +105,7 @@ def _stdin_rows(encoding: str) -> Iterator[dict[str, Any]]:
             raise InputError("Standard input is empty.")
         named_columns = next(csv.reader([first]), [])
         name = "jsonl" if first.lstrip().startswith("{") else "csv" if "essay" in named_columns else "txt"
-        yield from _text_rows(_Chained(first, text), name, "standard input")
-
-
-class _Chained:
-    """Lines of a stream whose first one has been read already."""
-
-    def __init__(self, first: str, rest: io.TextIOBase):
-        self._lines = self._chain(first, rest)
-
-    @staticmethod
-    def _chain(first: str, rest: io.TextIOBase) -> Iterator[str]:
-        yield first
-        yield from rest
-
-    def __iter__(self) -> Iterator[str]:
-        return self._lines
+        yield from _text_rows(itertools.chain([first], text), name, "standard input")
 
 
 @contextlib.contextmanager
@@ -145,7 +131,7 @@ def _with_mark(encoding: str) -> str:
     return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
 
-def _text_rows(text, name: str, source: str) -> Iterator[dict[str, Any]]:
+def _text_rows(text: Iterable[str], name: str, source: str) -> Iterator[dict[str, Any]]:
     if name == "jsonl":
         yield from _json_rows(text, source)
     elif name == "txt":
@@ -156,7 +142,7 @@ def _text_rows(text, name: str, source: str) -> Iterator[dict[str, Any]]:
         yield from _separated_rows(text, "\t" if name == "tsv" else ",", source)
 
 
-def _separated_rows(text, delimiter: str, source: str) -> Iterator[dict[str, Any]]:
+def _separated_rows(text: Iterable[str], delimiter: str, source: str) -> Iterator[dict[str, Any]]:
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         header = next(reader, None)
@@ -180,7 +166,7 @@ def _separated_rows(text, delimiter: str, source: str) -> Iterator[dict[str, Any
         raise InputError(f"{source}, line {reader.line_num}: {problem}.") from None
 
 
-def _json_rows(text, source: str) -> Iterator[dict[str, Any]]:
+def _json_rows(text: Iterable[str], source: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
