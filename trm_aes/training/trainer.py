@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
+from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..errors import InputError, OutputError, TrainingDivergedError
@@ -73,6 +73,8 @@ class TRMTrainer(Trainer):
         self._micro_batches: list[_MicroBatch] = []
         self._next_micro_batch = 0
         self.add_callback(_DeepSupervisionCallback(self))
+        if self.pop_callback(ProgressCallback) is not None:
+            self.add_callback(_BriefProgress)
 
     # ---- Batches
 
@@ -274,3 +276,11 @@ class _DeepSupervisionCallback(TrainerCallback):
         if epoch % args.eval_every_epochs and state.global_step < state.max_steps:
             control.should_evaluate = control.should_save = False
         return control
+
+
+class _BriefProgress(ProgressCallback):
+    """The progress bar, with the means of a validation but not its dozens of figures by prompt: those are in the log."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        brief = {name: value for name, value in (logs or {}).items() if not name.startswith("eval_prompt_")}
+        super().on_log(args, state, control, logs=brief, **kwargs)
