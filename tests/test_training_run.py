@@ -106,7 +106,7 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(TRMTrainer, "_save_checkpoint", interrupt_after_second)
-        with pytest.raises(InterruptedRun, match="interrupted at step 20.*--resume_from_checkpoint last"):
+        with pytest.raises(InterruptedRun, match="interrupted at step 20, .*--resume_from_checkpoint last"):
             train.main(options(data_dir, tmp_path / "cut", *arguments))
     assert last_checkpoint(tmp_path / "cut").name == "checkpoint-20"
     with pytest.raises(InputError, match="exists"):
@@ -115,6 +115,17 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
     expected, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert expected.keys() == resumed.keys()
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimizer_weights.safetensors", "optimizer.pt", "rng_state.pth"]
+)
+def test_a_checkpoint_cut_short_is_not_resumed(model_dir, data_dir, tmp_path, name):
+    shutil.copytree(last_checkpoint(model_dir), tmp_path / "m" / "checkpoint-9")
+    path = tmp_path / "m" / "checkpoint-9" / name
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=f"{name} is damaged or cut short"):
+        train.main(options(data_dir, tmp_path / "m", "--resume_from_checkpoint", "last"))
 
 
 def test_early_stopping(data_dir, tmp_path):

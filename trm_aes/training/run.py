@@ -5,9 +5,11 @@ import platform
 import shutil
 import sys
 import time
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -95,11 +97,11 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
     try:
         result = trainer.train(resume_from_checkpoint=resume_from)
     except KeyboardInterrupt:
-        raise InterruptedRun(
-            f"interrupted at step {trainer.state.global_step}. Go on with the same command and "
-            f"--resume_from_checkpoint {LAST_CHECKPOINT}"
-            + (" --overwrite." if last_checkpoint(args.output_dir) is None else ".")
-        ) from None
+        if last_checkpoint(args.output_dir) is None:
+            how = "before the first checkpoint. Start anew with --overwrite."
+        else:
+            how = f"and can be resumed: the same command and --resume_from_checkpoint {LAST_CHECKPOINT}"
+        raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
     metrics = trainer.evaluate()
     record = {
         "command": sys.argv,
@@ -183,7 +185,28 @@ def _checkpoint_to_resume(args: TRMTrainingArguments) -> str | None:
         raise InputError(f"{args.output_dir} holds no checkpoint to resume from. Leave --resume_from_checkpoint out.")
     if not (folder / "trainer_state.json").is_file():
         raise InputError(f"{folder} is not a whole checkpoint of a training run (it holds no trainer_state.json).")
+    _check_is_whole(folder)
     return str(folder)
+
+
+def _check_is_whole(checkpoint: Path):
+    """
+    Raises:
+        InputError: if a file of the checkpoint is cut short.
+    """
+    for path in checkpoint.iterdir():
+        whole = True
+        if path.suffix == ".safetensors":
+            try:
+                with safe_open(path, framework="pt"):
+                    pass
+            except SafetensorError:
+                whole = False
+        elif path.suffix in (".pt", ".pth"):
+            # PyTorch's files are zip archives, whose directory stands at the end.
+            whole = zipfile.is_zipfile(path)
+        if not whole:
+            raise InputError(f"{path} is damaged or cut short. Resume from an earlier checkpoint, or start anew.")
 
 
 def _callbacks(args: TRMTrainingArguments) -> list:
