@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 
 from trm_aes import TRMConfig, TRMForEssayScoring
 from trm_aes.cli import train
-from trm_aes.cli.train import parse_arguments
 from trm_aes.data.builder import load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.presets import hardware_names, load_hardware, load_recipe, recipe_names
+from trm_aes.training.options import parse_arguments
 from trm_aes.training.run import last_checkpoint
 from trm_aes.training.trainer import TRMTrainer
 

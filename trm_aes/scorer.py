@@ -1,17 +1,18 @@
 """A trained scorer at work: tokens in, scores on each prompt's own scale out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from .devices import choose_device
 from .errors import InputError
-from .modeling_trm import TRMForEssayScoring
+from .modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from .pretrained import find_checkpoint, load_tokenizer
 from .scores import ScoreRange
 from .tokenization import EncodedEssay, EssayCollator, encode_essays
@@ -179,27 +180,42 @@ class EssayScorer:
             )
         return results
 
-    @torch.inference_mode()
-    def score_tokens(self, rows: Sequence[dict], progress: Iterable | None = None) -> RawScores:
+    def score_tokens(self, rows: Sequence[dict], progress: tqdm | None = None) -> RawScores:
         """
         Scores tokenized essays.
 
         Args:
             rows: each with `input_ids` and `token_type_ids`; other entries are ignored.
-            progress: a `tqdm` bar that is told how many essays are done.
+            progress: a bar that is told how many essays are done.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
-        for indices in self._batches(rows):
-            batch = self._collate(
-                [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
-            )
-            outputs = self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()})
+        for indices, outputs in self._outputs(rows):
             raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
             raw.probability[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
             raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
             if progress is not None:
                 progress.update(len(indices))
         return raw
+
+    def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Normalised scores and halting probabilities (0-1) of tokenized essays after each of `num_steps` supervision
+        steps, both `(essays, num_steps)`; where essays may halt, one that has repeats its last values.
+        """
+        scores, halts = np.zeros((len(rows), num_steps)), np.zeros((len(rows), num_steps))
+        for indices, outputs in self._outputs(rows, num_supervision_steps=num_steps):
+            scores[indices] = outputs.step_logits.float().cpu().numpy()
+            halts[indices] = outputs.step_halt_logits.float().sigmoid().cpu().numpy()
+        return scores, halts
+
+    @torch.inference_mode()
+    def _outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
+        """Outputs of batches of essays of like length, with the essays' places in `rows`."""
+        for indices in self._batches(rows):
+            batch = self._collate(
+                [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
+            )
+            yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)
 
     def _batches(self, rows: Sequence[dict]) -> Iterator[list[int]]:
         """Indices of essays of like length, the longest first: less padding, and too little memory shows at once."""

@@ -1,0 +1,135 @@
+"""The five-fold ASAP benchmark: recipes, controls and peers under the published protocol, resumable, with a report."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from trm_aes.benchmark.depth import depth_table, plot_depth
+from trm_aes.benchmark.protocol import Benchmark, load_benchmark
+from trm_aes.benchmark.report import (
+    PUBLISHED,
+    cost_table,
+    markdown_table,
+    paired_difference,
+    reference_table,
+    results_table,
+    write_report,
+)
+from trm_aes.benchmark.runner import run_folder, run_system
+from trm_aes.benchmark.systems import System, parse_system
+from trm_aes.cli.runner import run
+from trm_aes.data.builder import TokenLimits
+from trm_aes.errors import InputError
+from trm_aes.pretrained import DEFAULT_CHECKPOINT, find_checkpoint
+from trm_aes.scorer import EssayScorer
+from trm_aes.tokenization import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
+
+DEFAULT_SYSTEMS = [
+    "length",
+    "ridge",
+    "boosting",
+    "tiny",
+    # The controls at the same parameters: no recursion; and a deeper stack of as many layers as recursion calls.
+    "tiny:H_cycles=1,L_cycles=1",
+    "tiny:H_cycles=1,L_cycles=1,num_hidden_layers=6",
+]
+DEPTH_CYCLES = ((1, 1), (2, 2), (3, 4))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--release", required=True, help="the ASAP release file training_set_rel3.tsv")
+    parser.add_argument(
+        "--fold-dir", required=True, help="folder of the published ids: fold_K/{train,dev,test}_ids.txt"
+    )
+    parser.add_argument("--prompts", help="table of the prompts' texts: prompt_id (or essay_set), prompt")
+    parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 3-6")
+    parser.add_argument(
+        "--system",
+        action="append",
+        metavar="NAME[:KEY=VALUE,...]",
+        help=f"a recipe, with changes if you like, or a peer; may be repeated (default: {' '.join(DEFAULT_SYSTEMS)})",
+    )
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--mode", choices=("joint", "per-prompt"), default="joint", help="one model, or one a prompt")
+    parser.add_argument("--hardware", default="auto", help="hardware preset")
+    parser.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT, help="tokenizer and embeddings")
+    parser.add_argument("--max-tokens", type=int, default=DEFAULT_MAX_TOKENS)
+    parser.add_argument(
+        "--depth-of", metavar="SYSTEM", help="also report score against depth, for this system's first run"
+    )
+    parser.add_argument(
+        "--work-dir", required=True, type=Path, help="results, one folder a run; finished runs are kept"
+    )
+    return parser
+
+
+def main(argv=None):
+    args = build_parser().parse_args(argv)
+    limits = TokenLimits(args.max_tokens, DEFAULT_MAX_PROMPT_TOKENS)
+    systems = [parse_system(name) for name in args.system or DEFAULT_SYSTEMS]
+    checkpoint = find_checkpoint(args.checkpoint)
+    benchmark = load_benchmark(
+        args.release, args.fold_dir, args.prompts, args.prompt_set, checkpoint, limits, args.work_dir
+    )
+    jobs = [(system, fold, seed) for fold in args.folds for seed in args.seeds for system in systems]
+    results = []
+    for system, fold, seed in tqdm(jobs, desc="Benchmark", unit="run", disable=None):
+        results.append(run_system(benchmark, system, _mode(system, args.mode), fold, seed, args.hardware))
+    sections = {
+        "Test QWK by prompt": results_table(results, benchmark.prompt_ids),
+        "Validation QWK by prompt": results_table(results, benchmark.prompt_ids, "validation"),
+        "Held against": reference_table(benchmark),
+        "Published (mean over eight prompts and five folds, as their authors report it)": "\n".join(
+            f"- {name}: {value:.3f}" for name, value in PUBLISHED.items()
+        ),
+        "Paired differences to the first recipe": _differences(benchmark, systems, args),
+        "Cost": cost_table(results),
+    }
+    if args.depth_of:
+        sections["Score against depth"] = _depth(benchmark, parse_system(args.depth_of), args)
+    write_report(args.work_dir / "report.md", sections)
+    print(markdown_table(sections["Test QWK by prompt"]))
+    print(f"Wrote {args.work_dir / 'report.md'}")
+
+
+def _mode(system: System, mode: str) -> str:
+    if system.is_recipe:
+        return mode
+    return "joint" if system.base == "encoder" else "per-prompt"
+
+
+def _differences(benchmark: Benchmark, systems: list[System], args: argparse.Namespace) -> str:
+    runs = [(fold, seed) for fold in args.folds for seed in args.seeds]
+    recipes = [system for system in systems if system.is_recipe]
+    lines = []
+    for other in systems:
+        if recipes and other != recipes[0]:
+            first = (recipes[0], _mode(recipes[0], args.mode))
+            difference = paired_difference(benchmark, first, (other, _mode(other, args.mode)), runs)
+            lines.append(
+                f"- {recipes[0].name} less {other.name}: {difference['difference']:+.3f} "
+                f"(95 % interval {difference['low']:+.3f} to {difference['high']:+.3f}, {difference['runs']} runs)"
+            )
+    return "\n".join(lines) or "None: no two systems."
+
+
+def _depth(benchmark: Benchmark, system: System, args: argparse.Namespace) -> str:
+    if args.mode != "joint":
+        raise InputError("--depth-of needs --mode joint.")
+    folder = run_folder(benchmark.work_dir, system, "joint", args.folds[0], args.seeds[0]) / "_".join(
+        benchmark.prompt_ids
+    )
+    scorer = EssayScorer.from_pretrained(folder / "model")
+    table = depth_table(scorer, benchmark.dataset(args.folds[0]), cycles=DEPTH_CYCLES)
+    plot_depth(table, args.work_dir / "depth.png")
+    return f"![Mean QWK against supervision steps](depth.png)\n\n{markdown_table(table.set_index('H'))}"
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,1 @@
+"""The five-fold ASAP benchmark: recipes, controls and peers under the published protocol."""

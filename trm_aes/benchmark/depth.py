@@ -1,0 +1,87 @@
+"""The score against depth: what a trained scorer gives after each supervision step, and with other cycles."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..data.builder import EssayDataset
+from ..metrics import mean_over_prompts, metrics_by_prompt
+from ..scorer import EssayScorer
+
+SPLITS = ("validation", "test")
+
+
+def depth_table(
+    scorer: EssayScorer, data: EssayDataset, most_steps: int = 16, cycles: tuple[tuple[int, int], ...] = ()
+) -> pd.DataFrame:
+    """
+    A row for each `(H, L)` and number of supervision steps.
+
+    Args:
+        scorer: a trained scorer; its configuration is put back as it was.
+        data: essays to score.
+        most_steps: steps to take.
+        cycles: `(H_cycles, L_cycles)` beside those that the scorer was trained with.
+
+    Returns:
+        Columns `H`, `L`, `step`, mean QWK on `validation` and `test`, `moved` (the mean size of the step's change of the
+        test essays' scores, on the 0-1 scale) and `halted` (the share of test essays whose halting head says stop).
+    """
+    config = scorer.model.config
+    trained = (config.H_cycles, config.L_cycles)
+    rows = []
+    try:
+        for high, low in dict.fromkeys([trained, *cycles]):
+            config.H_cycles, config.L_cycles = high, low
+            steps = {name: _step_outputs(scorer, data, name, most_steps) for name in SPLITS}
+            for step in range(most_steps):
+                scores, halts = (values[:, : step + 1] for values in steps["test"])
+                previous = scores[:, step - 1] if step else np.full(len(scores), np.nan)
+                rows.append(
+                    {
+                        "H": high,
+                        "L": low,
+                        "step": step + 1,
+                        **{name: _mean_qwk(scorer, data, name, steps[name][0][:, step]) for name in SPLITS},
+                        "moved": float(np.mean(np.abs(scores[:, step] - previous))),
+                        "halted": float(np.mean((halts > config.halting_threshold).any(axis=1))),
+                    }
+                )
+    finally:
+        config.H_cycles, config.L_cycles = trained
+    return pd.DataFrame(rows)
+
+
+def plot_depth(table: pd.DataFrame, path: Path):
+    """Draws validation and test QWK against supervision steps, a line for each `(H, L)`."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, constrained_layout=True)
+    for axis, split in zip(axes, SPLITS, strict=True):
+        for (high, low), rows in table.groupby(["H", "L"], sort=False):
+            axis.plot(rows["step"], rows[split], marker="o", markersize=3, label=f"H={high}, L={low}")
+        axis.set(title=split, xlabel="supervision steps", xticks=table["step"].unique()[::2])
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("mean QWK")
+    axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _step_outputs(scorer: EssayScorer, data: EssayDataset, split: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    rows = data.splits[split].select_columns(["input_ids", "token_type_ids"]).to_list()
+    return scorer.score_steps(rows, steps)
+
+
+def _mean_qwk(scorer: EssayScorer, data: EssayDataset, split: str, normalized: np.ndarray) -> float:
+    frame = data.splits[split].select_columns(["prompt_id", "score"]).to_pandas()
+    predicted = [
+        scorer.score_ranges[prompt_id].denormalize(value)
+        for prompt_id, value in zip(frame["prompt_id"], normalized, strict=True)
+    ]
+    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], np.array(predicted), scorer.score_ranges)
+    return mean_over_prompts(by_prompt)["mean_qwk"]
