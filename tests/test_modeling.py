@@ -86,8 +86,9 @@ def test_recursion_and_its_gradient_match_a_plain_loop():
         torch.testing.assert_close(weight.grad, expected.grad, atol=1e-6, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def test_gradients_reach_exactly_the_trained_weights():
-    model = small_model(embedding_size=8)
+@pytest.mark.parametrize("num_latents", [0, 3])
+def test_gradients_reach_exactly_the_trained_weights(num_latents):
+    model = small_model(embedding_size=8, num_latents=num_latents)
     model.get_input_embeddings().weight.requires_grad_(False)
     model(**essay_batch([6, 9]), labels=torch.tensor([0.1, 0.9])).loss.backward()
     reached = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
@@ -105,11 +106,12 @@ def test_earlier_cycles_carry_no_gradient():
     assert calls == [False] * 6 + [True] * 3
 
 
+@pytest.mark.parametrize("num_latents", [0, 3])
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_padding_and_batch_mates_change_no_score(pooling, side, attention):
-    model = small_model(pooling=pooling, embedding_size=8).eval()
+def test_padding_and_batch_mates_change_no_score(num_latents, pooling, side, attention):
+    model = small_model(num_latents=num_latents, pooling=pooling, embedding_size=8).eval()
     model.set_attn_implementation(attention)
     lengths = [3, 12, 7, 1]
     batch = essay_batch(lengths)
@@ -126,13 +128,14 @@ def test_padding_and_batch_mates_change_no_score(pooling, side, attention):
                 for name, tensor in batch.items()
             }
         )
-        assert alone.carry[0].shape[1] == length
+        assert alone.carry[0].shape[1] == (num_latents or length)
         torch.testing.assert_close(together.step_logits[row], alone.step_logits[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(together.halt_logits[row], alone.halt_logits[0], atol=1e-5, rtol=0)
 
 
-def test_steps_can_be_taken_one_at_a_time():
-    model = small_model(num_supervision_steps=3).eval()
+@pytest.mark.parametrize("num_latents", [0, 3])
+def test_steps_can_be_taken_one_at_a_time(num_latents):
+    model = small_model(num_supervision_steps=3, num_latents=num_latents).eval()
     batch = essay_batch([5, 8])
     at_once = model(**batch)
     carry, scores = None, []
@@ -143,6 +146,43 @@ def test_steps_can_be_taken_one_at_a_time():
     torch.testing.assert_close(at_once.step_logits, torch.stack(scores, dim=1))
     assert not carry[0].requires_grad and not carry[1].requires_grad
     assert len(set(at_once.step_logits[0].tolist())) == 3
+
+
+def test_latents_read_the_tokens_with_what_they_know():
+    """One L step by hand: the query is z_L + z_H and a latent's own embedding, what is read is normalised."""
+    model = small_model(num_latents=3, H_cycles=1, L_cycles=1, num_supervision_steps=1, num_encoder_layers=1)
+    batch = essay_batch([6])
+    reader, base = model.model.reader, model.model
+    calls = []
+    reader.encoder.register_forward_hook(lambda *_: calls.append(1))
+    outputs = model(**batch)
+
+    x = base.embeddings(batch["input_ids"], batch["token_type_ids"])[0]
+    padded = nn.functional.pad(x, (0, 0, 2, 2))
+    kernel = reader.encoder.convolutions[0].weight
+    mixed = torch.stack([torch.einsum("kw,owk->o", padded[t : t + 5], kernel) for t in range(6)])
+    x = x + nn.functional.silu(mixed) @ reader.encoder.projections[0].weight.T
+    x = rms_norm(x, 1e-5)
+    z_H = base.initial_z_H.expand(3, -1)
+    z_L = base.initial_z_L.expand(3, -1)
+    key, value = (x @ reader.kv_proj.weight.T).split(16, dim=-1)
+    query = (z_L + z_H + reader.latents) @ reader.q_proj.weight.T
+    heads = [
+        (query[:, part] @ key[:, part].T / 8**0.5).softmax(dim=-1) @ value[:, part]
+        for part in (slice(0, 8), slice(8, 16))
+    ]
+    read = reader.latents + rms_norm(torch.cat(heads, dim=-1) @ reader.o_proj.weight.T, 1e-5)
+    frequencies = 10000.0 ** -(torch.arange(0, 8, 2) / 8)
+    angles = torch.outer(torch.arange(3.0), frequencies).repeat(1, 2)
+    z_L = net(model, z_L + z_H + read, angles.cos(), angles.sin())
+    z_H = net(model, z_H + z_L, angles.cos(), angles.sin())
+    torch.testing.assert_close(outputs.carry[0][0], z_H.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(outputs.logits[0], model.score_head(z_H.mean(0)).reshape(1), atol=1e-5, rtol=1e-5)
+    # However often the network is called, the tokens are encoded once.
+    model.config.H_cycles, model.config.L_cycles = 3, 4
+    calls.clear()
+    model(**batch)
+    assert len(calls) == 1
 
 
 def test_labels_never_reach_the_prediction():
@@ -231,8 +271,9 @@ def test_default_configuration_has_the_published_size():
     assert round(model.num_parameters() / 1e6, 1) == 37.6
 
 
-def test_saved_and_loaded_scores_are_equal_to_the_bit(tmp_path):
-    model = small_model(embedding_size=8, score_ranges={"1": [2, 12]}).eval()
+@pytest.mark.parametrize("num_latents", [0, 3])
+def test_saved_and_loaded_scores_are_equal_to_the_bit(tmp_path, num_latents):
+    model = small_model(embedding_size=8, num_latents=num_latents, score_ranges={"1": [2, 12]}).eval()
     batch = essay_batch([5, 9])
     expected = model(**batch)
     model.save_pretrained(tmp_path)

@@ -39,8 +39,16 @@ class TRMConfig(PreTrainedConfig):
             Updates of the latent state `z_L` before each update of `z_H`.
         num_supervision_steps (`int`, defaults to 16):
             Most supervision steps taken on an essay, in training and in scoring.
+        num_latents (`int`, defaults to 0):
+            How many latents recur in place of the tokens; they read the tokens by cross-attention. 0, as published: a
+            state for each token.
+        num_encoder_layers (`int`, defaults to 2):
+            Convolutions over the tokens before the latents read them.
+        encoder_kernel_size (`int`, defaults to 5):
+            Their width, in tokens.
         pooling (`"mean"` or `"cls"`, defaults to `"mean"`):
-            What the heads read: the mean of `z_H` over the tokens that are not padding, or the first of them.
+            What the heads read: the mean of `z_H` over the tokens that are not padding (or the latents), or the first
+            of them.
         residual_initialization (`"zeros"` or `"lecun"`, defaults to `"zeros"`):
             Initial output projections of attention and feed-forward. With zeros every residual branch starts as the
             identity, so extra recursion of an untrained model is harmless; `"lecun"` is the published one.
@@ -102,6 +110,9 @@ class TRMConfig(PreTrainedConfig):
     H_cycles: int = 3
     L_cycles: int = 4
     num_supervision_steps: int = 16
+    num_latents: int = 0
+    num_encoder_layers: int = 2
+    encoder_kernel_size: int = 5
     pooling: Literal["mean", "cls"] = "mean"
     residual_initialization: Literal["zeros", "lecun"] = "zeros"
     rope_theta: float | int = 10000.0
@@ -143,9 +154,13 @@ class TRMConfig(PreTrainedConfig):
             "H_cycles",
             "L_cycles",
             "num_supervision_steps",
+            "encoder_kernel_size",
         ]:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        for name in ("num_latents", "num_encoder_layers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1), got {getattr(self, name)}.")

@@ -8,6 +8,9 @@ latent `z_L` and an answer `z_H`, given the embedded input `x`:
     one H cycle           `L_cycles` L steps, then z_H <- net(z_H + z_L)
     one supervision step  `H_cycles` H cycles, all but the last without gradient; the heads read z_H, and the carry
                           (z_H, z_L) is handed on detached
+
+With `num_latents` the states belong not to the tokens but to a few latents, and `x` is what these read of the encoded
+tokens by cross-attention, with z_L + z_H as the query. Keys and values are computed once: recursion costs next to nothing.
 """
 
 import math
@@ -37,7 +40,7 @@ class TRMModelOutput(ModelOutput):
     Output of one supervision step.
 
     Args:
-        last_hidden_state (`torch.Tensor` of shape `(batch, tokens, hidden_size)`): the answer state `z_H`.
+        last_hidden_state (`torch.Tensor` of shape `(batch, tokens or latents, hidden_size)`): the answer state `z_H`.
         carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)`, detached, for the next supervision step.
         hidden_states, attentions: outputs of every call of every layer, in order, where asked for.
     """
@@ -65,7 +68,7 @@ class TRMEssayScoringOutput(ModelOutput):
         steps_used (`torch.LongTensor` of shape `(batch,)`):
             Supervision steps taken by each essay.
         carry (`tuple[torch.Tensor, torch.Tensor]`):
-            `(z_H, z_L)`, each `(batch, tokens, hidden_size)`, detached: pass it back to take further steps.
+            `(z_H, z_L)`, each `(batch, tokens or latents, hidden_size)`, detached: pass it back to take further steps.
         hidden_states, attentions: those of the last supervision step, where asked for.
     """
 
@@ -249,6 +252,62 @@ class TRMLayer(GradientCheckpointingLayer):
         return rms_norm(hidden_states + self.dropout(self.mlp(hidden_states)), self.eps)
 
 
+class TRMTokenEncoder(nn.Module):
+    """Residual convolutions over the tokens, `x = RMSNorm(x + Linear(SiLU(Conv(x))))`; padding counts as zeros."""
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        width, kernel = config.hidden_size, config.encoder_kernel_size
+        layers = range(config.num_encoder_layers)
+        self.convolutions = nn.ModuleList([nn.Conv1d(width, width, kernel, padding="same", bias=False) for _ in layers])
+        self.projections = nn.ModuleList([TRMResidualLinear(width, width, bias=False) for _ in layers])
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.eps = config.rms_norm_eps
+
+    def forward(self, tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        is_token = None if attention_mask is None else attention_mask.to(tokens.dtype).unsqueeze(-1)
+        for convolution, projection in zip(self.convolutions, self.projections, strict=True):
+            inputs = tokens if is_token is None else tokens * is_token
+            mixed = convolution(inputs.transpose(1, 2)).transpose(1, 2)
+            tokens = rms_norm(tokens + self.dropout(projection(nn.functional.silu(mixed))), self.eps)
+        return tokens
+
+
+class TRMLatentReader(nn.Module):
+    """
+    What latents read of the encoded tokens: multi-head cross-attention (Perceiver, arXiv 2103.03206), normalised, beside
+    the latents' own embeddings. Those take part in every read and not in the initial states, which no gradient reaches.
+    """
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        self.config = config
+        self.head_dim = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = False
+        self.latents = nn.Parameter(torch.empty(config.num_latents, config.hidden_size))
+        self.encoder = TRMTokenEncoder(config)
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.kv_proj = nn.Linear(config.hidden_size, 2 * config.hidden_size, bias=False)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def encode(self, tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the tokens, each `(batch, heads, tokens, head_dim)`."""
+        encoded = self.kv_proj(self.encoder(tokens, attention_mask))
+        key, value = encoded.view(*tokens.shape[:-1], 2, -1, self.head_dim).unbind(dim=2)
+        return key.transpose(1, 2), value.transpose(1, 2)
+
+    def forward(
+        self, states: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        query = self.q_proj(states + self.latents).view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
+        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
+            self.config._attn_implementation, eager_attention_forward
+        )
+        output, _ = attention(self, query, key, value, attention_mask, scaling=self.scaling, dropout=0.0)
+        return self.latents + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
+
+
 class TRMHead(nn.Linear):
     """Linear head with one output, computed in float32: half a score point of 0-60 is below bfloat16's resolution."""
 
@@ -258,8 +317,8 @@ class TRMHead(nn.Linear):
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         with torch.autocast(pooled.device.type, enabled=False):
-            output = nn.functional.linear(pooled.float(), self.weight.float(), self.bias.float())
-        return output.squeeze(-1)
+            # A product of matrix and vector is rounded by where in memory the weights lie, which loading changes.
+            return (pooled.float() * self.weight.float().squeeze(0)).sum(dim=-1) + self.bias.float().squeeze(0)
 
 
 class TRMPreTrainedModel(PreTrainedModel):
@@ -281,14 +340,16 @@ class TRMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, TRMModel):
             for state in (module.initial_z_H, module.initial_z_L):
                 init.trunc_normal_(state, std=1.0, a=-2.0, b=2.0)
+        elif isinstance(module, TRMLatentReader):
+            init.trunc_normal_(module.latents, std=1.0, a=-2.0, b=2.0)
         elif isinstance(module, TRMHead):
             init.normal_(module.weight, std=config.initializer_range)
             init.constant_(module.bias, module.initial_bias)
         elif isinstance(module, TRMResidualLinear) and config.residual_initialization == "zeros":
             init.zeros_(module.weight)
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, (nn.Linear, nn.Conv1d)):
             # LeCun's: keeps the variance of what goes through.
-            std = 1.0 / math.sqrt(module.in_features)
+            std = 1.0 / math.sqrt(module.weight[0].numel())
             init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
         elif isinstance(module, TRMSegmentEmbedding):
             init.zeros_(module.weight)
@@ -304,6 +365,7 @@ class TRMModel(TRMPreTrainedModel):
         self.embeddings = TRMEmbeddings(config)
         self.rotary_emb = TRMRotaryEmbedding(config)
         self.layers = nn.ModuleList([TRMLayer(config, i) for i in range(config.num_hidden_layers)])
+        self.reader = TRMLatentReader(config) if config.num_latents else None
         # Drawn once and never trained, but saved: a checkpoint must go on from the states it was trained with.
         self.register_buffer("initial_z_H", torch.empty(config.hidden_size))
         self.register_buffer("initial_z_L", torch.empty(config.hidden_size))
@@ -351,31 +413,49 @@ class TRMModel(TRMPreTrainedModel):
                 f"The sequence has {num_tokens} tokens, more than `max_position_embeddings` "
                 f"({self.config.max_position_embeddings}): truncate it, or raise that value and train with it."
             )
-        if position_ids is None:
-            position_ids = self._count_positions(attention_mask, num_tokens, x.device)
+        # What recurs: a state for each token, or for each of a few latents.
+        if self.reader is None:
+            num_states, state_mask = num_tokens, attention_mask
+            if position_ids is None:
+                position_ids = self._count_positions(attention_mask, num_tokens, x.device)
+
+            def read(states: torch.Tensor) -> torch.Tensor:
+                return x
+        else:
+            num_states, state_mask = self.config.num_latents, None
+            position_ids = self._count_positions(None, num_states, x.device)
+            key, value = self.reader.encode(x, attention_mask)
+            token_mask = create_bidirectional_mask(
+                config=self.config,
+                inputs_embeds=x[:, :1].expand(-1, num_states, -1),
+                attention_mask=attention_mask,
+                encoder_hidden_states=x,
+            )
+
+            def read(states: torch.Tensor) -> torch.Tensor:
+                return self.reader(states, key, value, token_mask)
+
         call = {
-            "attention_mask": create_bidirectional_mask(
-                config=self.config, inputs_embeds=x, attention_mask=attention_mask
-            ),
+            "attention_mask": create_bidirectional_mask(config=self.config, inputs_embeds=x, attention_mask=state_mask),
             "position_embeddings": self.rotary_emb(position_ids),
             **kwargs,
         }
         if carry is None:
             z_H, z_L = (
-                state.to(x.dtype).expand(batch_size, num_tokens, -1) for state in (self.initial_z_H, self.initial_z_L)
+                state.to(x.dtype).expand(batch_size, num_states, -1) for state in (self.initial_z_H, self.initial_z_L)
             )
         else:
             z_H, z_L = carry
 
         with torch.no_grad():
             for _ in range(self.config.H_cycles - 1):
-                z_H, z_L = self._h_cycle(z_H, z_L, x, call)
-        z_H, z_L = self._h_cycle(z_H, z_L, x, call)
+                z_H, z_L = self._h_cycle(z_H, z_L, read, call)
+        z_H, z_L = self._h_cycle(z_H, z_L, read, call)
         return TRMModelOutput(last_hidden_state=z_H, carry=(z_H.detach(), z_L.detach()))
 
-    def _h_cycle(self, z_H: torch.Tensor, z_L: torch.Tensor, x: torch.Tensor, call: dict) -> Carry:
+    def _h_cycle(self, z_H: torch.Tensor, z_L: torch.Tensor, read: Callable, call: dict) -> Carry:
         for _ in range(self.config.L_cycles):
-            z_L = self._net(z_L + z_H + x, call)
+            z_L = self._net(z_L + z_H + read(z_L + z_H), call)
         return self._net(z_H + z_L, call), z_L
 
     def _net(self, hidden_states: torch.Tensor, call: dict) -> torch.Tensor:
@@ -486,7 +566,8 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         self, tensors: dict[str, torch.Tensor | None], carry: Carry | None, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor, TRMModelOutput]:
         outputs = self.model(**tensors, carry=carry, **kwargs)
-        pooled = self._pool(outputs.last_hidden_state, tensors["attention_mask"])
+        state_mask = None if self.config.num_latents else tensors["attention_mask"]
+        pooled = self._pool(outputs.last_hidden_state, state_mask)
         return self.score_head(pooled), self.halt_head(pooled), outputs
 
     def _pool(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
