@@ -12,6 +12,7 @@ import time
 
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
 from conftest import ROOT, SMALL_MODEL
 from safetensors.torch import load_file
 
@@ -231,3 +232,31 @@ def test_a_full_disk_while_saving_is_one_clear_error(data_dir, tmp_path):
     assert run.returncode == 2, run.stderr[-3000:]
     assert "could not be saved" in run.stderr.splitlines()[-1] and "Is the disk full?" in run.stderr.splitlines()[-1]
     assert not list((tmp_path / "m").glob("checkpoint-*"))
+
+
+def test_accelerate_configurations_say_what_their_names_say():
+    found = {}
+    for path in (ROOT / "scripts" / "accelerate").glob("*.yaml"):
+        config = load_config_from_file(str(path))
+        kind = getattr(config.distributed_type, "value", config.distributed_type)
+        found[path.stem] = (str(kind), config.num_machines, config.num_processes, config.use_cpu)
+    assert found == {
+        "cpu": ("NO", 1, 1, True),
+        "mps": ("NO", 1, 1, False),
+        "one_gpu": ("NO", 1, 1, False),
+        "multi_gpu": ("MULTI_GPU", 1, 8, False),
+        "multi_node": ("MULTI_GPU", 2, 16, False),
+    }
+
+
+def test_the_cpu_configuration_trains(data_dir, tmp_path):
+    config = ["--config_file", str(ROOT / "scripts" / "accelerate" / "cpu.yaml")]
+    arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "1")
+    run = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *config, str(ROOT / "scripts" / "train.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert (tmp_path / "m" / "model.safetensors").is_file()
