@@ -146,7 +146,7 @@ def test_tensorboard_gets_the_log(data_dir, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--recipe", "huge"], "--recipe huge: no such preset; there are baseline, default, published, tiny"),
+        (["--recipe", "huge"], "--recipe huge: no such preset; there are baseline, default, latents, published, tiny"),
         (["--hardware", "abacus"], "--hardware abacus: no such preset"),
         (["--hardware", "cuda"], "--hardware cuda needs CUDA, which is absent here"),
         (["--hardware", "mps"], "--hardware mps needs MPS, which is absent here"),
