@@ -129,6 +129,16 @@ def test_a_checkpoint_cut_short_is_not_resumed(model_dir, data_dir, tmp_path, na
         train.main(options(data_dir, tmp_path / "m", "--resume_from_checkpoint", "last"))
 
 
+def test_only_a_run_is_overwritten(model_dir, data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "m")
+    with pytest.raises(InputError, match="not what a training run wrote"):
+        train.main(options(data_dir, tmp_path / "m", "--overwrite", "true"))
+    assert (tmp_path / "m" / "dataset_card.json").is_file()
+    shutil.copytree(model_dir, tmp_path / "r")
+    train.main(options(data_dir, tmp_path / "r", "--num_train_epochs", "1", "--overwrite", "true"))
+    assert [path.name for path in (tmp_path / "r").glob("checkpoint-*")] == ["checkpoint-5"]
+
+
 def test_early_stopping(data_dir, tmp_path):
     more = ["--num_train_epochs", "30", "--learning_rate", "0", "--early_stopping_patience", "2"]
     train.main(options(data_dir, tmp_path / "m", *more))

@@ -49,6 +49,8 @@ def new_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Pat
         InputError: if `path` exists and `overwrite` is false.
     """
     path = check_is_free(path, overwrite)
+    if path.is_file():
+        raise InputError(f"{path} is a file, and a folder is to be written there. Choose another output.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:

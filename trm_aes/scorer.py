@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from .data.prompts import stand_in_text
 from .devices import choose_device
 from .errors import InputError
 from .modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
@@ -79,10 +80,9 @@ class EssayScorer:
         self.batch_size = batch_size
         self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
         self._collate = EssayCollator(tokenizer)
-        # What the model reads of a prompt; as in training, its id stands in for a text that nobody knows.
         texts = model.config.prompt_texts or {}
         self.prompt_texts = {
-            prompt_id: texts.get(prompt_id) or f"Prompt {prompt_id}" for prompt_id in self.score_ranges
+            prompt_id: texts.get(prompt_id) or stand_in_text(prompt_id) for prompt_id in self.score_ranges
         }
 
     @classmethod

@@ -11,7 +11,7 @@ from ..data.own import ColumnNames, load_own_table
 from ..data.prompts import expand_prompt_set, parse_score_ranges, read_prompts, select_prompts
 from ..data.schema import EssayTable
 from ..data.splits import limit_train, read_folds, select_prompts_in_splits, split_essays
-from ..data.tables import check_is_file, file_format, read_bytes
+from ..data.tables import check_is_file, file_format, first_line
 from ..errors import InputError
 from ..outputs import check_is_free
 from ..pretrained import DEFAULT_CHECKPOINT, find_checkpoint, load_tokenizer
@@ -80,14 +80,10 @@ def load_source(args: argparse.Namespace) -> EssayTable:
     if args.source == HUB_SOURCE:
         return load_from_hub(None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set), prompts)
     check_is_file(args.source)
-    if file_format(args.source) == "tsv" and is_release_file(_first_line(args.source)):
+    if file_format(args.source) == "tsv" and is_release_file(first_line(args.source)):
         return load_release(args.source, prompts)
     columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
     return load_own_table(args.source, columns, args.encoding, prompts, parse_score_ranges(args.score_range))
-
-
-def _first_line(path: str) -> str:
-    return read_bytes(path).split(b"\n", 1)[0].decode("latin1")
 
 
 def main(argv: Sequence[str] | None = None):

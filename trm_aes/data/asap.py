@@ -10,7 +10,7 @@ import pandas as pd
 from ..errors import InputError
 from ..pretrained import hub_problem
 from ..scores import ScoreRange
-from .prompts import PromptInfo
+from .prompts import PromptInfo, stand_in_text
 from .schema import REQUIRED_COLUMNS, EssayTable, check_table, parse_score
 from .tables import file_checksum, read_bytes
 
@@ -175,7 +175,7 @@ def _to_schema(raw: pd.DataFrame, source: str, prompts: dict[str, PromptInfo]) -
         {
             "essay_id": [str(value).strip() for value in raw["essay_id"]],
             "prompt_id": prompt_ids,
-            "prompt": [infos[i].text or own or f"Prompt {i}" for i, own in zip(prompt_ids, own_texts, strict=True)],
+            "prompt": [infos[i].text or own or stand_in_text(i) for i, own in zip(prompt_ids, own_texts, strict=True)],
             "essay": raw["essay"],
             "score": [parse_score(value, row, source, "domain1_score") for row, value in raw["domain1_score"].items()],
             "min_score": [float(ranges[i].min_score) for i in prompt_ids],

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..scores import ScoreRange
-from .prompts import PromptInfo
+from .prompts import PromptInfo, stand_in_text
 from .schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
 from .tables import STDIN, file_checksum, file_format, read_rows
 
@@ -96,7 +96,7 @@ def _ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
 def _prompts(
     raw: pd.DataFrame, columns: ColumnNames, source: str, prompts: dict[str, PromptInfo]
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Prompt ids and texts, row by row. The text of a prompt that has none is its id: the model must know it by something."""
+    """Prompt ids and texts, row by row."""
     own_texts = raw[columns.prompt].fillna("").astype(str).str.strip() if columns.prompt in raw else None
     if columns.prompt_id in raw:
         prompt_ids = _ids(raw, columns.prompt_id, source)
@@ -108,7 +108,7 @@ def _prompts(
     for position, prompt_id in enumerate(prompt_ids):
         text = prompts.get(prompt_id, PromptInfo()).text
         own = own_texts.iloc[position] if own_texts is not None else ""
-        texts.append(text or own or f"Prompt {prompt_id}")
+        texts.append(text or own or stand_in_text(prompt_id))
     by_prompt = pd.DataFrame({"id": prompt_ids, "text": texts}, index=raw.index).drop_duplicates()
     twice = by_prompt[by_prompt["id"].duplicated()]
     if len(twice):

@@ -85,6 +85,18 @@ def read_rows(path: str | Path, encoding: str = "utf-8") -> Iterator[dict[str, A
         yield from _text_rows(io.TextIOWrapper(binary, encoding=_with_mark(encoding), newline=""), name, str(path))
 
 
+def first_line(path: str | Path) -> str:
+    """
+    A file's first line, decompressed where its name says that it is compressed; bytes beyond ASCII are not decoded well.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    path = check_is_file(path)
+    with _readable(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
+        return binary.readline().decode("latin1")
+
+
 def read_bytes(path: str | Path) -> bytes:
     """
     A whole file, decompressed where its name says that it is compressed.

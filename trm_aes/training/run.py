@@ -79,6 +79,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
     resume_from = _checkpoint_to_resume(args)
     if resume_from is None and args.process_index == 0:
         check_is_free(args.output_dir, run.overwrite)
+        _check_is_a_run(Path(args.output_dir))
     set_seed(args.seed)
     model = build_model(data, tokenizer, run, recipe, model_overrides)
     validation = data.splits["validation"]
@@ -174,6 +175,19 @@ def last_checkpoint(output_dir: str | os.PathLike) -> Path | None:
     """The newest whole checkpoint of a run. The trainer's state is written last, so one that lacks it is not whole."""
     folders = [path.parent for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*/trainer_state.json")]
     return max(folders, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
+
+
+def _check_is_a_run(output_dir: Path):
+    """
+    Raises:
+        InputError: if a folder that is to be replaced holds something, and it is not what a training run leaves.
+    """
+    is_run = any((output_dir / name).exists() for name in (RUN_RECORD_NAME, "config.json"))
+    is_run = is_run or any(output_dir.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+    if output_dir.exists() and not is_run and not (output_dir.is_dir() and not any(output_dir.iterdir())):
+        raise InputError(
+            f"{output_dir} is not what a training run wrote, so --overwrite leaves it alone. Choose another."
+        )
 
 
 def _checkpoint_to_resume(args: TRMTrainingArguments) -> str | None:
