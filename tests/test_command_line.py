@@ -39,6 +39,8 @@ def work(tmp_path, essays_csv):
     (tmp_path / "unscored.csv").write_text("essay_id,essay,score\ne1,x,1\ne2,y,\n", encoding="utf-8")
     (tmp_path / "latin.csv").write_bytes("essay,score\nca\u00f1on,1\ny,2\n".encode("latin1"))
     (tmp_path / "essays.docx").write_bytes(b"PK")
+    for name, text in BAD_TABLES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "folds" / "fold_0").mkdir(parents=True)
     for name, ids in (("train", "e1"), ("dev", "e2"), ("test", "e999")):
         (tmp_path / "folds" / "fold_0" / f"{name}_ids.txt").write_text(ids + "\n", encoding="utf-8")
@@ -47,7 +49,22 @@ def work(tmp_path, essays_csv):
     return tmp_path
 
 
+BAD_TABLES = {
+    "empty.csv": "",
+    "words.csv": "essay,score\nx,1\ny,good\n",
+    "nan.csv": "essay,score\nx,1\ny,NaN\n",
+    "blank.csv": "essay,score\nx,1\n  ,2\n",
+    "nul.csv": "essay,score\nx,1\ny\0z,2\n",
+    "twice.csv": "essay_id,essay,score\na,x,1\na,y,2\n",
+}
+
 BUILDS = {
+    "empty file": (["--source", "empty.csv"], "empty.csv is empty"),
+    "a score that is no number": (["--source", "words.csv"], "row 2", "'good' is not a number"),
+    "NaN": (["--source", "nan.csv"], "row 2", "not a finite number"),
+    "empty essay": (["--source", "blank.csv"], "row 2", "the essay is empty"),
+    "NUL bytes": (["--source", "nul.csv"], "NUL"),
+    "duplicate ids": (["--source", "twice.csv"], "essay_id 'a' stands in rows 1, 2"),
     "missing file": (["--source", "nowhere.csv"], "nowhere.csv does not exist"),
     "unknown format": (["--source", "essays.docx"], "unknown format"),
     "wrong encoding": (["--source", "latin.csv"], "byte 0xf1", "--encoding"),
@@ -72,6 +89,15 @@ def test_build(work, case):
     run = command("build", *arguments, "--output-dir", "out", cwd=work)
     assert_refused(run, *parts)
     assert snapshot(work) == before
+
+
+def test_an_essay_of_100_000_words_is_cut_and_counted(work):
+    rows = "".join(f"essay number {n},{n % 3}\n" for n in range(30))
+    (work / "long.csv").write_text("essay,score\n" + "word " * 100_000 + ",1\n" + rows, encoding="utf-8")
+    run = command("build", "--source", "long.csv", "--output-dir", "out", cwd=work)
+    assert run.returncode == 0, run.stderr[-2000:]
+    card = json.loads((work / "out" / "dataset_card.json").read_text(encoding="utf-8"))
+    assert card["prompts"]["1"]["num_essays_cut"] == 1 and sum(card["num_essays"].values()) == 31
 
 
 def test_build_over_an_earlier_output(work):
