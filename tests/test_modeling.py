@@ -86,11 +86,15 @@ def test_recursion_and_its_gradient_match_a_plain_loop():
         torch.testing.assert_close(weight.grad, expected.grad, atol=1e-6, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
+@pytest.mark.parametrize("mixed_precision", [False, True])
 @pytest.mark.parametrize("num_latents", [0, 3])
-def test_gradients_reach_exactly_the_trained_weights(num_latents):
+def test_gradients_reach_exactly_the_trained_weights(num_latents, mixed_precision):
+    """In mixed precision too: weights that autocast has cast in a cycle without gradient must not serve the last one."""
     model = small_model(embedding_size=8, num_latents=num_latents)
     model.get_input_embeddings().weight.requires_grad_(False)
-    model(**essay_batch([6, 9]), labels=torch.tensor([0.1, 0.9])).loss.backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed_precision):
+        loss = model(**essay_batch([6, 9]), labels=torch.tensor([0.1, 0.9])).loss
+    loss.backward()
     reached = {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
     assert reached == {name for name, _ in model.named_parameters()} - {"model.embeddings.word_embeddings.weight"}
     # The initial states are drawn once and never trained.

@@ -450,6 +450,9 @@ class TRMModel(TRMPreTrainedModel):
         with torch.no_grad():
             for _ in range(self.config.H_cycles - 1):
                 z_H, z_L = self._h_cycle(z_H, z_L, read, call)
+        if torch.is_autocast_enabled(x.device.type):
+            # Older PyTorch (2.6, say) goes on using the low-precision weights that were cast without gradient.
+            torch.clear_autocast_cache()
         z_H, z_L = self._h_cycle(z_H, z_L, read, call)
         return TRMModelOutput(last_hidden_state=z_H, carry=(z_H.detach(), z_L.detach()))
 
