@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -11,6 +10,7 @@ from .data.schema import sort_prompt_ids
 from .errors import InputError
 from .metrics import mean_over_prompts, metrics_by_prompt
 from .scorer import EssayScorer
+from .scores import denormalize_by_prompt
 
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
 
@@ -42,20 +42,22 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     rows = data.splits[split]
     frame = rows.remove_columns(["input_ids", "token_type_ids"]).to_pandas()
     _check_prompts(scorer, data, split)
-    longest = max(len(ids) for ids in rows["input_ids"])
+    tokens = rows.select_columns(["input_ids", "token_type_ids"]).to_list()
+    longest = max(len(row["input_ids"]) for row in tokens)
     if longest > scorer.model.config.max_position_embeddings:
         raise InputError(
             f"{data.folder} has sequences of {longest} tokens, {scorer.name} takes "
             f"{scorer.model.config.max_position_embeddings}: build the data set with a lower --max-tokens."
         )
-    tokens = rows.select_columns(["input_ids", "token_type_ids"]).to_list()
     with tqdm(total=len(tokens), desc=f"Scoring {split}", unit="essay", disable=None) as bar:
         raw = scorer.score_tokens(tokens, bar)
-    ranges = [scorer.score_ranges[prompt_id] for prompt_id in frame["prompt_id"]]
-    predicted = np.array([r.denormalize(value) for r, value in zip(ranges, raw.normalized, strict=True)])
+    predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], scorer.score_ranges)
     predictions = frame[["essay_id", "prompt_id", "score"]].assign(
         predicted_score=predicted,
-        rounded_score=[int(r.round(value)) for r, value in zip(ranges, predicted, strict=True)],
+        rounded_score=[
+            int(scorer.score_ranges[prompt_id].round(value))
+            for prompt_id, value in zip(frame["prompt_id"], predicted, strict=True)
+        ],
         probability=raw.probability,
         supervision_steps=raw.supervision_steps,
     )

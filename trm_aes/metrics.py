@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import cohen_kappa_score
 from transformers import EvalPrediction
 
-from .scores import ScoreRange
+from .scores import ScoreRange, denormalize_by_prompt
 
 
 def quadratic_weighted_kappa(
@@ -111,15 +111,14 @@ def build_compute_metrics(
 
     It returns `mean_qwk` and its like, and every metric of every prompt as `prompt_<id>_<metric>`.
     """
-    ranges = [score_ranges[prompt_id] for prompt_id in prompt_ids]
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         normalized = np.asarray(prediction.predictions).reshape(-1)
         labels = np.asarray(prediction.label_ids).reshape(-1)
-        if len(normalized) != len(ranges):
-            raise ValueError(f"These metrics are of {len(ranges)} essays, but {len(normalized)} were predicted.")
-        predictions = np.array([r.denormalize(value) for r, value in zip(ranges, normalized, strict=True)])
-        references = np.array([r.denormalize(value) for r, value in zip(ranges, labels, strict=True)])
+        if len(normalized) != len(prompt_ids):
+            raise ValueError(f"These metrics are of {len(prompt_ids)} essays, but {len(normalized)} were predicted.")
+        predictions = denormalize_by_prompt(normalized, prompt_ids, score_ranges)
+        references = denormalize_by_prompt(labels, prompt_ids, score_ranges)
         by_prompt = metrics_by_prompt(prompt_ids, references, predictions, score_ranges)
         flat = {
             f"prompt_{prompt_id}_{name}": value

@@ -28,14 +28,19 @@ RECORDED_PACKAGES = (
 )
 
 
+def is_occupied(path: str | os.PathLike) -> bool:
+    """Whether something is there; an empty folder does not count."""
+    path = Path(path)
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
 def check_is_free(path: str | os.PathLike, overwrite: bool) -> Path:
     """
     Raises:
         InputError: if `path` exists (an empty folder does not count) and `overwrite` is false.
     """
     path = Path(path)
-    occupied = path.exists() and not (path.is_dir() and not any(path.iterdir()))
-    if occupied and not overwrite:
+    if is_occupied(path) and not overwrite:
         raise InputError(f"{path} exists. Choose another output, or pass --overwrite to replace it.")
     return path
 

@@ -1,5 +1,6 @@
 """Score scales: between a prompt's own range and the model's 0-1 scale."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,3 +33,12 @@ class ScoreRange:
     def round(self, scores: np.ndarray) -> np.ndarray:
         """To whole scores. Halves go up, as raters expect; NumPy would round them to even."""
         return np.floor(np.asarray(scores, dtype=np.float64) + 0.5).astype(np.int64)
+
+
+def denormalize_by_prompt(
+    normalized: Iterable[float], prompt_ids: Iterable[str], score_ranges: dict[str, ScoreRange]
+) -> np.ndarray:
+    """0-1 scores of essays (values outside are clipped), each to the range of its essay's prompt, not rounded."""
+    return np.array(
+        [score_ranges[prompt_id].denormalize(value) for value, prompt_id in zip(normalized, prompt_ids, strict=True)]
+    )

@@ -8,8 +8,8 @@ import pandas as pd
 from ..data.builder import EssayDataset
 from ..metrics import mean_over_prompts, metrics_by_prompt
 from ..scorer import EssayScorer
-
-SPLITS = ("validation", "test")
+from ..scores import denormalize_by_prompt
+from .protocol import REPORTED_SPLITS
 
 
 def depth_table(
@@ -34,7 +34,7 @@ def depth_table(
     try:
         for high, low in dict.fromkeys([trained, *cycles]):
             config.H_cycles, config.L_cycles = high, low
-            steps = {name: _step_outputs(scorer, data, name, most_steps) for name in SPLITS}
+            steps = {name: _step_outputs(scorer, data, name, most_steps) for name in REPORTED_SPLITS}
             for step in range(most_steps):
                 scores, halts = (values[:, : step + 1] for values in steps["test"])
                 previous = scores[:, step - 1] if step else np.full(len(scores), np.nan)
@@ -43,7 +43,7 @@ def depth_table(
                         "H": high,
                         "L": low,
                         "step": step + 1,
-                        **{name: _mean_qwk(scorer, data, name, steps[name][0][:, step]) for name in SPLITS},
+                        **{name: _mean_qwk(scorer, data, name, steps[name][0][:, step]) for name in REPORTED_SPLITS},
                         "moved": float(np.mean(np.abs(scores[:, step] - previous))),
                         "halted": float(np.mean((halts > config.halting_threshold).any(axis=1))),
                     }
@@ -61,7 +61,7 @@ def plot_depth(table: pd.DataFrame, path: Path):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, constrained_layout=True)
-    for axis, split in zip(axes, SPLITS, strict=True):
+    for axis, split in zip(axes, REPORTED_SPLITS, strict=True):
         for (high, low), rows in table.groupby(["H", "L"], sort=False):
             axis.plot(rows["step"], rows[split], marker="o", markersize=3, label=f"H={high}, L={low}")
         axis.set(title=split, xlabel="supervision steps", xticks=table["step"].unique()[::2])
@@ -79,9 +79,6 @@ def _step_outputs(scorer: EssayScorer, data: EssayDataset, split: str, steps: in
 
 def _mean_qwk(scorer: EssayScorer, data: EssayDataset, split: str, normalized: np.ndarray) -> float:
     frame = data.splits[split].select_columns(["prompt_id", "score"]).to_pandas()
-    predicted = [
-        scorer.score_ranges[prompt_id].denormalize(value)
-        for prompt_id, value in zip(frame["prompt_id"], normalized, strict=True)
-    ]
-    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], np.array(predicted), scorer.score_ranges)
+    predicted = denormalize_by_prompt(normalized, frame["prompt_id"], scorer.score_ranges)
+    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
     return mean_over_prompts(by_prompt)["mean_qwk"]

@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 from ..data.schema import score_ranges
 from ..metrics import build_compute_metrics, quadratic_weighted_kappa
 from ..pretrained import Checkpoint, load_tokenizer
-from ..scores import ScoreRange
+from ..scores import ScoreRange, denormalize_by_prompt
 from ..tokenization import EssayCollator, encode_essays
 
 RIDGE_ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -196,7 +196,6 @@ def predict_with_encoder(
     results = {}
     for name in ("validation", "test"):
         normalized = trainer.predict(rows(frames[name])).predictions.reshape(-1)
-        of_row = [ranges[prompt_id] for prompt_id in frames[name]["prompt_id"]]
-        predicted = [float(r.denormalize(value)) for r, value in zip(of_row, normalized, strict=True)]
+        predicted = denormalize_by_prompt(normalized, frames[name]["prompt_id"], ranges)
         results[name] = frames[name].assign(predicted_score=predicted)
     return results

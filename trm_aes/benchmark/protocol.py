@@ -14,6 +14,7 @@ from ..data.splits import Splits, read_folds, select_prompts_in_splits
 from ..metrics import metrics_by_prompt
 from ..pretrained import Checkpoint, load_tokenizer
 
+REPORTED_SPLITS = ("validation", "test")
 SPLIT_COLUMNS = ("essay_id", "prompt_id", "score", "predicted_score")
 
 

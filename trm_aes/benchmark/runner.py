@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from ..data.builder import EssayDataset
 from ..devices import available_device
@@ -17,11 +16,10 @@ from ..training.options import parse_arguments
 from ..training.run import train_scorer
 from .cost import COUNTED_TOKENS, forward_gflop
 from .peers import ENCODER_PEER, predict_by_prompt, predict_with_encoder
-from .protocol import SPLIT_COLUMNS, Benchmark, qwk_by_prompt
+from .protocol import REPORTED_SPLITS, SPLIT_COLUMNS, Benchmark, qwk_by_prompt
 from .systems import System
 
 RESULT_NAME = "result.json"
-SPLITS = ("validation", "test")
 
 
 def run_folder(work_dir: Path, system: System, mode: str, fold: int, seed: int) -> Path:
@@ -54,7 +52,7 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
             _run_recipe(benchmark.dataset(fold, group), system, folder / "_".join(group), seed, hardware)
             for group in groups
         ]
-        predictions = {name: pd.concat(part[0][name] for part in parts) for name in SPLITS}
+        predictions = {name: pd.concat(part[0][name] for part in parts) for name in REPORTED_SPLITS}
         cost = {key: sum(part[1][key] for part in parts) / len(parts) for key in parts[0][1]}
     else:
         frames = benchmark.splits(fold).frames
@@ -73,7 +71,7 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
         "fold": fold,
         "seed": seed,
         "prompt_ids": benchmark.prompt_ids,
-        **{f"{name}_qwk": qwk_by_prompt(predictions[name], benchmark.table) for name in SPLITS},
+        **{f"{name}_qwk": qwk_by_prompt(predictions[name], benchmark.table) for name in REPORTED_SPLITS},
         "num_essays": {name: len(frame) for name, frame in predictions.items()},
         "cost": cost,
         "seconds": round(time.time() - started, 1),
@@ -98,16 +96,16 @@ def _run_recipe(
     for checkpoint in model_dir.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     scorer = EssayScorer.from_pretrained(model_dir, None if hardware == "auto" else args.device.type)
-    predictions = {name: evaluate_scorer(scorer, data, name).predictions for name in SPLITS[:1]}
+    validation = evaluate_scorer(scorer, data, "validation").predictions
+    # Scores come back to the CPU, so nothing is still under way when the clock stops.
     started = time.time()
-    predictions["test"] = evaluate_scorer(scorer, data, "test").predictions
-    if scorer.device.type == "cuda":
-        torch.cuda.synchronize()
+    test = evaluate_scorer(scorer, data, "test").predictions
+    score_seconds = time.time() - started
     cost = {
         "parameters": record["num_parameters"],
         "trained_parameters": record["num_trained_parameters"],
         "train_seconds": record["seconds"],
         f"gflop_an_essay_of_{COUNTED_TOKENS}_tokens": forward_gflop(scorer.model),
-        "score_seconds_an_essay": (time.time() - started) / len(predictions["test"]),
+        "score_seconds_an_essay": score_seconds / len(test),
     }
-    return predictions, cost
+    return {"validation": validation, "test": test}, cost

@@ -16,17 +16,13 @@ from ..errors import InputError
 from ..outputs import check_is_free
 from ..pretrained import DEFAULT_CHECKPOINT, find_checkpoint, load_tokenizer
 from ..tokenization import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
+from .options import new_parser
 
 HUB_SOURCE = "hub"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="trm-aes build",
-        description="Build a tokenized data set (train, validation, test) from scored essays.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = new_parser("build", "Build a tokenized data set (train, validation, test) from scored essays.")
     parser.add_argument(
         "--source",
         required=True,

@@ -8,25 +8,18 @@ from ..data.builder import load_essay_dataset
 from ..errors import InputError
 from ..evaluation import evaluate_scorer, evaluation_table
 from ..outputs import check_is_free, new_folder, package_versions, write_json
-from ..scorer import DEFAULT_BATCH_SIZE, EssayScorer
+from .options import add_scorer_options, load_scorer, new_parser
 
 METRICS_NAME = "evaluation.json"
 PREDICTIONS_NAME = "predictions.csv"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="trm-aes evaluate",
-        description="Measure a scorer's agreement with human scores, by prompt.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--model", required=True, help="folder of a run or a checkpoint, or an id on the Hub")
+    parser = new_parser("evaluate", "Measure a scorer's agreement with human scores, by prompt.")
+    add_scorer_options(parser)
     parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote")
     parser.add_argument("--split", default="test", help="split to evaluate on")
     parser.add_argument("--output-dir", help="where the metrics and predictions go (default: MODEL/evaluation-SPLIT)")
-    parser.add_argument("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, help="essays in a batch")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
     return parser
 
@@ -42,7 +35,7 @@ def main(argv: Sequence[str] | None = None):
     output_dir = Path(args.output_dir or Path(args.model) / f"evaluation-{args.split}")
     check_is_free(output_dir, args.overwrite)
     data = load_essay_dataset(args.data)
-    scorer = EssayScorer.from_pretrained(args.model, args.device, args.batch_size)
+    scorer = load_scorer(args)
     evaluation = evaluate_scorer(scorer, data, args.split)
     with new_folder(output_dir, args.overwrite) as folder:
         evaluation.predictions.to_csv(folder / PREDICTIONS_NAME, index=False)

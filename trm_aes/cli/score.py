@@ -4,18 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..scorer import DEFAULT_BATCH_SIZE, EssayScorer
 from ..scoring import InputColumns, score_file
+from .options import add_scorer_options, load_scorer, new_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="trm-aes score",
-        description="Score essays: adds predicted_score, rounded_score, probability and supervision_steps to each row.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+    parser = new_parser(
+        "score",
+        "Score essays: adds predicted_score, rounded_score, probability and supervision_steps to each row.",
     )
-    parser.add_argument("--model", required=True, help="folder of a run or a checkpoint, or an id on the Hub")
+    add_scorer_options(parser)
     parser.add_argument(
         "--input",
         required=True,
@@ -26,8 +24,6 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("essay", "prompt-id", "prompt"):
         parser.add_argument(f"--{name}-column", default=name.replace("-", "_"), help=f"column with the {name}")
     parser.add_argument("--encoding", default="utf-8", help="of the input")
-    parser.add_argument("--batch-size", type=int, default=DEFAULT_BATCH_SIZE, help="essays in a batch")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     return parser
 
@@ -38,7 +34,7 @@ def main(argv: Sequence[str] | None = None):
         InputError: for input that cannot be used.
     """
     args = build_parser().parse_args(argv)
-    scorer = EssayScorer.from_pretrained(args.model, args.device, args.batch_size)
+    scorer = load_scorer(args)
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
     summary = score_file(scorer, args.input, args.output, columns, args.prompt_id, args.encoding, args.overwrite)
     # Standard output may be the scores themselves.

@@ -18,7 +18,7 @@ from ..data.builder import EssayDataset, load_essay_dataset
 from ..errors import InputError, InterruptedRun
 from ..metrics import build_compute_metrics
 from ..modeling_trm import TRMForEssayScoring
-from ..outputs import check_is_free, new_files, package_versions, write_json
+from ..outputs import check_is_free, is_occupied, new_files, package_versions, write_json
 from ..presets import Recipe
 from ..pretrained import DEFAULT_CHECKPOINT, copy_word_embeddings, find_checkpoint, read_word_embeddings
 from ..tokenization import EssayCollator
@@ -184,7 +184,7 @@ def _check_is_a_run(output_dir: Path):
     """
     is_run = any((output_dir / name).exists() for name in (RUN_RECORD_NAME, "config.json"))
     is_run = is_run or any(output_dir.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
-    if output_dir.exists() and not is_run and not (output_dir.is_dir() and not any(output_dir.iterdir())):
+    if is_occupied(output_dir) and not is_run:
         raise InputError(
             f"{output_dir} is not what a training run wrote, so --overwrite leaves it alone. Choose another."
         )
