@@ -1,6 +1,7 @@
 """The recursion against a plain loop, and what must never change a score."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -153,7 +154,7 @@ def test_steps_can_be_taken_one_at_a_time(num_latents):
 
 
 def test_latents_read_the_tokens_with_what_they_know():
-    """One L step by hand: the query is z_L + z_H and a latent's own embedding, what is read is normalised."""
+    """One L step by hand: the query is z_L + z_H and a latent's own embedding with the length, what is read is normalised."""
     model = small_model(num_latents=3, H_cycles=1, L_cycles=1, num_supervision_steps=1, num_encoder_layers=1)
     batch = essay_batch([6])
     reader, base = model.model.reader, model.model
@@ -170,12 +171,14 @@ def test_latents_read_the_tokens_with_what_they_know():
     z_H = base.initial_z_H.expand(3, -1)
     z_L = base.initial_z_L.expand(3, -1)
     key, value = (x @ reader.kv_proj.weight.T).split(16, dim=-1)
-    query = (z_L + z_H + reader.latents) @ reader.q_proj.weight.T
+    is_essay = batch["token_type_ids"] == 1
+    knows = reader.latents + math.log(is_essay.sum() / 256) * reader.length
+    query = (z_L + z_H + knows) @ reader.q_proj.weight.T
     heads = [
         (query[:, part] @ key[:, part].T / 8**0.5).softmax(dim=-1) @ value[:, part]
         for part in (slice(0, 8), slice(8, 16))
     ]
-    read = reader.latents + rms_norm(torch.cat(heads, dim=-1) @ reader.o_proj.weight.T, 1e-5)
+    read = knows + rms_norm(torch.cat(heads, dim=-1) @ reader.o_proj.weight.T, 1e-5)
     frequencies = 10000.0 ** -(torch.arange(0, 8, 2) / 8)
     angles = torch.outer(torch.arange(3.0), frequencies).repeat(1, 2)
     z_L = net(model, z_L + z_H + read, angles.cos(), angles.sin())

@@ -34,9 +34,11 @@ class TRMConfig(PreTrainedConfig):
         type_vocab_size (`int`, defaults to 2):
             Segments told apart by `token_type_ids` (0 prompt, 1 essay). Their embeddings start at zero.
         H_cycles (`int`, defaults to 3):
-            Updates of the answer state `z_H` in a supervision step; only the last one carries a gradient.
+            Updates of the answer state `z_H` in a supervision step; see `num_gradient_cycles`.
         L_cycles (`int`, defaults to 4):
             Updates of the latent state `z_L` before each update of `z_H`.
+        num_gradient_cycles (`int`, defaults to 1):
+            How many of the H cycles, counted from the last, carry a gradient. 1, as published.
         num_supervision_steps (`int`, defaults to 16):
             Most supervision steps taken on an essay, in training and in scoring.
         num_latents (`int`, defaults to 0):
@@ -46,6 +48,13 @@ class TRMConfig(PreTrainedConfig):
             Convolutions over the tokens before the latents read them.
         encoder_kernel_size (`int`, defaults to 5):
             Their width, in tokens.
+        prompt_registers (`bool`, defaults to `False`):
+            Whether the model keeps, for each prompt of `score_ranges`, a learned vector beside the latents, weights of
+            its own in the score's head, and the mean and spread of its scores. The prompt is recognised by its text
+            (segment 0), which is not read otherwise. Needs `num_latents`.
+        lexical_head (`bool`, defaults to `False`):
+            Whether a second head scores the essay by its words alone, a weight for each word and prompt; the score is
+            the mean of the two. Needs `prompt_registers`.
         pooling (`"mean"` or `"cls"`, defaults to `"mean"`):
             What the heads read: the mean of `z_H` over the tokens that are not padding (or the latents), or the first
             of them.
@@ -62,6 +71,8 @@ class TRMConfig(PreTrainedConfig):
             Dropout on attention weights.
         embedding_dropout_prob (`float`, defaults to 0.1):
             Dropout on the embedded input.
+        word_dropout_prob (`float`, defaults to 0.0):
+            Share of the tokens whose word embedding is zero in training.
         halting_loss_weight (`float`, defaults to 0.5):
             Weight of the halting head's binary cross-entropy beside the score's squared error.
         halting_tolerance (`float`, defaults to 0.05):
@@ -109,10 +120,13 @@ class TRMConfig(PreTrainedConfig):
     type_vocab_size: int = 2
     H_cycles: int = 3
     L_cycles: int = 4
+    num_gradient_cycles: int = 1
     num_supervision_steps: int = 16
     num_latents: int = 0
     num_encoder_layers: int = 2
     encoder_kernel_size: int = 5
+    prompt_registers: bool = False
+    lexical_head: bool = False
     pooling: Literal["mean", "cls"] = "mean"
     residual_initialization: Literal["zeros", "lecun"] = "zeros"
     rope_theta: float | int = 10000.0
@@ -120,6 +134,7 @@ class TRMConfig(PreTrainedConfig):
     hidden_dropout_prob: float | int = 0.1
     attention_probs_dropout_prob: float | int = 0.0
     embedding_dropout_prob: float | int = 0.1
+    word_dropout_prob: float | int = 0.0
     halting_loss_weight: float | int = 0.5
     halting_tolerance: float | int = 0.05
     halting_threshold: float | int = 0.5
@@ -153,6 +168,7 @@ class TRMConfig(PreTrainedConfig):
             "max_position_embeddings",
             "H_cycles",
             "L_cycles",
+            "num_gradient_cycles",
             "num_supervision_steps",
             "encoder_kernel_size",
         ]:
@@ -161,9 +177,14 @@ class TRMConfig(PreTrainedConfig):
         for name in ("num_latents", "num_encoder_layers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout_prob"):
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout_prob",
+                     "word_dropout_prob"):  # fmt: skip
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1), got {getattr(self, name)}.")
+        if self.prompt_registers and not (self.num_latents and self.score_ranges):
+            raise ValueError("`prompt_registers` needs `num_latents` and `score_ranges`.")
+        if self.lexical_head and not self.prompt_registers:
+            raise ValueError("`lexical_head` needs `prompt_registers`.")
         if not 0 < self.halting_threshold < 1:
             raise ValueError(f"`halting_threshold` is a probability between 0 and 1, got {self.halting_threshold}.")
         if self.hidden_size % (2 * self.num_attention_heads):

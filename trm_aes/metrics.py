@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import cohen_kappa_score
 from transformers import EvalPrediction
 
+from .calibration import apply_calibrations, fit_calibrations
 from .scores import ScoreRange, denormalize_by_prompt
 
 
@@ -109,7 +110,8 @@ def build_compute_metrics(
     """
     A `compute_metrics` for a `Trainer` that evaluates the essays whose prompts are `prompt_ids`, in that order.
 
-    It returns `mean_qwk` and its like, and every metric of every prompt as `prompt_<id>_<metric>`.
+    It returns `mean_qwk` and its like, every metric of every prompt as `prompt_<id>_<metric>`, and
+    `mean_calibrated_qwk`: after the calibration that ends a training run, by which epochs can be compared.
     """
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
@@ -125,6 +127,9 @@ def build_compute_metrics(
             for prompt_id, metrics in by_prompt.items()
             for name, value in metrics.items()
         }
-        return {**mean_over_prompts(by_prompt), **flat}
+        lines = fit_calibrations(prompt_ids, predictions, references)
+        calibrated = apply_calibrations(lines, prompt_ids, predictions)
+        means = mean_over_prompts(metrics_by_prompt(prompt_ids, references, calibrated, score_ranges))
+        return {**mean_over_prompts(by_prompt), "mean_calibrated_qwk": means["mean_qwk"], **flat}
 
     return compute_metrics

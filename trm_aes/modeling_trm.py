@@ -146,8 +146,8 @@ class TRMResidualLinear(nn.Linear):
     """The projection that ends a residual branch."""
 
 
-class TRMSegmentEmbedding(nn.Embedding):
-    """What tells prompt from essay; it starts at zero."""
+class TRMZeroEmbedding(nn.Embedding):
+    """An embedding that starts at zero."""
 
 
 class TRMEmbeddings(nn.Module):
@@ -156,12 +156,13 @@ class TRMEmbeddings(nn.Module):
     def __init__(self, config: TRMConfig):
         super().__init__()
         self.word_embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
-        self.token_type_embeddings = TRMSegmentEmbedding(config.type_vocab_size, config.hidden_size)
+        self.token_type_embeddings = TRMZeroEmbedding(config.type_vocab_size, config.hidden_size)
         factorised = config.embedding_size != config.hidden_size
         self.projection = (
             nn.Linear(config.embedding_size, config.hidden_size, bias=False) if factorised else nn.Identity()
         )
         self.dropout = nn.Dropout(config.embedding_dropout_prob)
+        self.word_dropout = config.word_dropout_prob
 
     def forward(
         self,
@@ -173,7 +174,11 @@ class TRMEmbeddings(nn.Module):
             inputs_embeds = self.word_embeddings(input_ids)
         if token_type_ids is None:
             token_type_ids = torch.zeros(inputs_embeds.shape[:2], dtype=torch.long, device=inputs_embeds.device)
-        return self.dropout(self.projection(inputs_embeds) + self.token_type_embeddings(token_type_ids))
+        if self.training and self.word_dropout:
+            kept = torch.rand(inputs_embeds.shape[:2], device=inputs_embeds.device) >= self.word_dropout
+            inputs_embeds = inputs_embeds * kept.to(inputs_embeds.dtype).unsqueeze(-1)
+        projected = self.projection(inputs_embeds)
+        return self.dropout(projected + self.token_type_embeddings(token_type_ids).to(projected.dtype))
 
 
 class TRMAttention(nn.Module):
@@ -276,7 +281,8 @@ class TRMTokenEncoder(nn.Module):
 class TRMLatentReader(nn.Module):
     """
     What latents read of the encoded tokens: multi-head cross-attention (Perceiver, arXiv 2103.03206), normalised, beside
-    the latents' own embeddings. Those take part in every read and not in the initial states, which no gradient reaches.
+    the latents' own embeddings, to which the essay's length and its prompt's register are added. Those take part in
+    every read and not in the initial states, which no gradient reaches.
     """
 
     def __init__(self, config: TRMConfig):
@@ -286,26 +292,186 @@ class TRMLatentReader(nn.Module):
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
         self.latents = nn.Parameter(torch.empty(config.num_latents, config.hidden_size))
+        # Attention averages, so it cannot count.
+        self.length = nn.Parameter(torch.empty(config.hidden_size))
         self.encoder = TRMTokenEncoder(config)
         self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.kv_proj = nn.Linear(config.hidden_size, 2 * config.hidden_size, bias=False)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def encode(self, tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of the tokens, each `(batch, heads, tokens, head_dim)`."""
-        encoded = self.kv_proj(self.encoder(tokens, attention_mask))
-        key, value = encoded.view(*tokens.shape[:-1], 2, -1, self.head_dim).unbind(dim=2)
+    def encode(self, tokens: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """Keys and values of the tokens: `(batch, tokens, 2 * hidden_size)`."""
+        return self.kv_proj(self.encoder(tokens, attention_mask))
+
+    def split_heads(self, encoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values, each `(batch, heads, tokens, head_dim)`."""
+        key, value = encoded.view(*encoded.shape[:-1], 2, -1, self.head_dim).unbind(dim=2)
         return key.transpose(1, 2), value.transpose(1, 2)
 
+    def identities(self, log_lengths: torch.Tensor, registers: torch.Tensor | None) -> torch.Tensor:
+        """
+        What the latents of each essay know of themselves and of it: `(batch, num_latents, hidden_size)`.
+
+        Args:
+            log_lengths (`torch.Tensor` of shape `(batch,)`): see [`log_length`]; standardised where the prompt is known.
+            registers (`torch.Tensor` of shape `(batch, hidden_size)`): of the essays' prompts.
+        """
+        of_essay = log_lengths[:, None] * self.length
+        if registers is not None:
+            of_essay = of_essay + registers
+        return self.latents + of_essay[:, None]
+
     def forward(
-        self, states: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None
+        self,
+        states: torch.Tensor,
+        identities: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
     ) -> torch.Tensor:
-        query = self.q_proj(states + self.latents).view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
+        query = self.q_proj(states + identities).view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
         output, _ = attention(self, query, key, value, attention_mask, scaling=self.scaling, dropout=0.0)
-        return self.latents + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
+        return identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
+
+
+def log_length(is_token: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the number of tokens, over that of an ordinary essay (256): `(batch,)` in float32."""
+    return torch.log(is_token.float().sum(dim=1).clamp(min=1) / 256)
+
+
+class TRMPacking:
+    """
+    The tokens of a batch in one row, essay after essay with zeros between, so that no work is done on padding.
+
+    Args:
+        is_token (`torch.BoolTensor` of shape `(batch, tokens)`): which to keep.
+        gap (`int`): zeros before, between and after essays.
+    """
+
+    def __init__(self, is_token: torch.BoolTensor, gap: int):
+        self.is_token = is_token
+        lengths = is_token.sum(dim=1)
+        ranks = is_token.cumsum(dim=1) - 1
+        starts = (lengths + gap).cumsum(dim=0) - lengths
+        self.places = (ranks + starts[:, None])[is_token]
+        self.length = int(lengths.sum()) + gap * (len(lengths) + 1)
+        self.width = int(lengths.max())
+        rows = torch.arange(len(lengths), device=is_token.device)[:, None]
+        self.unpacked_places = (ranks + rows * self.width)[is_token]
+        self.unpacked_mask = torch.arange(self.width, device=is_token.device) < lengths[:, None]
+
+    def pack(self, values: torch.Tensor) -> torch.Tensor:
+        """`(batch, tokens, ...)` to `(1, length, ...)`."""
+        kept = values[self.is_token]
+        return kept.new_zeros(self.length, *kept.shape[1:]).index_copy(0, self.places, kept)[None]
+
+    def unpack(self, values: torch.Tensor) -> torch.Tensor:
+        """`(1, length, size)` to `(batch, width, size)`, padded on the right."""
+        kept = values[0].index_select(0, self.places)
+        batch_size = len(self.is_token)
+        unpacked = kept.new_zeros(batch_size * self.width, kept.shape[-1]).index_copy(0, self.unpacked_places, kept)
+        return unpacked.view(batch_size, self.width, -1)
+
+
+class TRMPromptEmbedding(nn.Embedding):
+    """A vector for each prompt, beside states of unit root mean square."""
+
+
+class TRMPrompts(nn.Module):
+    """
+    What is particular to each prompt of `score_ranges`, in their order: how to recognise it, its register, its weights in
+    the score's head, and the mean and standard deviation of its scores on the 0-1 scale, in whose units the heads speak.
+    So are those of its essays' log length. [`describe`] tells all of them before training.
+    """
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        num_prompts = len(config.score_ranges)
+        self.num_recognised_by = config.max_prompt_tokens
+        self.registers = TRMPromptEmbedding(num_prompts, config.hidden_size)
+        self.head = TRMZeroEmbedding(num_prompts, config.hidden_size)
+        self.head_bias = TRMZeroEmbedding(num_prompts, 1)
+        self.register_buffer("signatures", torch.empty(num_prompts, config.embedding_size))
+        self.register_buffer("score_means", torch.empty(num_prompts))
+        self.register_buffer("score_stds", torch.empty(num_prompts))
+        self.register_buffer("length_means", torch.empty(num_prompts))
+        self.register_buffer("length_stds", torch.empty(num_prompts))
+
+    def sign(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.Tensor:
+        """
+        Mean embedding of a prompt's first `max_prompt_tokens` tokens, those that are never cut: `(batch, embedding_size)`.
+
+        Args:
+            word_embeddings (`torch.Tensor` of shape `(batch, tokens, embedding_size)`).
+            is_prompt (`torch.BoolTensor` of shape `(batch, tokens)`): which of them are the prompt's.
+        """
+        counts = is_prompt & (is_prompt.cumsum(dim=1) <= self.num_recognised_by)
+        weights = counts.to(word_embeddings.dtype).unsqueeze(-1)
+        return (word_embeddings * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+    def recognise(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.LongTensor:
+        """Places of the prompts in `score_ranges`, `(batch,)`: those whose text is nearest. Arguments: see [`sign`]."""
+        signatures = self.sign(word_embeddings, is_prompt).float()
+        return (signatures[:, None] - self.signatures.float()).square().sum(dim=-1).argmin(dim=1)
+
+    def describe(self, **statistics: torch.Tensor):
+        """Tells `signatures`, `score_means` and `score_stds` (0-1), `length_means` and `length_stds` of all prompts."""
+        for name, values in statistics.items():
+            getattr(self, name).copy_(values)
+
+    def standardise_length(self, log_lengths: torch.Tensor, prompts: torch.LongTensor) -> torch.Tensor:
+        """[`log_length`]s of essays in standard deviations from their prompts' mean: `(batch,)`."""
+        return (log_lengths - self.length_means[prompts]) / self.length_stds[prompts]
+
+    def adjust(self, pooled: torch.Tensor, prompts: torch.LongTensor) -> torch.Tensor:
+        """What the prompts' own weights add to the score's head: `(batch,)` in float32."""
+        with torch.autocast(pooled.device.type, enabled=False):
+            return (pooled.float() * self.head(prompts).float()).sum(dim=-1) + self.head_bias(prompts).float()[:, 0]
+
+
+class TRMLexicalHead(nn.Module):
+    """
+    Scores an essay by which words it has: a linear model of `1 + log(count)` for each word piece and of the length,
+    with weights for each prompt.
+    """
+
+    # AdamW's steps are as long for these few weights as for any other: these make them short beside a score for the
+    # hundreds of words of an essay, and long for its one length.
+    word_scale = 0.5
+    length_scale = 10.0
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        self.words = TRMZeroEmbedding(config.vocab_size, len(config.score_ranges))
+        self.length = TRMZeroEmbedding(len(config.score_ranges), 1)
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        is_essay: torch.BoolTensor,
+        lengths: torch.Tensor,
+        prompts: torch.LongTensor,
+    ) -> torch.Tensor:
+        """
+        Args:
+            input_ids, is_essay (`torch.Tensor` of shape `(batch, tokens)`): words, and which of them count.
+            lengths (`torch.Tensor` of shape `(batch,)`): standardised log lengths.
+            prompts (`torch.LongTensor` of shape `(batch,)`): as places in `score_ranges`.
+
+        Returns:
+            `(batch,)` in float32, in standard deviations from the prompt's mean score.
+        """
+        counted = is_essay.float()
+        counts = counted.new_zeros(len(input_ids), self.words.num_embeddings).scatter_add(1, input_ids, counted)
+        count = counts.gather(1, input_ids).clamp(min=1)
+        weights = counted * (1 + count.log()) / count
+        with torch.autocast(counted.device.type, enabled=False):
+            words = self.words(input_ids).float().gather(2, prompts[:, None, None].expand(*input_ids.shape, 1))
+            of_length = self.length(prompts).float()[:, 0] * lengths.float()
+            return self.word_scale * (weights * words[..., 0]).sum(dim=1) + self.length_scale * of_length
 
 
 class TRMHead(nn.Linear):
@@ -342,6 +508,15 @@ class TRMPreTrainedModel(PreTrainedModel):
                 init.trunc_normal_(state, std=1.0, a=-2.0, b=2.0)
         elif isinstance(module, TRMLatentReader):
             init.trunc_normal_(module.latents, std=1.0, a=-2.0, b=2.0)
+            init.normal_(module.length, std=0.5)
+        elif isinstance(module, TRMPrompts):
+            init.zeros_(module.signatures)
+            init.constant_(module.score_means, 0.5)
+            init.ones_(module.score_stds)
+            init.zeros_(module.length_means)
+            init.ones_(module.length_stds)
+        elif isinstance(module, TRMPromptEmbedding):
+            init.normal_(module.weight, std=0.5)
         elif isinstance(module, TRMHead):
             init.normal_(module.weight, std=config.initializer_range)
             init.constant_(module.bias, module.initial_bias)
@@ -351,10 +526,33 @@ class TRMPreTrainedModel(PreTrainedModel):
             # LeCun's: keeps the variance of what goes through.
             std = 1.0 / math.sqrt(module.weight[0].numel())
             init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-        elif isinstance(module, TRMSegmentEmbedding):
+        elif isinstance(module, TRMZeroEmbedding):
             init.zeros_(module.weight)
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=config.embedding_initializer_range)
+
+
+def _check_inputs(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None):
+    if (input_ids is None) == (inputs_embeds is None):
+        raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
+
+
+def split_segments(
+    shape: torch.Size,
+    attention_mask: torch.Tensor | None,
+    token_type_ids: torch.LongTensor | None,
+    device: torch.device,
+) -> tuple[torch.BoolTensor, torch.BoolTensor]:
+    """Which tokens are the prompt's (segment 0) and which the essay's, `(batch, tokens)`; all of a lone segment are the essay's."""
+    if attention_mask is None:
+        is_token = torch.ones(shape, dtype=torch.bool, device=device)
+    else:
+        is_token = attention_mask.bool()
+    if token_type_ids is None:
+        return torch.zeros_like(is_token), is_token
+    is_essay = is_token & (token_type_ids == 1)
+    is_essay = torch.where(is_essay.any(dim=1, keepdim=True), is_essay, is_token)
+    return is_token & ~is_essay, is_essay
 
 
 class TRMModel(TRMPreTrainedModel):
@@ -366,6 +564,7 @@ class TRMModel(TRMPreTrainedModel):
         self.rotary_emb = TRMRotaryEmbedding(config)
         self.layers = nn.ModuleList([TRMLayer(config, i) for i in range(config.num_hidden_layers)])
         self.reader = TRMLatentReader(config) if config.num_latents else None
+        self.prompts = TRMPrompts(config) if config.prompt_registers else None
         # Drawn once and never trained, but saved: a checkpoint must go on from the states it was trained with.
         self.register_buffer("initial_z_H", torch.empty(config.hidden_size))
         self.register_buffer("initial_z_L", torch.empty(config.hidden_size))
@@ -387,6 +586,7 @@ class TRMModel(TRMPreTrainedModel):
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         carry: Carry | None = None,
+        prompts: torch.LongTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TRMModelOutput:
         """
@@ -399,22 +599,22 @@ class TRMModel(TRMPreTrainedModel):
             position_ids (`torch.LongTensor` of shape `(batch, tokens)`): by default tokens are counted without padding.
             inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, embedding_size)`): instead of `input_ids`.
             carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)` of the step before; initial states if absent.
+            prompts (`torch.LongTensor` of shape `(batch,)`): with `prompt_registers`, the essays' prompts as places in
+                `score_ranges`; recognised by their text if absent.
 
         Raises:
             ValueError: if not exactly one of `input_ids` and `inputs_embeds` is given, or the sequence is longer than
                 `max_position_embeddings`.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
-        x = self.embeddings(input_ids, token_type_ids, inputs_embeds)
-        batch_size, num_tokens, _ = x.shape
+        _check_inputs(input_ids, inputs_embeds)
+        batch_size, num_tokens = (input_ids if inputs_embeds is None else inputs_embeds).shape[:2]
         if num_tokens > self.config.max_position_embeddings:
             raise ValueError(
                 f"The sequence has {num_tokens} tokens, more than `max_position_embeddings` "
                 f"({self.config.max_position_embeddings}): truncate it, or raise that value and train with it."
             )
-        # What recurs: a state for each token, or for each of a few latents.
         if self.reader is None:
+            x = self.embeddings(input_ids, token_type_ids, inputs_embeds)
             num_states, state_mask = num_tokens, attention_mask
             if position_ids is None:
                 position_ids = self._count_positions(attention_mask, num_tokens, x.device)
@@ -423,17 +623,8 @@ class TRMModel(TRMPreTrainedModel):
                 return x
         else:
             num_states, state_mask = self.config.num_latents, None
-            position_ids = self._count_positions(None, num_states, x.device)
-            key, value = self.reader.encode(x, attention_mask)
-            token_mask = create_bidirectional_mask(
-                config=self.config,
-                inputs_embeds=x[:, :1].expand(-1, num_states, -1),
-                attention_mask=attention_mask,
-                encoder_hidden_states=x,
-            )
-
-            def read(states: torch.Tensor) -> torch.Tensor:
-                return self.reader(states, key, value, token_mask)
+            position_ids = self._count_positions(None, num_states, self.initial_z_H.device)
+            read, x = self._latent_read(input_ids, attention_mask, token_type_ids, inputs_embeds, prompts)
 
         call = {
             "attention_mask": create_bidirectional_mask(config=self.config, inputs_embeds=x, attention_mask=state_mask),
@@ -447,14 +638,80 @@ class TRMModel(TRMPreTrainedModel):
         else:
             z_H, z_L = carry
 
+        num_gradient_cycles = min(self.config.num_gradient_cycles, self.config.H_cycles)
         with torch.no_grad():
-            for _ in range(self.config.H_cycles - 1):
+            for _ in range(self.config.H_cycles - num_gradient_cycles):
                 z_H, z_L = self._h_cycle(z_H, z_L, read, call)
         if torch.is_autocast_enabled(x.device.type):
             # Older PyTorch (2.6, say) goes on using the low-precision weights that were cast without gradient.
             torch.clear_autocast_cache()
-        z_H, z_L = self._h_cycle(z_H, z_L, read, call)
+        for _ in range(num_gradient_cycles):
+            z_H, z_L = self._h_cycle(z_H, z_L, read, call)
         return TRMModelOutput(last_hidden_state=z_H, carry=(z_H.detach(), z_L.detach()))
+
+    def _latent_read(
+        self,
+        input_ids: torch.LongTensor | None,
+        attention_mask: torch.Tensor | None,
+        token_type_ids: torch.LongTensor | None,
+        inputs_embeds: torch.Tensor | None,
+        prompts: torch.LongTensor | None,
+    ) -> tuple[Callable, torch.Tensor]:
+        """The latents' read of these tokens, and what they start from: `(batch, num_latents, hidden_size)`."""
+        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        is_prompt, is_essay = split_segments(tokens.shape[:2], attention_mask, token_type_ids, tokens.device)
+        log_lengths = log_length(is_essay)
+        if self.prompts is None:
+            is_read, registers = is_prompt | is_essay, None
+        else:
+            if prompts is None:
+                prompts = self.recognise_prompts(input_ids, attention_mask, token_type_ids, inputs_embeds)
+            is_read, registers = is_essay, self.prompts.registers(prompts)
+            log_lengths = self.prompts.standardise_length(log_lengths, prompts)
+        identities = self.reader.identities(log_lengths, registers)
+        if is_read.device.type == "cpu" and not torch.compiler.is_compiling():
+            # Elsewhere padding is cheaper than waiting to learn how much of it there is.
+            packing = TRMPacking(is_read, gap=self.config.encoder_kernel_size // 2)
+            packed = [None if t is None else packing.pack(t) for t in (input_ids, token_type_ids, inputs_embeds)]
+            x = self.embeddings(*packed)
+            encoded = packing.unpack(self.reader.encode(x, packing.pack(is_read)))
+            is_read = packing.unpacked_mask
+        else:
+            x = self.embeddings(input_ids, token_type_ids, inputs_embeds)
+            encoded = self.reader.encode(x, is_read)
+        key, value = self.reader.split_heads(encoded)
+        identities = identities.to(x.dtype)
+        token_mask = create_bidirectional_mask(
+            config=self.config,
+            inputs_embeds=identities,
+            attention_mask=is_read.to(torch.long),
+            encoder_hidden_states=encoded,
+        )
+
+        def read(states: torch.Tensor) -> torch.Tensor:
+            return self.reader(states, identities, key, value, token_mask)
+
+        return read, identities
+
+    @torch.no_grad()
+    def recognise_prompts(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> torch.LongTensor | None:
+        """The essays' prompts by their text, as places in `score_ranges`: `(batch,)`; None without `prompt_registers`."""
+        if self.prompts is None:
+            return None
+        _check_inputs(input_ids, inputs_embeds)
+        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        is_prompt, is_essay = split_segments(tokens.shape[:2], attention_mask, token_type_ids, tokens.device)
+        # An essay that comes without its prompt is the best hint at it that there is.
+        is_prompt = torch.where(is_prompt.any(dim=1, keepdim=True), is_prompt, is_essay)
+        if inputs_embeds is None:
+            inputs_embeds = self.embeddings.word_embeddings(input_ids)
+        return self.prompts.recognise(inputs_embeds, is_prompt)
 
     def _h_cycle(self, z_H: torch.Tensor, z_L: torch.Tensor, read: Callable, call: dict) -> Carry:
         for _ in range(self.config.L_cycles):
@@ -484,9 +741,10 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         if config.num_labels != 1:
             raise ValueError(f"An essay scorer has one output: `num_labels` must be 1, got {config.num_labels}.")
         self.model = TRMModel(config)
-        self.score_head = TRMHead(config.hidden_size, initial_bias=0.5)
+        self.score_head = TRMHead(config.hidden_size, initial_bias=0.0 if config.prompt_registers else 0.5)
         # Published: halting starts improbable, so that training begins with all supervision steps.
         self.halt_head = TRMHead(config.hidden_size, initial_bias=-5.0)
+        self.lexical_head = TRMLexicalHead(config) if config.lexical_head else None
         self.post_init()
 
     @can_return_tuple
@@ -517,13 +775,16 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         steps = self.config.num_supervision_steps if num_supervision_steps is None else num_supervision_steps
         if steps < 1:
             raise ValueError(f"`num_supervision_steps` must be at least 1, got {steps}.")
+        prompts = self.model.recognise_prompts(input_ids, attention_mask, token_type_ids, inputs_embeds)
         tensors = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
             "token_type_ids": token_type_ids,
             "position_ids": position_ids,
             "inputs_embeds": inputs_embeds,
+            "prompts": prompts,
         }
+        lexical = self._lexical_scores(input_ids, attention_mask, token_type_ids, prompts)
         may_halt = self.config.halt_at_inference and not self.training
         running = None  # rows of the essays that still recurse; None while all do
         step_scores, step_halts = [], []
@@ -549,13 +810,15 @@ class TRMForEssayScoring(TRMPreTrainedModel):
                     break
                 running = None if still.all() else still.nonzero().squeeze(-1)
 
-        step_logits, step_halt_logits = torch.stack(step_scores, dim=1), torch.stack(step_halts, dim=1)
+        recursive, step_halt_logits = torch.stack(step_scores, dim=1), torch.stack(step_halts, dim=1)
+        step_logits = recursive if lexical is None else (recursive + lexical) / 2
         loss = None
         if labels is not None:
-            loss = self.supervision_loss(step_logits, step_halt_logits, labels, score_spans)
+            unit = 1.0 if prompts is None else self.model.prompts.score_stds[prompts, None]
+            loss = self.supervision_loss(recursive, step_halt_logits, labels, score_spans, lexical, unit)
         return TRMEssayScoringOutput(
             loss=loss,
-            logits=scores.unsqueeze(-1),
+            logits=step_logits[:, -1:],
             halt_logits=halts,
             step_logits=step_logits,
             step_halt_logits=step_halt_logits,
@@ -571,7 +834,29 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         outputs = self.model(**tensors, carry=carry, **kwargs)
         state_mask = None if self.config.num_latents else tensors["attention_mask"]
         pooled = self._pool(outputs.last_hidden_state, state_mask)
-        return self.score_head(pooled), self.halt_head(pooled), outputs
+        scores = self.score_head(pooled)
+        if tensors["prompts"] is not None:
+            scores = scores + self.model.prompts.adjust(pooled, tensors["prompts"])
+            scores = self._to_unit_scale(scores, tensors["prompts"])
+        return scores, self.halt_head(pooled), outputs
+
+    def _to_unit_scale(self, scores: torch.Tensor, prompts: torch.LongTensor) -> torch.Tensor:
+        """From standard deviations about the prompt's mean score to its 0-1 scale; `(batch,)`."""
+        return self.model.prompts.score_means[prompts] + self.model.prompts.score_stds[prompts] * scores
+
+    def _lexical_scores(
+        self,
+        input_ids: torch.LongTensor | None,
+        attention_mask: torch.Tensor | None,
+        token_type_ids: torch.LongTensor | None,
+        prompts: torch.LongTensor | None,
+    ) -> torch.Tensor | None:
+        """0-1, `(batch, 1)`; None without a lexical head, or without words."""
+        if self.lexical_head is None or input_ids is None:
+            return None
+        _, is_essay = split_segments(input_ids.shape, attention_mask, token_type_ids, input_ids.device)
+        lengths = self.model.prompts.standardise_length(log_length(is_essay), prompts)
+        return self._to_unit_scale(self.lexical_head(input_ids, is_essay, lengths, prompts), prompts)[:, None]
 
     def _pool(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
         """Mean over tokens that are not padding, or the first of them: `(batch, hidden_size)` in float32."""
@@ -586,27 +871,38 @@ class TRMForEssayScoring(TRMPreTrainedModel):
 
     def supervision_loss(
         self,
-        step_logits: torch.Tensor,
+        step_scores: torch.Tensor,
         step_halt_logits: torch.Tensor,
         labels: torch.Tensor,
         score_spans: torch.Tensor | None = None,
+        lexical_scores: torch.Tensor | None = None,
+        unit: torch.Tensor | float = 1.0,
     ) -> torch.Tensor:
         """
-        Mean over steps and essays of `(score - label)^2 + halting_loss_weight * BCE(halt logit, "is right")`, where
-        an essay "is right" at a step if its score rounds to the gold score.
+        Mean over steps and essays of `((score - label) / unit)^2 + halting_loss_weight * BCE(halt logit, "is right")`,
+        where an essay "is right" at a step if its score rounds to the gold score. The two heads' squared errors are
+        added, not that of their mean: each is to score as well as it can alone.
 
         Args:
-            step_logits, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`).
+            step_scores, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`): of the recursive head.
             labels (`torch.Tensor` of shape `(batch,)` or `(batch, 1)`): 0-1.
             score_spans (`torch.Tensor` of shape `(batch,)`): highest less lowest score of each essay's prompt.
+            lexical_scores (`torch.Tensor` of shape `(batch, 1)`): of the lexical head, where there is one.
+            unit (`torch.Tensor` of shape `(batch, 1)`): standard deviation of the prompt's scores, so that all prompts
+                weigh alike.
         """
-        errors = step_logits - labels.reshape(-1, 1).to(step_logits.dtype)
+        labels = labels.reshape(-1, 1).to(step_scores.dtype)
+        loss = ((step_scores - labels) / unit).square().mean()
+        scores = step_scores
+        if lexical_scores is not None:
+            loss = loss + ((lexical_scores - labels) / unit).square().mean()
+            scores = (step_scores + lexical_scores) / 2
         tolerance = self.config.halting_tolerance
         if score_spans is not None:
-            tolerance = 0.5 / score_spans.reshape(-1, 1).to(step_logits.dtype)
-        is_right = (errors.detach().abs() < tolerance).to(step_halt_logits.dtype)
+            tolerance = 0.5 / score_spans.reshape(-1, 1).to(scores.dtype)
+        is_right = ((scores - labels).detach().abs() < tolerance).to(step_halt_logits.dtype)
         halting_loss = nn.functional.binary_cross_entropy_with_logits(step_halt_logits, is_right)
-        return errors.square().mean() + self.config.halting_loss_weight * halting_loss
+        return loss + self.config.halting_loss_weight * halting_loss
 
 
 def _select_rows(tensors: dict[str, torch.Tensor | None], rows: torch.LongTensor) -> dict[str, torch.Tensor | None]:

@@ -23,6 +23,7 @@ from ..presets import Recipe
 from ..pretrained import DEFAULT_CHECKPOINT, copy_word_embeddings, find_checkpoint, read_word_embeddings
 from ..tokenization import EssayCollator
 from .arguments import TRMTrainingArguments
+from .prompt_scales import calibrate, describe_prompts
 from .trainer import TRMTrainer
 
 RUN_RECORD_NAME = "run.json"
@@ -103,6 +104,10 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         else:
             how = f"and can be resumed: the same command and --resume_from_checkpoint {LAST_CHECKPOINT}"
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
+    calibration = None
+    if model.model.prompts is not None:
+        predicted = trainer.predict(trainer.eval_dataset).predictions
+        calibration = calibrate(model, predicted, validation["prompt_id"], validation["score"], data.score_ranges)
     metrics = trainer.evaluate()
     record = {
         "command": sys.argv,
@@ -118,6 +123,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         "seconds": round(time.time() - started, 1),
         "train_metrics": result.metrics,
         "validation_metrics": metrics,
+        "calibration": calibration and {prompt_id: vars(line) for prompt_id, line in calibration.items()},
         "best_checkpoint": trainer.state.best_model_checkpoint,
         "history": trainer.state.log_history,
     }
@@ -168,6 +174,8 @@ def build_model(
         copy_word_embeddings(model, checkpoint, tokenizer, rescale, freeze)
     elif freeze and run.freeze_embeddings:
         raise InputError("--freeze_embeddings with --embeddings none would freeze random embeddings.")
+    if model.model.prompts is not None:
+        describe_prompts(model, data, tokenizer)
     return model
 
 
