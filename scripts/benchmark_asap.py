@@ -83,6 +83,9 @@ def main(argv=None):
         results.append(run_system(benchmark, system, _mode(system, args.mode), fold, seed, args.hardware))
     sections = {
         "Test QWK by prompt": results_table(results, benchmark.prompt_ids),
+        "Test QWK by prompt, every system's scale matched on validation": results_table(
+            results, benchmark.prompt_ids, "calibrated_test"
+        ),
         "Validation QWK by prompt": results_table(results, benchmark.prompt_ids, "validation"),
         "Held against": reference_table(benchmark),
         "Published (mean over eight prompts and five folds, as their authors report it)": "\n".join(

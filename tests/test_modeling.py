@@ -331,3 +331,124 @@ def test_contradictory_configurations_are_refused(changes, message):
 
 def test_rms_norm_by_hand():
     torch.testing.assert_close(rms_norm(torch.tensor([[3.0, 4.0]]), 0.0), torch.tensor([[3.0, 4.0]]) / 12.5**0.5)
+
+
+REGISTERED = {
+    "num_latents": 3,
+    "embedding_size": 8,
+    "prompt_registers": True,
+    "lexical_head": True,
+    "score_ranges": {"1": [2, 12], "2": [0, 4]},
+    "max_prompt_tokens": 4,
+}
+
+
+def registered_model(**changes):
+    """A model that knows two prompts: tokens 5 6 7 and tokens 8 9."""
+    model = small_model(**{**REGISTERED, **changes}).eval()
+    words = model.get_input_embeddings().weight.detach()
+    model.model.prompts.describe(
+        signatures=torch.stack([words[[5, 6, 7]].mean(0), words[[8, 9]].mean(0)]),
+        score_means=torch.tensor([0.6, 0.3]),
+        score_stds=torch.tensor([0.1, 0.2]),
+        length_means=torch.tensor([math.log(4 / 256), math.log(8 / 256)]),
+        length_stds=torch.tensor([0.5, 0.5]),
+    )
+    torch.manual_seed(3)
+    heads = [model.model.prompts.head]
+    if model.lexical_head is not None:
+        heads += [model.lexical_head.words, model.lexical_head.length]
+    for weights in heads:
+        nn.init.normal_(weights.weight, std=0.1)
+    return model
+
+
+def prompted(prompt, essay):
+    return {
+        "input_ids": torch.tensor([prompt + essay]),
+        "token_type_ids": torch.tensor([[0] * len(prompt) + [1] * len(essay)]),
+    }
+
+
+def test_prompts_are_recognised_by_their_first_tokens_alone():
+    model = registered_model()
+    essay = [8, 9, 8, 9, 20]
+    assert model.model.recognise_prompts(**prompted([5, 6, 7], essay)).tolist() == [0]
+    assert model.model.recognise_prompts(**prompted([8, 9], essay)).tolist() == [1]
+    # What comes after `max_prompt_tokens` may have been cut.
+    assert model.model.recognise_prompts(**prompted([5, 6, 7, 5] + [8, 9] * 4, essay)).tolist() == [0]
+    # An essay alone, as the stock pipeline passes it, is taken for the likeliest prompt's.
+    assert model.model.recognise_prompts(torch.tensor([essay])).tolist() == [1]
+
+
+def test_the_prompt_decides_scale_and_register_but_its_text_is_not_read():
+    model = registered_model()
+    essay = [11, 12, 13, 14]
+    first, second = (model(**prompted(prompt, essay)).logits.item() for prompt in ([5, 6, 7], [8, 9]))
+    assert abs(first - second) > 0.05
+    # Another text that is nearest to the first prompt's: same score.
+    assert model(**prompted([5, 7, 6, 5], essay)).logits.item() == pytest.approx(first, abs=1e-6)
+
+
+def test_lexical_score_by_hand():
+    model = registered_model(score_ranges={"1": [2, 12], "2": [0, 4]})
+    essay = [11, 12, 11, 11, 13]
+    batch = prompted([8, 9], essay)
+    with torch.no_grad():
+        final = model(**batch).logits.item()
+        recursive = registered_model(lexical_head=False)
+        missing, _ = recursive.load_state_dict(model.state_dict(), strict=False)
+        assert not missing
+        alone = recursive(**batch).logits.item()
+    words, length = model.lexical_head.words.weight[:, 1], model.lexical_head.length.weight[1, 0]
+    z = 0.5 * (words[11] * (1 + math.log(3)) + words[12] + words[13])
+    z = z + 10 * length * (math.log(5 / 256) - math.log(8 / 256)) / 0.5
+    lexical = 0.3 + 0.2 * z.item()
+    assert final == pytest.approx((lexical + alone) / 2, abs=1e-5)
+
+
+def test_each_head_has_a_loss_of_its_own_in_units_of_the_prompts_spread():
+    model = registered_model(halting_loss_weight=0.0)
+    scores, lexical = torch.tensor([[0.5], [0.2]]), torch.tensor([[0.7], [0.4]])
+    unit = torch.tensor([[0.1], [0.2]])
+    loss = model.supervision_loss(scores, torch.zeros(2, 1), torch.tensor([0.6, 0.0]), None, lexical, unit)
+    assert loss.item() == pytest.approx((1 + 1) / 2 + (1 + 4) / 2, abs=1e-5)
+
+
+def test_packing_changes_nothing(monkeypatch):
+    """One row without padding, essay after essay, gives what padded rows give."""
+    model = registered_model()
+    batch = essay_batch([9, 6, 12])
+    packed = model(**batch)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    padded = model(**batch)
+    torch.testing.assert_close(packed.logits, padded.logits, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(packed.carry[0], padded.carry[0], atol=1e-5, rtol=1e-5)
+
+
+def test_gradients_reach_what_belongs_to_the_essays_prompt():
+    model = registered_model().train()
+    model(**prompted([8, 9], [11, 12, 13]), labels=torch.tensor([0.9])).loss.backward()
+    for weights in (model.model.prompts.registers, model.model.prompts.head, model.lexical_head.length):
+        assert weights.weight.grad[1].abs().sum() > 0 and weights.weight.grad[0].abs().sum() == 0
+    of_words = model.lexical_head.words.weight.grad
+    assert set(of_words.nonzero()[:, 0].tolist()) == {11, 12, 13}
+
+
+def test_cycles_with_gradient():
+    """With as many as there are, the gradient is that of the whole unrolled recursion: earlier cycles change it."""
+    gradients = []
+    for cycles in (1, 2, 5):
+        model = small_model(H_cycles=2, num_supervision_steps=1, num_gradient_cycles=cycles)
+        model(**essay_batch([6]), labels=torch.tensor([0.9])).loss.backward()
+        gradients.append(model.model.layers[0].mlp.gate_up_proj.weight.grad)
+    assert not torch.allclose(gradients[0], gradients[1], rtol=1e-3)
+    torch.testing.assert_close(gradients[1], gradients[2])
+
+
+def test_word_dropout_zeroes_words_in_training_alone():
+    model = small_model(word_dropout_prob=0.5)
+    words = model.model.embeddings
+    ids = torch.full((1, 400), 7)
+    assert (words.train()(ids).abs().sum(-1) == 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert (words.eval()(ids).abs().sum(-1) > 0).all()

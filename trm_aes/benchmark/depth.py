@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..calibration import apply_calibrations, fit_calibrations
 from ..data.builder import EssayDataset
 from ..metrics import mean_over_prompts, metrics_by_prompt
 from ..scorer import EssayScorer
-from ..scores import denormalize_by_prompt
 from .protocol import REPORTED_SPLITS
 
 
@@ -25,7 +25,8 @@ def depth_table(
         cycles: `(H_cycles, L_cycles)` beside those that the scorer was trained with.
 
     Returns:
-        Columns `H`, `L`, `step`, mean QWK on `validation` and `test`, `moved` (the mean size of the step's change of the
+        Columns `H`, `L`, `step`, mean QWK on `validation` and `test` with each step's scale matched on validation (a
+        step may order essays better and yet overshoot), `test_as_scored` without, `moved` (the mean size of the step's change of the
         test essays' scores, on the 0-1 scale) and `halted` (the share of test essays whose halting head says stop).
     """
     config = scorer.model.config
@@ -43,7 +44,7 @@ def depth_table(
                         "H": high,
                         "L": low,
                         "step": step + 1,
-                        **{name: _mean_qwk(scorer, data, name, steps[name][0][:, step]) for name in REPORTED_SPLITS},
+                        **_mean_qwk(scorer, data, {name: steps[name][0][:, step] for name in REPORTED_SPLITS}),
                         "moved": float(np.mean(np.abs(scores[:, step] - previous))),
                         "halted": float(np.mean((halts > config.halting_threshold).any(axis=1))),
                     }
@@ -77,8 +78,23 @@ def _step_outputs(scorer: EssayScorer, data: EssayDataset, split: str, steps: in
     return scorer.score_steps(rows, steps)
 
 
-def _mean_qwk(scorer: EssayScorer, data: EssayDataset, split: str, normalized: np.ndarray) -> float:
-    frame = data.splits[split].select_columns(["prompt_id", "score"]).to_pandas()
-    predicted = denormalize_by_prompt(normalized, frame["prompt_id"], scorer.score_ranges)
+def _mean_qwk(scorer: EssayScorer, data: EssayDataset, normalized: dict[str, np.ndarray]) -> dict[str, float]:
+    """Mean QWK by split, calibrated on validation, and that of test as it is."""
+    frames = {}
+    for name, values in normalized.items():
+        frame = data.splits[name].select_columns(["prompt_id", "score"]).to_pandas()
+        # Not clipped: calibration comes first.
+        ranges = [scorer.score_ranges[prompt_id] for prompt_id in frame["prompt_id"]]
+        scores = [r.min_score + value * r.span for r, value in zip(ranges, values, strict=True)]
+        frames[name] = frame.assign(predicted_score=scores)
+    validation = frames["validation"]
+    lines = fit_calibrations(validation["prompt_id"], validation["predicted_score"], validation["score"])
+    results = {}
+    for name, frame in frames.items():
+        results[name] = _plain_mean_qwk(scorer, frame, apply_calibrations(lines, frame["prompt_id"], frame["predicted_score"]))
+    return {**results, "test_as_scored": _plain_mean_qwk(scorer, frames["test"], frames["test"]["predicted_score"])}
+
+
+def _plain_mean_qwk(scorer: EssayScorer, frame: pd.DataFrame, predicted: np.ndarray) -> float:
     by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
     return mean_over_prompts(by_prompt)["mean_qwk"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..calibration import apply_calibrations, fit_calibrations
 from ..data.asap import load_release
 from ..data.builder import EssayDataset, TokenLimits, build_dataset, load_essay_dataset
 from ..data.prompts import read_prompts, select_prompts
@@ -81,6 +82,14 @@ def qwk_by_prompt(predictions: pd.DataFrame, table: EssayTable) -> dict[str, flo
         predictions["prompt_id"], predictions["score"], predictions["predicted_score"], score_ranges(table.frame)
     )
     return {prompt_id: values["qwk"] for prompt_id, values in metrics.items()}
+
+
+def calibrated_on_validation(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The test predictions with each prompt's scale matched on validation, so that all systems compare on equal terms."""
+    columns = ["prompt_id", "predicted_score", "score"]
+    lines = fit_calibrations(*(predictions["validation"][name] for name in columns))
+    test = predictions["test"]
+    return test.assign(predicted_score=apply_calibrations(lines, test["prompt_id"], test["predicted_score"]))
 
 
 def fisher_mean(values) -> float:

@@ -28,7 +28,7 @@ PUBLISHED = {
 def results_table(results: Sequence[dict], prompt_ids: Sequence[str], split: str = "test") -> pd.DataFrame:
     """
     A row a system: mean QWK by prompt over its runs, the mean over prompts with its standard deviation over runs, and
-    the Fisher-z mean.
+    the Fisher-z mean. `split` is `validation`, `test` or `calibrated_test`.
     """
     rows = []
     for (name, mode), runs in _by_system(results).items():

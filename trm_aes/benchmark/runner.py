@@ -16,7 +16,7 @@ from ..training.options import parse_arguments
 from ..training.run import train_scorer
 from .cost import COUNTED_TOKENS, forward_gflop
 from .peers import ENCODER_PEER, predict_by_prompt, predict_with_encoder
-from .protocol import REPORTED_SPLITS, SPLIT_COLUMNS, Benchmark, qwk_by_prompt
+from .protocol import REPORTED_SPLITS, SPLIT_COLUMNS, Benchmark, calibrated_on_validation, qwk_by_prompt
 from .systems import System
 
 RESULT_NAME = "result.json"
@@ -72,6 +72,7 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
         "seed": seed,
         "prompt_ids": benchmark.prompt_ids,
         **{f"{name}_qwk": qwk_by_prompt(predictions[name], benchmark.table) for name in REPORTED_SPLITS},
+        "calibrated_test_qwk": qwk_by_prompt(calibrated_on_validation(predictions), benchmark.table),
         "num_essays": {name: len(frame) for name, frame in predictions.items()},
         "cost": cost,
         "seconds": round(time.time() - started, 1),
