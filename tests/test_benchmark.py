@@ -69,8 +69,8 @@ def test_systems_folds_and_report(release, tmp_path, monkeypatch, capsys):
     control = next(result for result in results if result["system"].endswith("H_cycles=1"))
     assert recipe["cost"]["parameters"] == control["cost"]["parameters"]
     gflop = "gflop_an_essay_of_350_tokens"
-    # H=2, L=2 calls the network six times, H=1, L=2 three times.
-    assert recipe["cost"][gflop] > 1.7 * control["cost"][gflop]
+    # H=2, L=2 calls the network six times, H=1, L=2 three times; the tokens are encoded once in both.
+    assert 1.1 * control["cost"][gflop] < recipe["cost"][gflop] < 2 * control["cost"][gflop]
     # Predictions hold ids and scores, and no essay.
     files = list(tmp_path.glob("runs/**/test.csv"))
     assert len(files) == 6

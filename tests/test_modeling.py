@@ -452,3 +452,17 @@ def test_word_dropout_zeroes_words_in_training_alone():
     ids = torch.full((1, 400), 7)
     assert (words.train()(ids).abs().sum(-1) == 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
     assert (words.eval()(ids).abs().sum(-1) > 0).all()
+
+
+def test_halted_essays_leave_the_latents_reading_too():
+    """Scores of steps taken by a part of the batch are those of that part alone."""
+    model = registered_model(num_supervision_steps=4, halt_at_inference=True)
+    batch = essay_batch([9, 6, 12, 7])
+    logits = model(**batch, num_supervision_steps=1).halt_logits.detach()
+    model.config.halting_threshold = float(logits.median().sigmoid())
+    outputs = model(**batch)
+    assert 1 < len(set(outputs.steps_used.tolist())) or outputs.steps_used.tolist() != [4] * 4
+    for row in range(4):
+        alone = model(**{name: tensor[row : row + 1] for name, tensor in batch.items()})
+        torch.testing.assert_close(outputs.logits[row], alone.logits[0], atol=1e-5, rtol=1e-5)
+        assert outputs.steps_used[row] == alone.steps_used[0]

@@ -17,7 +17,7 @@ from conftest import ROOT, SMALL_MODEL
 from safetensors.torch import load_file
 
 from trm_aes import TRMConfig, TRMForEssayScoring
-from trm_aes.cli import train
+from trm_aes.cli import build, train
 from trm_aes.data.builder import load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.presets import hardware_names, load_hardware, load_recipe, recipe_names
@@ -25,7 +25,7 @@ from trm_aes.training.options import parse_arguments
 from trm_aes.training.run import last_checkpoint
 from trm_aes.training.trainer import TRMTrainer
 
-NO_DROPOUT = ["--hidden_dropout_prob", "0", "--embedding_dropout_prob", "0"]
+NO_DROPOUT = ["--hidden_dropout_prob", "0", "--embedding_dropout_prob", "0", "--word_dropout_prob", "0"]
 
 
 def options(data_dir, output_dir, *more):
@@ -107,9 +107,9 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(TRMTrainer, "_save_checkpoint", interrupt_after_second)
-        with pytest.raises(InterruptedRun, match="interrupted at step 20, .*--resume_from_checkpoint last"):
+        with pytest.raises(InterruptedRun, match="interrupted at step 12, .*--resume_from_checkpoint last"):
             train.main(options(data_dir, tmp_path / "cut", *arguments))
-    assert last_checkpoint(tmp_path / "cut").name == "checkpoint-20"
+    assert last_checkpoint(tmp_path / "cut").name == "checkpoint-12"
     with pytest.raises(InputError, match="exists"):
         train.main(options(data_dir, tmp_path / "cut", *arguments))
     train.main(options(data_dir, tmp_path / "cut", *arguments, "--resume_from_checkpoint", "last"))
@@ -136,7 +136,7 @@ def test_only_a_run_is_overwritten(model_dir, data_dir, tmp_path):
     assert (tmp_path / "m" / "dataset_card.json").is_file()
     shutil.copytree(model_dir, tmp_path / "r")
     train.main(options(data_dir, tmp_path / "r", "--num_train_epochs", "1", "--overwrite", "true"))
-    assert [path.name for path in (tmp_path / "r").glob("checkpoint-*")] == ["checkpoint-5"]
+    assert [path.name for path in (tmp_path / "r").glob("checkpoint-*")] == ["checkpoint-3"]
 
 
 def test_early_stopping(data_dir, tmp_path):
@@ -270,3 +270,31 @@ def test_the_cpu_configuration_trains(data_dir, tmp_path):
     )
     assert run.returncode == 0, run.stderr[-3000:]
     assert (tmp_path / "m" / "model.safetensors").is_file()
+
+
+def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path):
+    train.main(options(data_dir, tmp_path / "m", "--num_train_epochs", "3"))
+    record = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))
+    model = TRMForEssayScoring.from_pretrained(tmp_path / "m")
+    prompts, data = model.model.prompts, load_essay_dataset(data_dir)
+    train_split = data.splits["train"].to_pandas()
+    for place, (prompt_id, score_range) in enumerate(data.score_ranges.items()):
+        essays = train_split[train_split["prompt_id"] == prompt_id]
+        scores = score_range.normalize(essays["score"].to_numpy())
+        line = (record["calibration"] or {}).get(prompt_id, {"slope": 1.0, "intercept": 0.0})
+        assert prompts.score_means[place].item() == pytest.approx(line["intercept"] + line["slope"] * scores.mean(), abs=1e-5)
+        assert prompts.score_stds[place].item() == pytest.approx(line["slope"] * scores.std(), abs=1e-5)
+        # Every essay of the prompt is recognised as such, by the text that comes with it.
+        for row in essays.head(3).to_dict("records"):
+            tokens = {name: torch.tensor([list(row[name])]) for name in ("input_ids", "token_type_ids")}
+            assert model.model.recognise_prompts(**tokens).tolist() == [place]
+
+
+def test_prompts_of_one_text_cannot_be_told_apart(tmp_path):
+    lines = ["essay_id,prompt_id,prompt,essay,score"]
+    lines += [f"{n},{'ab'[n % 2]},The same text.,Essay {n} is good.,{n // 2 % 3}" for n in range(40)]
+    (tmp_path / "essays.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    build.main(["--source", str(tmp_path / "essays.csv"), "--output-dir", str(tmp_path / "d")])
+    with pytest.raises(InputError, match="Prompts 'a' and 'b' have the same text"):
+        train.main(options(tmp_path / "d", tmp_path / "m"))
+    assert not (tmp_path / "m").exists()

@@ -321,20 +321,34 @@ class TRMLatentReader(nn.Module):
             of_essay = of_essay + registers
         return self.latents + of_essay[:, None]
 
-    def forward(
-        self,
-        states: torch.Tensor,
-        identities: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-    ) -> torch.Tensor:
-        query = self.q_proj(states + identities).view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
+    def forward(self, states: torch.Tensor, reading: "TRMReading") -> torch.Tensor:
+        query = self.q_proj(states + reading.identities).view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
-        output, _ = attention(self, query, key, value, attention_mask, scaling=self.scaling, dropout=0.0)
-        return identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
+        key, value, mask = reading.key, reading.value, reading.attention_mask
+        output, _ = attention(self, query, key, value, mask, scaling=self.scaling, dropout=0.0)
+        return reading.identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
+
+
+@dataclass
+class TRMReading:
+    """
+    What latents read from, the same at every step: keys and values of the tokens, each `(batch, heads, tokens, head_dim)`,
+    the attention mask over them, and what the latents know of themselves and the essay, `(batch, num_latents, hidden_size)`.
+    """
+
+    key: torch.Tensor
+    value: torch.Tensor
+    attention_mask: torch.Tensor | None
+    identities: torch.Tensor
+
+    def select(self, rows: torch.LongTensor) -> "TRMReading":
+        """That of the given rows of the batch."""
+        mask = self.attention_mask
+        return TRMReading(
+            self.key[rows], self.value[rows], None if mask is None else mask[rows], self.identities[rows]
+        )
 
 
 def log_length(is_token: torch.Tensor) -> torch.Tensor:
@@ -587,6 +601,7 @@ class TRMModel(TRMPreTrainedModel):
         inputs_embeds: torch.FloatTensor | None = None,
         carry: Carry | None = None,
         prompts: torch.LongTensor | None = None,
+        reading: TRMReading | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TRMModelOutput:
         """
@@ -601,6 +616,7 @@ class TRMModel(TRMPreTrainedModel):
             carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)` of the step before; initial states if absent.
             prompts (`torch.LongTensor` of shape `(batch,)`): with `prompt_registers`, the essays' prompts as places in
                 `score_ranges`; recognised by their text if absent.
+            reading ([`TRMReading`]): with `num_latents`, that of these essays, from [`read_tokens`]; made if absent.
 
         Raises:
             ValueError: if not exactly one of `input_ids` and `inputs_embeds` is given, or the sequence is longer than
@@ -624,7 +640,12 @@ class TRMModel(TRMPreTrainedModel):
         else:
             num_states, state_mask = self.config.num_latents, None
             position_ids = self._count_positions(None, num_states, self.initial_z_H.device)
-            read, x = self._latent_read(input_ids, attention_mask, token_type_ids, inputs_embeds, prompts)
+            if reading is None:
+                reading = self.read_tokens(input_ids, attention_mask, token_type_ids, inputs_embeds, prompts)
+            x = reading.identities
+
+            def read(states: torch.Tensor) -> torch.Tensor:
+                return self.reader(states, reading)
 
         call = {
             "attention_mask": create_bidirectional_mask(config=self.config, inputs_embeds=x, attention_mask=state_mask),
@@ -649,15 +670,15 @@ class TRMModel(TRMPreTrainedModel):
             z_H, z_L = self._h_cycle(z_H, z_L, read, call)
         return TRMModelOutput(last_hidden_state=z_H, carry=(z_H.detach(), z_L.detach()))
 
-    def _latent_read(
+    def read_tokens(
         self,
         input_ids: torch.LongTensor | None,
         attention_mask: torch.Tensor | None,
         token_type_ids: torch.LongTensor | None,
         inputs_embeds: torch.Tensor | None,
         prompts: torch.LongTensor | None,
-    ) -> tuple[Callable, torch.Tensor]:
-        """The latents' read of these tokens, and what they start from: `(batch, num_latents, hidden_size)`."""
+    ) -> TRMReading:
+        """What the latents read of these tokens; arguments as of `forward`. Needs `num_latents`."""
         tokens = input_ids if inputs_embeds is None else inputs_embeds
         is_prompt, is_essay = split_segments(tokens.shape[:2], attention_mask, token_type_ids, tokens.device)
         log_lengths = log_length(is_essay)
@@ -688,10 +709,7 @@ class TRMModel(TRMPreTrainedModel):
             encoder_hidden_states=encoded,
         )
 
-        def read(states: torch.Tensor) -> torch.Tensor:
-            return self.reader(states, identities, key, value, token_mask)
-
-        return read, identities
+        return TRMReading(key, value, token_mask, identities)
 
     @torch.no_grad()
     def recognise_prompts(
@@ -784,18 +802,24 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             "inputs_embeds": inputs_embeds,
             "prompts": prompts,
         }
+        reading = None
+        if self.model.reader is not None:
+            reading = self.model.read_tokens(input_ids, attention_mask, token_type_ids, inputs_embeds, prompts)
         lexical = self._lexical_scores(input_ids, attention_mask, token_type_ids, prompts)
         may_halt = self.config.halt_at_inference and not self.training
         running = None  # rows of the essays that still recurse; None while all do
         step_scores, step_halts = [], []
         for _ in range(steps):
             if running is None:
-                scores, halts, outputs = self._supervision_step(tensors, carry, **kwargs)
+                scores, halts, outputs = self._supervision_step(tensors, carry, reading, **kwargs)
                 state = (scores, halts, *outputs.carry)
                 steps_used = torch.full_like(scores, len(step_scores) + 1, dtype=torch.long)
             else:
                 scores, halts, outputs = self._supervision_step(
-                    _select_rows(tensors, running), (carry[0][running], carry[1][running]), **kwargs
+                    _select_rows(tensors, running),
+                    (carry[0][running], carry[1][running]),
+                    None if reading is None else reading.select(running),
+                    **kwargs,
                 )
                 updates = (scores, halts, *outputs.carry)
                 state = tuple(old.index_copy(0, running, new) for old, new in zip(state, updates, strict=True))
@@ -829,9 +853,9 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         )
 
     def _supervision_step(
-        self, tensors: dict[str, torch.Tensor | None], carry: Carry | None, **kwargs
+        self, tensors: dict[str, torch.Tensor | None], carry: Carry | None, reading: TRMReading | None, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor, TRMModelOutput]:
-        outputs = self.model(**tensors, carry=carry, **kwargs)
+        outputs = self.model(**tensors, carry=carry, reading=reading, **kwargs)
         state_mask = None if self.config.num_latents else tensors["attention_mask"]
         pooled = self._pool(outputs.last_hidden_state, state_mask)
         scores = self.score_head(pooled)
