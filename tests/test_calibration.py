@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trm_aes.calibration import LEAST_ESSAYS, Calibration, apply_calibrations, fit_calibrations
+from trm_aes.calibration import LEAST_ESSAYS, Calibration, apply_calibrations, fit_calibrations, fit_shift
 from trm_aes.metrics import metrics_by_prompt
 from trm_aes.scores import ScoreRange
 
@@ -52,3 +52,19 @@ def test_prompts_that_tell_too_little_are_left_as_they_are():
     lines = fit_calibrations(prompts, predictions, np.linspace(0, 1, few + flat))
     assert lines == {}
     np.testing.assert_array_equal(apply_calibrations(lines, prompts, predictions), predictions)
+
+
+def test_probabilities_become_right_on_average():
+    rng = np.random.default_rng(0)
+    probabilities = rng.uniform(0.01, 0.2, 500)
+    outcomes = rng.random(500) < 0.6
+    shift = fit_shift(probabilities, outcomes)
+    shifted = 1 / (1 + (1 / probabilities - 1) * np.exp(-shift))
+    assert shifted.mean() == pytest.approx(outcomes.mean(), abs=1e-6)
+    assert (np.argsort(shifted) == np.argsort(probabilities)).all()
+
+
+def test_a_shift_by_hand():
+    assert fit_shift(np.full(4, 0.5), np.array([1, 1, 1, 0])) == pytest.approx(np.log(3))
+    # All right: as if half an essay of the four were not.
+    assert fit_shift(np.full(4, 0.5), np.ones(4)) == pytest.approx(np.log(7))

@@ -281,7 +281,7 @@ def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path)
     for place, (prompt_id, score_range) in enumerate(data.score_ranges.items()):
         essays = train_split[train_split["prompt_id"] == prompt_id]
         scores = score_range.normalize(essays["score"].to_numpy())
-        line = (record["calibration"] or {}).get(prompt_id, {"slope": 1.0, "intercept": 0.0})
+        line = record["calibration"]["scores"].get(prompt_id, {"slope": 1.0, "intercept": 0.0})
         assert prompts.score_means[place].item() == pytest.approx(line["intercept"] + line["slope"] * scores.mean(), abs=1e-5)
         assert prompts.score_stds[place].item() == pytest.approx(line["slope"] * scores.std(), abs=1e-5)
         # Every essay of the prompt is recognised as such, by the text that comes with it.

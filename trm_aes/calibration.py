@@ -1,9 +1,11 @@
-"""Calibration of score scales: regression to the mean undone, prompt by prompt."""
+"""Calibration on validation essays: of score scales, prompt by prompt, and of the probability of being right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 
 # Fewer essays tell too little of the spread.
 LEAST_ESSAYS = 30
@@ -57,3 +59,15 @@ def apply_calibrations(
         rows = prompt_ids == prompt_id
         calibrated[rows] = line.apply(calibrated[rows])
     return calibrated
+
+
+def fit_shift(probabilities: np.ndarray, outcomes: np.ndarray) -> float:
+    """
+    What to add to the logits of `probabilities` (0-1) so that their mean is the share of true `outcomes`.
+
+    Shares of 0 and 1, which no finite shift gives, count as half an essay from there.
+    """
+    logits = logit(np.clip(np.asarray(probabilities, dtype=float), 1e-6, 1 - 1e-6))
+    half = 0.5 / len(logits)
+    share = float(np.clip(np.mean(outcomes), half, 1 - half))
+    return float(brentq(lambda shift: expit(logits + shift).mean() - share, -40, 40))

@@ -1,17 +1,16 @@
 """What a model with prompt registers is told of each prompt: its text and scales before training, calibration after it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..calibration import Calibration, fit_calibrations
+from ..calibration import apply_calibrations, fit_calibrations, fit_shift
 from ..data.builder import EssayDataset
 from ..errors import InputError
 from ..modeling_trm import TRMForEssayScoring, log_length
-from ..scores import ScoreRange
+from ..scorer import RawScores
+from ..scores import ScoreRange, denormalize_by_prompt
 from ..tokenization import encode_essays
 
 # A prompt whose training essays all have one score or one length still needs a unit.
@@ -66,32 +65,29 @@ def _signatures(model: TRMForEssayScoring, data: EssayDataset, tokenizer: PreTra
 
 
 @torch.no_grad()
-def calibrate(
-    model: TRMForEssayScoring,
-    normalized: np.ndarray,
-    prompt_ids: Sequence[str],
-    scores: Sequence[float],
-    ranges: dict[str, ScoreRange],
-) -> dict[str, Calibration]:
+def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, ranges: dict[str, ScoreRange]) -> dict:
     """
-    Lets the model's validation scores spread as the gold ones do, prompt by prompt: see [`fit_calibrations`].
+    Fits what a trained model says to its validation essays: lets its scores spread as the gold ones do, prompt by prompt
+    (see [`fit_calibrations`]), and its probabilities be right on average.
 
     Args:
-        normalized: the model's scores of the validation essays, 0-1.
-        prompt_ids, scores: their prompts and gold scores, on the prompts' own scales.
+        raw: the model's outputs for the validation essays.
+        essays: their `prompt_id` and gold `score`, on the prompts' own scales.
         ranges: of the prompts, in the order of the model's configuration.
 
     Returns:
-        What was changed, by prompt.
+        What was changed: `scores`, a line for each prompt, and `halting_bias`, what was added to the halting head's.
     """
-    frame = pd.DataFrame({"prompt_id": list(prompt_ids), "score": list(scores)})
-    normalized = np.asarray(normalized, dtype=float).reshape(-1)
-    gold = np.array([ranges[p].normalize(s) for p, s in zip(frame["prompt_id"], frame["score"], strict=True)])
-    calibrations = fit_calibrations(frame["prompt_id"], normalized, gold)
+    gold = np.array([ranges[p].normalize(s) for p, s in zip(essays["prompt_id"], essays["score"], strict=True)])
+    lines = fit_calibrations(essays["prompt_id"], raw.normalized, gold)
     prompts = model.model.prompts
     for place, prompt_id in enumerate(ranges):
-        if prompt_id in calibrations:
-            line = calibrations[prompt_id]
-            prompts.score_means[place] = line.intercept + line.slope * prompts.score_means[place]
-            prompts.score_stds[place] *= line.slope
-    return calibrations
+        if prompt_id in lines:
+            prompts.score_means[place] = lines[prompt_id].apply(prompts.score_means[place].item())
+            prompts.score_stds[place] *= lines[prompt_id].slope
+    calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
+    scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
+    is_right = np.floor(scores + 0.5) == essays["score"].to_numpy()
+    shift = fit_shift(raw.probability, is_right)
+    model.halt_head.bias += shift
+    return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}

@@ -21,6 +21,7 @@ from ..modeling_trm import TRMForEssayScoring
 from ..outputs import check_is_free, is_occupied, new_files, package_versions, write_json
 from ..presets import Recipe
 from ..pretrained import DEFAULT_CHECKPOINT, copy_word_embeddings, find_checkpoint, read_word_embeddings
+from ..scorer import EssayScorer
 from ..tokenization import EssayCollator
 from .arguments import TRMTrainingArguments
 from .prompt_scales import calibrate, describe_prompts
@@ -109,8 +110,11 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
     calibration = None
     if model.model.prompts is not None:
-        predicted = trainer.predict(trainer.eval_dataset).predictions
-        calibration = calibrate(model, predicted, validation["prompt_id"], validation["score"], data.score_ranges)
+        # In full precision, as essays will be scored, whatever the precision of the training.
+        scorer = EssayScorer(model, tokenizer, run.data, args.device, args.per_device_eval_batch_size)
+        raw = scorer.score_tokens(validation.select_columns(["input_ids", "token_type_ids"]).to_list())
+        essays = validation.select_columns(["prompt_id", "score"]).to_pandas()
+        calibration = calibrate(model, raw, essays, data.score_ranges)
     metrics = trainer.evaluate()
     record = {
         "command": sys.argv,
@@ -126,7 +130,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         "seconds": round(time.time() - started, 1),
         "train_metrics": result.metrics,
         "validation_metrics": metrics,
-        "calibration": calibration and {prompt_id: vars(line) for prompt_id, line in calibration.items()},
+        "calibration": calibration,
         "best_checkpoint": trainer.state.best_model_checkpoint,
         "history": trainer.state.log_history,
     }
