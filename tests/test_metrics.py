@@ -84,3 +84,11 @@ def test_compute_metrics_maps_back_to_each_prompts_range():
     assert metrics["mean_mae"] == 1.25
     with pytest.raises(ValueError, match="4 essays"):
         compute(EvalPrediction(predictions=np.zeros((3, 1)), label_ids=np.zeros(3)))
+
+
+def test_weighted_essays_count_as_often_as_they_would_repeated():
+    gold, predicted, weights = [0, 1, 2, 3, 1], [0, 2, 2, 2, 1], [2, 0, 1, 3, 1]
+    repeated = [np.repeat(values, weights) for values in (gold, predicted)]
+    assert quadratic_weighted_kappa(gold, predicted, 0, 3, weights) == pytest.approx(
+        quadratic_weighted_kappa(*repeated, 0, 3)
+    )

@@ -11,7 +11,11 @@ from .scores import ScoreRange, denormalize_by_prompt
 
 
 def quadratic_weighted_kappa(
-    references: Sequence[int], predictions: Sequence[int], min_score: int, max_score: int
+    references: Sequence[int],
+    predictions: Sequence[int],
+    min_score: int,
+    max_score: int,
+    sample_weight: Sequence[float] | None = None,
 ) -> float:
     """
     Cohen's kappa with quadratic weights over the whole score range (Cohen 1968), from -1 to 1.
@@ -23,6 +27,7 @@ def quadratic_weighted_kappa(
         references: gold scores, whole numbers in `[min_score, max_score]`.
         predictions: predicted scores, likewise, in the same order.
         min_score, max_score: lowest and highest score of the prompt.
+        sample_weight: how often each essay counts; once if absent.
     """
     references, predictions = np.asarray(references), np.asarray(predictions)
     if len(references) == 0:
@@ -30,7 +35,9 @@ def quadratic_weighted_kappa(
     if (references == references[0]).all() and (predictions == references[0]).all():
         return 1.0
     labels = list(range(int(min_score), int(max_score) + 1))
-    return float(cohen_kappa_score(references, predictions, labels=labels, weights="quadratic"))
+    return float(
+        cohen_kappa_score(references, predictions, labels=labels, weights="quadratic", sample_weight=sample_weight)
+    )
 
 
 def standardized_mean_difference(references: np.ndarray, predictions: np.ndarray) -> float:

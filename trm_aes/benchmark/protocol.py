@@ -84,6 +84,11 @@ def qwk_by_prompt(predictions: pd.DataFrame, table: EssayTable) -> dict[str, flo
     return {prompt_id: values["qwk"] for prompt_id, values in metrics.items()}
 
 
+def read_predictions(folder: Path) -> dict[str, pd.DataFrame]:
+    """A run's predictions by split, with the columns of `SPLIT_COLUMNS`."""
+    return {name: pd.read_csv(folder / f"{name}.csv", dtype={"prompt_id": str}) for name in REPORTED_SPLITS}
+
+
 def calibrated_on_validation(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The test predictions with each prompt's scale matched on validation, so that all systems compare on equal terms."""
     columns = ["prompt_id", "predicted_score", "score"]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ..data.schema import score_ranges
-from .protocol import Benchmark, fisher_mean, qwk_by_prompt
+from ..metrics import quadratic_weighted_kappa
+from .protocol import Benchmark, calibrated_on_validation, fisher_mean, read_predictions
 from .references import label_noise_ceiling, rater_agreement
 from .runner import run_folder
 from .systems import System
@@ -78,8 +79,8 @@ def paired_difference(
     seed: int = 0,
 ) -> dict[str, float]:
     """
-    Mean QWK of one system less that of another over the same folds and seeds, with a 95 % interval: essays are drawn
-    with replacement within prompt and run, the same ones for both systems.
+    Mean QWK of one system less that of another over the same folds and seeds, the scales of both matched on validation,
+    with a 95 % interval: essays are drawn with replacement within prompt and run, the same ones for both systems.
 
     Args:
         first, second: systems with their modes.
@@ -89,35 +90,36 @@ def paired_difference(
     Returns:
         `difference`, `low`, `high`, `runs`.
     """
-    pairs = []
+    ranges = score_ranges(benchmark.table.frame)
+    groups = []
     for fold, run_seed in runs:
         tables = [
-            pd.read_csv(
-                run_folder(benchmark.work_dir, system, mode, fold, run_seed) / "test.csv", dtype={"prompt_id": str}
-            )
+            calibrated_on_validation(read_predictions(run_folder(benchmark.work_dir, system, mode, fold, run_seed)))
             for system, mode in (first, second)
         ]
-        pairs.append(tables[0].merge(tables[1], on=["essay_id", "prompt_id", "score"], suffixes=("_1", "_2")))
+        both = tables[0].merge(tables[1], on=["essay_id", "prompt_id", "score"], suffixes=("_1", "_2"))
+        for prompt_id, essays in both.groupby("prompt_id"):
+            score_range = ranges[prompt_id]
+            lowest, highest = score_range.min_score, score_range.max_score
+            gold, *predicted = (
+                score_range.round(np.clip(essays[name], lowest, highest))
+                for name in ("score", "predicted_score_1", "predicted_score_2")
+            )
+            groups.append((gold, predicted, lowest, highest))
 
-    def mean_difference(tables: list[pd.DataFrame]) -> float:
+    def mean_difference(rng: np.random.Generator | None = None) -> float:
         differences = []
-        for table in tables:
-            qwk = [
-                qwk_by_prompt(table.rename(columns={f"predicted_score_{n}": "predicted_score"}), benchmark.table)
-                for n in (1, 2)
-            ]
-            differences.append(np.mean([qwk[0][p] - qwk[1][p] for p in qwk[0]]))
+        for gold, predicted, lowest, highest in groups:
+            weights = None if rng is None else rng.multinomial(len(gold), np.full(len(gold), 1 / len(gold)))
+            first_qwk, second_qwk = (
+                quadratic_weighted_kappa(gold, scores, lowest, highest, weights) for scores in predicted
+            )
+            differences.append(first_qwk - second_qwk)
         return float(np.mean(differences))
 
     rng = np.random.default_rng(seed)
-    drawn = [
-        mean_difference(
-            [t.groupby("prompt_id", group_keys=False).sample(frac=1, replace=True, random_state=rng) for t in pairs]
-        )
-        for _ in range(BOOTSTRAP_ROUNDS)
-    ]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"difference": mean_difference(pairs), "low": float(low), "high": float(high), "runs": len(pairs)}
+    low, high = np.percentile([mean_difference(rng) for _ in range(BOOTSTRAP_ROUNDS)], [2.5, 97.5])
+    return {"difference": mean_difference(), "low": float(low), "high": float(high), "runs": len(runs)}
 
 
 def _by_system(results: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
