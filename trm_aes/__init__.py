@@ -14,4 +14,9 @@ AutoConfig.register(TRMConfig.model_type, TRMConfig)
 AutoModel.register(TRMConfig, TRMModel)
 AutoModelForSequenceClassification.register(TRMConfig, TRMForEssayScoring)
 
+# What `save_pretrained` then copies beside the weights lets the auto classes load a model where this package is absent.
+TRMConfig.register_for_auto_class()
+TRMModel.register_for_auto_class("AutoModel")
+TRMForEssayScoring.register_for_auto_class("AutoModelForSequenceClassification")
+
 __all__ = ["TRMConfig", "TRMForEssayScoring", "TRMModel", "__version__"]

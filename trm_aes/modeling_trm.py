@@ -14,6 +14,7 @@ tokens by cross-attention, with z_L + z_H as the query. Keys and values are comp
 """
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.dynamic_module_utils import custom_object_save
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -511,6 +513,13 @@ class TRMPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_attention_backend = True
     _can_record_outputs = {"hidden_states": TRMLayer, "attentions": TRMAttention}
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args, **kwargs):
+        """As `PreTrainedModel.save_pretrained`; the saved configuration names a class for `AutoModel` too."""
+        if self.base_model._auto_class is not None and self.base_model is not self:
+            os.makedirs(save_directory, exist_ok=True)
+            custom_object_save(self.base_model, save_directory, config=self.config)
+        super().save_pretrained(save_directory, *args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
