@@ -85,7 +85,7 @@ try:
     AutoModelForSequenceClassification.from_pretrained(sys.argv[1])
     print(json.dumps("loaded"))
 except (ValueError, OSError) as error:
-    print(json.dumps(str(error)))
+    print("\\n" + json.dumps(str(error)))
 """
     assert "trust_remote_code" in run_without_package(program, model_dir, cwd=tmp_path)
 
