@@ -82,7 +82,7 @@ def test_recursion_and_its_gradient_match_a_plain_loop():
     torch.testing.assert_close(outputs.loss, loss)
     torch.testing.assert_close(outputs.logits.squeeze(), score)
     torch.testing.assert_close(outputs.carry[0][0], z_H.detach(), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(outputs.carry[1][0], z_L.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(outputs.carry[0][1], z_L.detach(), atol=1e-5, rtol=1e-5)
     for (name, weight), (_, expected) in zip(model.named_parameters(), reference.named_parameters(), strict=True):
         torch.testing.assert_close(weight.grad, expected.grad, atol=1e-6, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
 
@@ -133,7 +133,7 @@ def test_padding_and_batch_mates_change_no_score(num_latents, pooling, side, att
                 for name, tensor in batch.items()
             }
         )
-        assert alone.carry[0].shape[1] == (num_latents or length)
+        assert alone.carry.shape[2] == (num_latents or length)
         torch.testing.assert_close(together.step_logits[row], alone.step_logits[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(together.halt_logits[row], alone.halt_logits[0], atol=1e-5, rtol=0)
 
@@ -149,7 +149,7 @@ def test_steps_can_be_taken_one_at_a_time(num_latents):
         carry = outputs.carry
         scores.append(outputs.logits.squeeze(-1))
     torch.testing.assert_close(at_once.step_logits, torch.stack(scores, dim=1))
-    assert not carry[0].requires_grad and not carry[1].requires_grad
+    assert not carry.requires_grad
     assert len(set(at_once.step_logits[0].tolist())) == 3
 
 
@@ -238,7 +238,7 @@ def test_zero_initialisation_makes_extra_recursion_harmless():
     movement = {}
     for initialization in ("zeros", "lecun"):
         model = small_model(residual_initialization=initialization, num_supervision_steps=3).eval()
-        outputs = [model(**essay_batch([12] * 8), num_supervision_steps=steps).carry[0] for steps in (1, 3)]
+        outputs = [model(**essay_batch([12] * 8), num_supervision_steps=steps).carry[:, 0] for steps in (1, 3)]
         movement[initialization] = (outputs[0] - outputs[1]).square().mean().item()
     assert movement["zeros"] < 0.5 * movement["lecun"]
     layer = small_model(residual_initialization="zeros").model.layers[0]
@@ -284,7 +284,12 @@ def test_saved_and_loaded_scores_are_equal_to_the_bit(tmp_path, num_latents):
     batch = essay_batch([5, 9])
     expected = model(**batch)
     model.save_pretrained(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "configuration_trm.py",
+        "modeling_trm.py",
+    }
     loaded = TRMForEssayScoring.from_pretrained(tmp_path).eval()
     assert torch.equal(loaded(**batch).step_logits, expected.step_logits)
     assert loaded.config.score_ranges == {"1": [2, 12]}
@@ -423,7 +428,7 @@ def test_packing_changes_nothing(monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     padded = model(**batch)
     torch.testing.assert_close(packed.logits, padded.logits, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(packed.carry[0], padded.carry[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(packed.carry, padded.carry, atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_reach_what_belongs_to_the_essays_prompt():

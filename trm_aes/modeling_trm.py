@@ -33,8 +33,6 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_trm import TRMConfig
 
-Carry = tuple[torch.Tensor, torch.Tensor]
-
 
 @dataclass
 class TRMModelOutput(ModelOutput):
@@ -43,12 +41,13 @@ class TRMModelOutput(ModelOutput):
 
     Args:
         last_hidden_state (`torch.Tensor` of shape `(batch, tokens or latents, hidden_size)`): the answer state `z_H`.
-        carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)`, detached, for the next supervision step.
+        carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`): z_H and z_L, detached, for the next
+            supervision step.
         hidden_states, attentions: outputs of every call of every layer, in order, where asked for.
     """
 
     last_hidden_state: torch.FloatTensor | None = None
-    carry: Carry | None = None
+    carry: torch.FloatTensor | None = None
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
 
@@ -69,8 +68,8 @@ class TRMEssayScoringOutput(ModelOutput):
             Both after each supervision step; an essay that has halted repeats its last value.
         steps_used (`torch.LongTensor` of shape `(batch,)`):
             Supervision steps taken by each essay.
-        carry (`tuple[torch.Tensor, torch.Tensor]`):
-            `(z_H, z_L)`, each `(batch, tokens or latents, hidden_size)`, detached: pass it back to take further steps.
+        carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`):
+            z_H and z_L, detached: pass it back to take further steps.
         hidden_states, attentions: those of the last supervision step, where asked for.
     """
 
@@ -80,7 +79,7 @@ class TRMEssayScoringOutput(ModelOutput):
     step_logits: torch.FloatTensor | None = None
     step_halt_logits: torch.FloatTensor | None = None
     steps_used: torch.LongTensor | None = None
-    carry: Carry | None = None
+    carry: torch.FloatTensor | None = None
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
 
@@ -608,7 +607,7 @@ class TRMModel(TRMPreTrainedModel):
         token_type_ids: torch.LongTensor | None = None,
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
-        carry: Carry | None = None,
+        carry: torch.Tensor | None = None,
         prompts: torch.LongTensor | None = None,
         reading: TRMReading | None = None,
         **kwargs: Unpack[TransformersKwargs],
@@ -622,7 +621,8 @@ class TRMModel(TRMPreTrainedModel):
             token_type_ids (`torch.LongTensor` of shape `(batch, tokens)`): 0 prompt, 1 essay.
             position_ids (`torch.LongTensor` of shape `(batch, tokens)`): by default tokens are counted without padding.
             inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, embedding_size)`): instead of `input_ids`.
-            carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)` of the step before; initial states if absent.
+            carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`): z_H and z_L of the step before;
+                initial states if absent.
             prompts (`torch.LongTensor` of shape `(batch,)`): with `prompt_registers`, the essays' prompts as places in
                 `score_ranges`; recognised by their text if absent.
             reading ([`TRMReading`]): with `num_latents`, that of these essays, from [`read_tokens`]; made if absent.
@@ -666,7 +666,7 @@ class TRMModel(TRMPreTrainedModel):
                 state.to(x.dtype).expand(batch_size, num_states, -1) for state in (self.initial_z_H, self.initial_z_L)
             )
         else:
-            z_H, z_L = carry
+            z_H, z_L = carry.unbind(dim=1)
 
         num_gradient_cycles = min(self.config.num_gradient_cycles, self.config.H_cycles)
         with torch.no_grad():
@@ -677,7 +677,7 @@ class TRMModel(TRMPreTrainedModel):
             torch.clear_autocast_cache()
         for _ in range(num_gradient_cycles):
             z_H, z_L = self._h_cycle(z_H, z_L, read, call)
-        return TRMModelOutput(last_hidden_state=z_H, carry=(z_H.detach(), z_L.detach()))
+        return TRMModelOutput(last_hidden_state=z_H, carry=torch.stack((z_H.detach(), z_L.detach()), dim=1))
 
     def read_tokens(
         self,
@@ -740,7 +740,7 @@ class TRMModel(TRMPreTrainedModel):
             inputs_embeds = self.embeddings.word_embeddings(input_ids)
         return self.prompts.recognise(inputs_embeds, is_prompt)
 
-    def _h_cycle(self, z_H: torch.Tensor, z_L: torch.Tensor, read: Callable, call: dict) -> Carry:
+    def _h_cycle(self, z_H: torch.Tensor, z_L: torch.Tensor, read: Callable, call: dict) -> tuple[torch.Tensor, torch.Tensor]:
         for _ in range(self.config.L_cycles):
             z_L = self._net(z_L + z_H + read(z_L + z_H), call)
         return self._net(z_H + z_L, call), z_L
@@ -784,7 +784,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         inputs_embeds: torch.FloatTensor | None = None,
         labels: torch.FloatTensor | None = None,
         score_spans: torch.FloatTensor | None = None,
-        carry: Carry | None = None,
+        carry: torch.Tensor | None = None,
         num_supervision_steps: int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> TRMEssayScoringOutput:
@@ -796,7 +796,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             labels (`torch.FloatTensor` of shape `(batch,)` or `(batch, 1)`): gold scores, scaled to 0-1 by prompt.
             score_spans (`torch.FloatTensor` of shape `(batch,)`): highest less lowest score of each essay's prompt;
                 only the halting head's loss uses it (see `halting_tolerance`).
-            carry (`tuple[torch.Tensor, torch.Tensor]`): `(z_H, z_L)` of an earlier call on the same essays.
+            carry (`torch.Tensor`): that of an earlier call on the same essays.
             num_supervision_steps (`int`): steps to take in this call; the configuration's number if absent.
         """
         steps = self.config.num_supervision_steps if num_supervision_steps is None else num_supervision_steps
@@ -821,19 +821,19 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         for _ in range(steps):
             if running is None:
                 scores, halts, outputs = self._supervision_step(tensors, carry, reading, **kwargs)
-                state = (scores, halts, *outputs.carry)
+                state = (scores, halts, outputs.carry)
                 steps_used = torch.full_like(scores, len(step_scores) + 1, dtype=torch.long)
             else:
                 scores, halts, outputs = self._supervision_step(
                     _select_rows(tensors, running),
-                    (carry[0][running], carry[1][running]),
+                    carry[running],
                     None if reading is None else reading.select(running),
                     **kwargs,
                 )
-                updates = (scores, halts, *outputs.carry)
+                updates = (scores, halts, outputs.carry)
                 state = tuple(old.index_copy(0, running, new) for old, new in zip(state, updates, strict=True))
                 steps_used = steps_used.index_add(0, running, torch.ones_like(running))
-            scores, halts, *carry = state
+            scores, halts, carry = state
             step_scores.append(scores)
             step_halts.append(halts)
             if may_halt and len(step_scores) < steps:
@@ -856,13 +856,13 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             step_logits=step_logits,
             step_halt_logits=step_halt_logits,
             steps_used=steps_used,
-            carry=tuple(carry),
+            carry=carry,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
 
     def _supervision_step(
-        self, tensors: dict[str, torch.Tensor | None], carry: Carry | None, reading: TRMReading | None, **kwargs
+        self, tensors: dict[str, torch.Tensor | None], carry: torch.Tensor | None, reading: TRMReading | None, **kwargs
     ) -> tuple[torch.Tensor, torch.Tensor, TRMModelOutput]:
         outputs = self.model(**tensors, carry=carry, reading=reading, **kwargs)
         state_mask = None if self.config.num_latents else tensors["attention_mask"]

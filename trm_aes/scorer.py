@@ -10,13 +10,12 @@ from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from .data.prompts import stand_in_text
 from .devices import choose_device
 from .errors import InputError
 from .modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from .pretrained import find_checkpoint, load_tokenizer
 from .scores import ScoreRange
-from .tokenization import EncodedEssay, EssayCollator, encode_essays
+from .tokenization import EncodedEssay, EssayCollator, encode_essays, stand_in_text
 
 DEFAULT_BATCH_SIZE = 32
 

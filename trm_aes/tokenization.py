@@ -29,6 +29,11 @@ class EncodedEssay:
     essay_tokens_cut: int
 
 
+def stand_in_text(prompt_id: str) -> str:
+    """What the model reads of a prompt whose text nobody knows: it must know it by something."""
+    return f"Prompt {prompt_id}"
+
+
 def encode_essays(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],

@@ -10,7 +10,8 @@ import pandas as pd
 from ..errors import InputError
 from ..pretrained import hub_problem
 from ..scores import ScoreRange
-from .prompts import PromptInfo, stand_in_text
+from ..tokenization import stand_in_text
+from .prompts import PromptInfo
 from .schema import REQUIRED_COLUMNS, EssayTable, check_table, parse_score
 from .tables import file_checksum, read_bytes
 

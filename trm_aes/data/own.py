@@ -8,7 +8,8 @@ import pandas as pd
 
 from ..errors import InputError
 from ..scores import ScoreRange
-from .prompts import PromptInfo, stand_in_text
+from ..tokenization import stand_in_text
+from .prompts import PromptInfo
 from .schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
 from .tables import STDIN, file_checksum, file_format, read_rows
 

@@ -18,11 +18,6 @@ class PromptInfo:
     score_range: ScoreRange | None = None
 
 
-def stand_in_text(prompt_id: str) -> str:
-    """What the model reads of a prompt whose text nobody knows: it must know it by something."""
-    return f"Prompt {prompt_id}"
-
-
 def read_prompts(path: str | Path, encoding: str = "utf-8") -> dict[str, PromptInfo]:
     """
     Reads a table with the columns `prompt_id` (or ASAP's `essay_set`), `prompt` and, if you like, `min_score` and

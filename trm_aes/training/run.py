@@ -19,6 +19,7 @@ from ..errors import InputError, InterruptedRun
 from ..metrics import build_compute_metrics
 from ..modeling_trm import TRMForEssayScoring
 from ..outputs import check_is_free, is_occupied, new_files, package_versions, write_json
+from ..pipeline_trm import EssayScoringPipeline
 from ..presets import Recipe
 from ..pretrained import DEFAULT_CHECKPOINT, copy_word_embeddings, find_checkpoint, read_word_embeddings
 from ..scorer import EssayScorer
@@ -136,8 +137,8 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
     }
     if trainer.is_world_process_zero():
         with new_files(args.output_dir) as folder:
-            trainer.model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+            # Model, tokenizer, and the code of all three for where this package is absent.
+            EssayScoringPipeline(model=trainer.model, tokenizer=tokenizer).save_pretrained(folder)
             write_json(folder / RUN_RECORD_NAME, record)
     return record
 

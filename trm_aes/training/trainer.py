@@ -16,7 +16,7 @@ from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..errors import InputError, OutputError, TrainingDivergedError
-from ..modeling_trm import Carry, TRMForEssayScoring
+from ..modeling_trm import TRMForEssayScoring
 from ..outputs import read_json, write_json
 from .arguments import TRMTrainingArguments
 from .averaging import WeightAverage
@@ -31,7 +31,7 @@ class _MicroBatch:
     """What one micro-batch carries from a supervision step to the next: the rows that still recurse, and their states."""
 
     rows: torch.LongTensor
-    carry: Carry | None
+    carry: torch.Tensor | None
     least_steps: torch.LongTensor
     loss: torch.Tensor | None = None
 
@@ -174,11 +174,11 @@ class TRMTrainer(Trainer):
         stay = (~halted).nonzero().squeeze(-1)
         if 0 < len(stay) < len(state.rows):
             on_device = stay.to(outputs.halt_logits.device)
-            state.carry = tuple(states[on_device] for states in outputs.carry)
+            state.carry = outputs.carry[on_device]
         elif len(stay):
             state.carry = outputs.carry
         else:
-            state.carry = tuple(states[:1] for states in outputs.carry)
+            state.carry = outputs.carry[:1]
         state.rows = state.rows[stay]
 
     # ---- Optimizer
