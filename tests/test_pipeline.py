@@ -26,7 +26,10 @@ def test_it_scores_as_the_scorer_does(scorer, model_dir):
         for result, score, prompt_id in zip(results, expected, "aba", strict=True):
             assert result["score"] == pytest.approx(score.score, abs=1e-5)
             assert result["confidence"] == pytest.approx(score.probability, abs=1e-5)
-            assert (result["rounded_score"], result["supervision_steps"]) == (score.rounded_score, score.supervision_steps)
+            assert (result["rounded_score"], result["supervision_steps"]) == (
+                score.rounded_score,
+                score.supervision_steps,
+            )
             assert (result["prompt_id"], result["was_cut"]) == (prompt_id, False)
 
 

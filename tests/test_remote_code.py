@@ -110,7 +110,7 @@ def test_saved_configuration_names_the_classes(tmp_path):
 
 @pytest.mark.parametrize("module", ["configuration_trm", "modeling_trm"])
 def test_remote_code_imports_nothing_else_of_ours(module):
-    source = (pytest.importorskip("trm_aes").__path__[0] + f"/{module}.py")
+    source = pytest.importorskip("trm_aes").__path__[0] + f"/{module}.py"
     lines = [line.strip() for line in open(source, encoding="utf-8") if line.strip().startswith(("from ", "import "))]
     ours = [line for line in lines if line.startswith("from .") or "trm_aes" in line]
     assert ours in ([], ["from .configuration_trm import TRMConfig"])

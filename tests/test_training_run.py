@@ -89,7 +89,10 @@ def test_every_preset_is_valid():
         with torch.device("meta"):
             size = TRMForEssayScoring(config).num_parameters()
         assert size <= 40e6 and (name != "published" or round(size / 1e6, 1) == 37.6)
-    published, baseline = TRMConfig(**load_recipe("published").model), TRMConfig(**load_recipe("baseline").model, score_ranges={"1": [0, 3]})
+    published, baseline = (
+        TRMConfig(**load_recipe("published").model),
+        TRMConfig(**load_recipe("baseline").model, score_ranges={"1": [0, 3]}),
+    )
     assert (published.H_cycles, published.L_cycles) == (3, 4)
     assert (baseline.H_cycles, baseline.L_cycles, baseline.num_supervision_steps) == (1, 1, 1)
 
@@ -282,7 +285,9 @@ def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path)
         essays = train_split[train_split["prompt_id"] == prompt_id]
         scores = score_range.normalize(essays["score"].to_numpy())
         line = record["calibration"]["scores"].get(prompt_id, {"slope": 1.0, "intercept": 0.0})
-        assert prompts.score_means[place].item() == pytest.approx(line["intercept"] + line["slope"] * scores.mean(), abs=1e-5)
+        assert prompts.score_means[place].item() == pytest.approx(
+            line["intercept"] + line["slope"] * scores.mean(), abs=1e-5
+        )
         assert prompts.score_stds[place].item() == pytest.approx(line["slope"] * scores.std(), abs=1e-5)
         # Every essay of the prompt is recognised as such, by the text that comes with it.
         for row in essays.head(3).to_dict("records"):

@@ -347,9 +347,7 @@ class TRMReading:
     def select(self, rows: torch.LongTensor) -> "TRMReading":
         """That of the given rows of the batch."""
         mask = self.attention_mask
-        return TRMReading(
-            self.key[rows], self.value[rows], None if mask is None else mask[rows], self.identities[rows]
-        )
+        return TRMReading(self.key[rows], self.value[rows], None if mask is None else mask[rows], self.identities[rows])
 
 
 def log_length(is_token: torch.Tensor) -> torch.Tensor:
@@ -462,6 +460,16 @@ class TRMLexicalHead(nn.Module):
         super().__init__()
         self.words = TRMZeroEmbedding(config.vocab_size, len(config.score_ranges))
         self.length = TRMZeroEmbedding(len(config.score_ranges), 1)
+
+    @torch.no_grad()
+    def resize(self, vocab_size: int):
+        """Forgets the words beyond `vocab_size`, or gives new ones a weight of zero."""
+        old = self.words.weight
+        words = TRMZeroEmbedding(vocab_size, old.shape[1], device=old.device, dtype=old.dtype)
+        words.weight.zero_()
+        kept = min(vocab_size, len(old))
+        words.weight[:kept] = old[:kept]
+        self.words = words
 
     def forward(
         self,
@@ -740,7 +748,9 @@ class TRMModel(TRMPreTrainedModel):
             inputs_embeds = self.embeddings.word_embeddings(input_ids)
         return self.prompts.recognise(inputs_embeds, is_prompt)
 
-    def _h_cycle(self, z_H: torch.Tensor, z_L: torch.Tensor, read: Callable, call: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    def _h_cycle(
+        self, z_H: torch.Tensor, z_L: torch.Tensor, read: Callable, call: dict
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         for _ in range(self.config.L_cycles):
             z_L = self._net(z_L + z_H + read(z_L + z_H), call)
         return self._net(z_H + z_L, call), z_L
@@ -773,6 +783,13 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         self.halt_head = TRMHead(config.hidden_size, initial_bias=-5.0)
         self.lexical_head = TRMLexicalHead(config) if config.lexical_head else None
         self.post_init()
+
+    def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
+        """As `PreTrainedModel.resize_token_embeddings`; the lexical head's words follow."""
+        embeddings = super().resize_token_embeddings(*args, **kwargs)
+        if self.lexical_head is not None:
+            self.lexical_head.resize(self.config.vocab_size)
+        return embeddings
 
     @can_return_tuple
     def forward(

@@ -40,7 +40,9 @@ class EssayScoringPipeline(Pipeline):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if not self.model.config.score_ranges:
-            raise ValueError("The model has no `score_ranges` in its configuration: it cannot tell what its scores mean.")
+            raise ValueError(
+                "The model has no `score_ranges` in its configuration: it cannot tell what its scores mean."
+            )
 
     def _sanitize_parameters(self, num_supervision_steps: int | None = None, **kwargs):
         if kwargs:

@@ -91,7 +91,9 @@ def _mean_qwk(scorer: EssayScorer, data: EssayDataset, normalized: dict[str, np.
     lines = fit_calibrations(validation["prompt_id"], validation["predicted_score"], validation["score"])
     results = {}
     for name, frame in frames.items():
-        results[name] = _plain_mean_qwk(scorer, frame, apply_calibrations(lines, frame["prompt_id"], frame["predicted_score"]))
+        results[name] = _plain_mean_qwk(
+            scorer, frame, apply_calibrations(lines, frame["prompt_id"], frame["predicted_score"])
+        )
     return {**results, "test_as_scored": _plain_mean_qwk(scorer, frames["test"], frames["test"]["predicted_score"])}
 
 
