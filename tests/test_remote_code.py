@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from conftest import small_model
+from conftest import ROOT, small_model
 from safetensors import safe_open
 
 from trm_aes.scorer import EssayScorer
@@ -110,7 +110,7 @@ def test_saved_configuration_names_the_classes(tmp_path):
 
 @pytest.mark.parametrize("module", ["configuration_trm", "modeling_trm"])
 def test_remote_code_imports_nothing_else_of_ours(module):
-    source = pytest.importorskip("trm_aes").__path__[0] + f"/{module}.py"
-    lines = [line.strip() for line in open(source, encoding="utf-8") if line.strip().startswith(("from ", "import "))]
+    source = (ROOT / "trm_aes" / f"{module}.py").read_text(encoding="utf-8")
+    lines = [line.strip() for line in source.splitlines() if line.strip().startswith(("from ", "import "))]
     ours = [line for line in lines if line.startswith("from .") or "trm_aes" in line]
     assert ours in ([], ["from .configuration_trm import TRMConfig"])

@@ -574,10 +574,7 @@ def split_segments(
     device: torch.device,
 ) -> tuple[torch.BoolTensor, torch.BoolTensor]:
     """Which tokens are the prompt's (segment 0) and which the essay's, `(batch, tokens)`; all of a lone segment are the essay's."""
-    if attention_mask is None:
-        is_token = torch.ones(shape, dtype=torch.bool, device=device)
-    else:
-        is_token = attention_mask.bool()
+    is_token = torch.ones(shape, dtype=torch.bool, device=device) if attention_mask is None else attention_mask.bool()
     if token_type_ids is None:
         return torch.zeros_like(is_token), is_token
     is_essay = is_token & (token_type_ids == 1)
