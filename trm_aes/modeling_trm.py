@@ -488,7 +488,7 @@ class TRMLexicalHead(nn.Module):
             `(batch,)` in float32, in standard deviations from the prompt's mean score.
         """
         counted = is_essay.float()
-        counts = counted.new_zeros(len(input_ids), self.words.num_embeddings).scatter_add(1, input_ids, counted)
+        counts = counted.new_zeros(input_ids.shape[0], self.words.num_embeddings).scatter_add(1, input_ids, counted)
         count = counts.gather(1, input_ids).clamp(min=1)
         weights = counted * (1 + count.log()) / count
         with torch.autocast(counted.device.type, enabled=False):
@@ -578,7 +578,7 @@ def split_segments(
     if token_type_ids is None:
         return torch.zeros_like(is_token), is_token
     is_essay = is_token & (token_type_ids == 1)
-    is_essay = torch.where(is_essay.any(dim=1, keepdim=True), is_essay, is_token)
+    is_essay = is_essay | (is_token & ~is_essay.any(dim=1, keepdim=True))
     return is_token & ~is_essay, is_essay
 
 
@@ -740,7 +740,7 @@ class TRMModel(TRMPreTrainedModel):
         tokens = input_ids if inputs_embeds is None else inputs_embeds
         is_prompt, is_essay = split_segments(tokens.shape[:2], attention_mask, token_type_ids, tokens.device)
         # An essay that comes without its prompt is the best hint at it that there is.
-        is_prompt = torch.where(is_prompt.any(dim=1, keepdim=True), is_prompt, is_essay)
+        is_prompt = is_prompt | (is_essay & ~is_prompt.any(dim=1, keepdim=True))
         if inputs_embeds is None:
             inputs_embeds = self.embeddings.word_embeddings(input_ids)
         return self.prompts.recognise(inputs_embeds, is_prompt)
