@@ -6,11 +6,12 @@ latent `z_L` and an answer `z_H`, given the embedded input `x`:
 
     one L step            z_L <- net(z_L + z_H + x)
     one H cycle           `L_cycles` L steps, then z_H <- net(z_H + z_L)
-    one supervision step  `H_cycles` H cycles, all but the last without gradient; the heads read z_H, and the carry
-                          (z_H, z_L) is handed on detached
+    one supervision step  `H_cycles` H cycles, the last `num_gradient_cycles` of them with gradient; the heads read z_H,
+                          and the carry (z_H, z_L) is handed on detached
 
 With `num_latents` the states belong not to the tokens but to a few latents, and `x` is what these read of the encoded
-tokens by cross-attention, with z_L + z_H as the query. Keys and values are computed once: recursion costs next to nothing.
+tokens by cross-attention, with z_L + z_H as the query. Keys and values are computed once, so that recursion is cheap.
+With `prompt_registers` the model knows its prompts, and with `lexical_head` a second, linear head scores by words alone.
 """
 
 import math
@@ -279,6 +280,24 @@ class TRMTokenEncoder(nn.Module):
         return tokens
 
 
+@dataclass
+class TRMReading:
+    """
+    What latents read from, the same at every step: keys and values of the tokens, each `(batch, heads, tokens, head_dim)`,
+    the attention mask over them, and what the latents know of themselves and the essay, `(batch, num_latents, hidden_size)`.
+    """
+
+    key: torch.Tensor
+    value: torch.Tensor
+    attention_mask: torch.Tensor | None
+    identities: torch.Tensor
+
+    def select(self, rows: torch.LongTensor) -> "TRMReading":
+        """That of the given rows of the batch."""
+        mask = self.attention_mask
+        return TRMReading(self.key[rows], self.value[rows], None if mask is None else mask[rows], self.identities[rows])
+
+
 class TRMLatentReader(nn.Module):
     """
     What latents read of the encoded tokens: multi-head cross-attention (Perceiver, arXiv 2103.03206), normalised, beside
@@ -322,7 +341,7 @@ class TRMLatentReader(nn.Module):
             of_essay = of_essay + registers
         return self.latents + of_essay[:, None]
 
-    def forward(self, states: torch.Tensor, reading: "TRMReading") -> torch.Tensor:
+    def forward(self, states: torch.Tensor, reading: TRMReading) -> torch.Tensor:
         query = self.q_proj(states + reading.identities).view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
@@ -330,24 +349,6 @@ class TRMLatentReader(nn.Module):
         key, value, mask = reading.key, reading.value, reading.attention_mask
         output, _ = attention(self, query, key, value, mask, scaling=self.scaling, dropout=0.0)
         return reading.identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
-
-
-@dataclass
-class TRMReading:
-    """
-    What latents read from, the same at every step: keys and values of the tokens, each `(batch, heads, tokens, head_dim)`,
-    the attention mask over them, and what the latents know of themselves and the essay, `(batch, num_latents, hidden_size)`.
-    """
-
-    key: torch.Tensor
-    value: torch.Tensor
-    attention_mask: torch.Tensor | None
-    identities: torch.Tensor
-
-    def select(self, rows: torch.LongTensor) -> "TRMReading":
-        """That of the given rows of the batch."""
-        mask = self.attention_mask
-        return TRMReading(self.key[rows], self.value[rows], None if mask is None else mask[rows], self.identities[rows])
 
 
 def log_length(is_token: torch.Tensor) -> torch.Tensor:
@@ -722,7 +723,6 @@ class TRMModel(TRMPreTrainedModel):
             attention_mask=is_read.to(torch.long),
             encoder_hidden_states=encoded,
         )
-
         return TRMReading(key, value, token_mask, identities)
 
     @torch.no_grad()
