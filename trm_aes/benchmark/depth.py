@@ -26,7 +26,7 @@ def depth_table(
 
     Returns:
         Columns `H`, `L`, `step`, mean QWK on `validation` and `test` with each step's scale matched on validation (a
-        step may order essays better and yet overshoot), `test_as_scored` without, `moved` (the mean size of the step's
+        step may order essays as well as another and yet spread their scores less), `test_as_scored` without, `moved` (the mean size of the step's
         change of the test essays' scores, on the 0-1 scale) and `halted` (the share of test essays whose halting head
         says stop).
     """
@@ -56,7 +56,10 @@ def depth_table(
 
 
 def plot_depth(table: pd.DataFrame, path: Path):
-    """Draws validation and test QWK against supervision steps, a line for each `(H, L)`."""
+    """
+    Draws validation and test QWK against supervision steps, a line for each `(H, L)`: with each step's scale matched on
+    validation, and dashed, for test, as scored.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -65,11 +68,15 @@ def plot_depth(table: pd.DataFrame, path: Path):
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, constrained_layout=True)
     for axis, split in zip(axes, REPORTED_SPLITS, strict=True):
         for (high, low), rows in table.groupby(["H", "L"], sort=False):
-            axis.plot(rows["step"], rows[split], marker="o", markersize=3, label=f"H={high}, L={low}")
+            [line] = axis.plot(rows["step"], rows[split], marker="o", markersize=3, label=f"H={high}, L={low}")
+            if split == "test":
+                axis.plot(rows["step"], rows["test_as_scored"], linestyle="--", color=line.get_color())
         axis.set(title=split, xlabel="supervision steps", xticks=table["step"].unique()[::2])
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("mean QWK")
-    axes[0].legend(frameon=False)
+    axes[0].legend(frameon=False, loc="lower left")
+    [as_scored] = axes[1].plot([], [], linestyle="--", color="gray", label="as scored")
+    axes[1].legend(handles=[as_scored], frameon=False, loc="center right")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
