@@ -26,9 +26,9 @@ def depth_table(
 
     Returns:
         Columns `H`, `L`, `step`, mean QWK on `validation` and `test` with each step's scale matched on validation (a
-        step may order essays as well as another and yet spread their scores less), `test_as_scored` without, `moved` (the mean size of the step's
-        change of the test essays' scores, on the 0-1 scale) and `halted` (the share of test essays whose halting head
-        says stop).
+        step may order essays as well as another and yet spread their scores less), `test_as_scored` without, `moved`
+        (the mean size of the step's change of the test essays' scores, on the 0-1 scale) and `halted` (the share of
+        test essays whose halting head says stop).
     """
     config = scorer.model.config
     trained = (config.H_cycles, config.L_cycles)
