@@ -210,11 +210,14 @@ class EssayScorer:
     @torch.inference_mode()
     def _outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
         """Outputs of batches of essays of like length, with the essays' places in `rows`."""
-        for indices in self._batches(rows):
-            batch = self._collate(
-                [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
-            )
+        for indices, batch in self.batches(rows):
             yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)
+
+    def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """The model's inputs for tokenized essays, in batches of like length, with the essays' places in `rows`."""
+        for indices in self._batches(rows):
+            inputs = [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
+            yield indices, self._collate(inputs)
 
     def _batches(self, rows: Sequence[dict]) -> Iterator[list[int]]:
         """Indices of essays of like length, the longest first: less padding, and too little memory shows at once."""

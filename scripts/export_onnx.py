@@ -1,0 +1,76 @@
+"""Exports a scorer to ONNX, in float32 and with int8 weights, and says what that changes on a split of a data set."""
+
+import argparse
+import importlib.util
+import logging
+import sys
+import warnings
+
+from trm_aes.cli.runner import run
+from trm_aes.data.builder import load_essay_dataset
+from trm_aes.errors import InputError
+from trm_aes.metrics import mean_over_prompts, metrics_by_prompt
+from trm_aes.onnx import compare_with_onnx, export_onnx, quantize_onnx
+from trm_aes.outputs import check_is_free, new_folder, package_versions, write_json
+from trm_aes.scorer import EssayScorer
+from trm_aes.scores import denormalize_by_prompt
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--model", required=True, help="folder that training wrote, or an id on the Hub")
+    parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote, to compare on")
+    parser.add_argument("--split", default="validation", help="split to compare on")
+    parser.add_argument("--output-dir", required=True, help="where model.onnx, model-int8.onnx and report.json go")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    args = parser.parse_args(argv)
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(f"The export needs {package}: pip install 'trm-aes[onnx]'")
+    check_is_free(args.output_dir, args.overwrite)
+    data = load_essay_dataset(args.data)
+    if args.split not in data.splits:
+        raise InputError(f"--split {args.split}: {args.data} has {', '.join(data.splits)}.")
+    scorer = EssayScorer.from_pretrained(args.model, "cpu")
+    data.check_tokenizer(scorer.tokenizer, scorer.name)
+    rows = data.splits[args.split].select_columns(["input_ids", "token_type_ids"]).to_list()
+    frame = data.splits[args.split].select_columns(["prompt_id", "score"]).to_pandas()
+    # The exporter speaks of its own internals.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="torch")
+    with new_folder(args.output_dir, args.overwrite) as folder:
+        paths = {"float32": folder / "model.onnx", "int8": folder / "model-int8.onnx"}
+        export_onnx(scorer, paths["float32"])
+        quantize_onnx(*paths.values())
+        scorer.tokenizer.save_pretrained(folder)
+        scorer.model.config.save_pretrained(folder)
+        results = compare_with_onnx(paths, scorer, rows)
+        for result in results.values():
+            predicted = denormalize_by_prompt(result.pop("normalized"), frame["prompt_id"], scorer.score_ranges)
+            by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
+            result["mean_qwk"] = mean_over_prompts(by_prompt)["mean_qwk"]
+            result["essays_per_second"] = len(rows) / result["seconds"]
+        write_json(
+            folder / "report.json",
+            {
+                "model": scorer.name,
+                "split": args.split,
+                "essays": len(rows),
+                "results": results,
+                "packages": package_versions(),
+            },
+        )
+    for name, result in results.items():
+        size = (
+            f", {result['megabytes']:.1f} MB, scores differ by at most {result['largest_difference']:.1e}"
+            if name != "pytorch"
+            else ""
+        )
+        print(f"{name:<8} mean QWK {result['mean_qwk']:.4f}, {result['essays_per_second']:.1f} essays/s{size}")
+    print(f"Wrote {args.output_dir}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
