@@ -517,7 +517,7 @@ class TRMPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     # A plain mean over the batch: the Trainer itself must divide by the number of accumulation steps.
     accepts_loss_kwargs = False
-    _no_split_modules = ["TRMEmbeddings", "TRMLayer"]
+    _no_split_modules = ["TRMEmbeddings", "TRMLayer", "TRMLatentReader", "TRMPrompts", "TRMLexicalHead"]
     _supports_sdpa = True
     _supports_attention_backend = True
     _can_record_outputs = {"hidden_states": TRMLayer, "attentions": TRMAttention}
