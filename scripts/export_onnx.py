@@ -9,7 +9,7 @@ import warnings
 from trm_aes.cli.runner import run
 from trm_aes.data.builder import load_essay_dataset
 from trm_aes.errors import InputError
-from trm_aes.metrics import mean_over_prompts, metrics_by_prompt
+from trm_aes.metrics import mean_qwk
 from trm_aes.onnx import compare_with_onnx, export_onnx, quantize_onnx
 from trm_aes.outputs import check_is_free, new_folder, package_versions, write_json
 from trm_aes.scorer import EssayScorer
@@ -31,12 +31,11 @@ def main(argv=None):
             raise InputError(f"The export needs {package}: pip install 'trm-aes[onnx]'")
     check_is_free(args.output_dir, args.overwrite)
     data = load_essay_dataset(args.data)
-    if args.split not in data.splits:
-        raise InputError(f"--split {args.split}: {args.data} has {', '.join(data.splits)}.")
+    split = data.split(args.split)
     scorer = EssayScorer.from_pretrained(args.model, "cpu")
     data.check_tokenizer(scorer.tokenizer, scorer.name)
-    rows = data.splits[args.split].select_columns(["input_ids", "token_type_ids"]).to_list()
-    frame = data.splits[args.split].select_columns(["prompt_id", "score"]).to_pandas()
+    rows = split.select_columns(["input_ids", "token_type_ids"]).to_list()
+    frame = split.select_columns(["prompt_id", "score"]).to_pandas()
     # The exporter speaks of its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="torch")
@@ -49,8 +48,7 @@ def main(argv=None):
         results = compare_with_onnx(paths, scorer, rows)
         for result in results.values():
             predicted = denormalize_by_prompt(result.pop("normalized"), frame["prompt_id"], scorer.score_ranges)
-            by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
-            result["mean_qwk"] = mean_over_prompts(by_prompt)["mean_qwk"]
+            result["mean_qwk"] = mean_qwk(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
             result["essays_per_second"] = len(rows) / result["seconds"]
         write_json(
             folder / "report.json",

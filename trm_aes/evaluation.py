@@ -10,7 +10,7 @@ from .data.schema import sort_prompt_ids
 from .errors import InputError
 from .metrics import mean_over_prompts, metrics_by_prompt
 from .scorer import EssayScorer
-from .scores import denormalize_by_prompt
+from .scores import denormalize_by_prompt, round_scores
 
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
 
@@ -36,10 +36,8 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     Raises:
         InputError: if the data set has no such split, other tokens than the scorer's, or prompts it does not know.
     """
-    if split not in data.splits:
-        raise InputError(f"--split {split}: {data.folder} has {', '.join(data.splits)}.")
+    rows = data.split(split)
     data.check_tokenizer(scorer.tokenizer, scorer.name)
-    rows = data.splits[split]
     frame = rows.remove_columns(["input_ids", "token_type_ids"]).to_pandas()
     _check_prompts(scorer, data, split)
     tokens = rows.select_columns(["input_ids", "token_type_ids"]).to_list()
@@ -54,10 +52,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], scorer.score_ranges)
     predictions = frame[["essay_id", "prompt_id", "score"]].assign(
         predicted_score=predicted,
-        rounded_score=[
-            int(scorer.score_ranges[prompt_id].round(value))
-            for prompt_id, value in zip(frame["prompt_id"], predicted, strict=True)
-        ],
+        rounded_score=round_scores(predicted),
         probability=raw.probability,
         supervision_steps=raw.supervision_steps,
     )

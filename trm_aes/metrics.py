@@ -111,6 +111,13 @@ def mean_over_prompts(by_prompt: dict[str, dict[str, float]]) -> dict[str, float
     return {f"mean_{name}": float(np.mean([metrics[name] for metrics in by_prompt.values()])) for name in names}
 
 
+def mean_qwk(
+    prompt_ids: Sequence[str], references: np.ndarray, predictions: np.ndarray, score_ranges: dict[str, ScoreRange]
+) -> float:
+    """Plain mean over prompts of QWK; arguments as of [`metrics_by_prompt`]."""
+    return mean_over_prompts(metrics_by_prompt(prompt_ids, references, predictions, score_ranges))["mean_qwk"]
+
+
 def build_compute_metrics(
     prompt_ids: Sequence[str], score_ranges: dict[str, ScoreRange]
 ) -> Callable[[EvalPrediction], dict[str, float]]:
@@ -136,7 +143,7 @@ def build_compute_metrics(
         }
         lines = fit_calibrations(prompt_ids, predictions, references)
         calibrated = apply_calibrations(lines, prompt_ids, predictions)
-        means = mean_over_prompts(metrics_by_prompt(prompt_ids, references, calibrated, score_ranges))
-        return {**mean_over_prompts(by_prompt), "mean_calibrated_qwk": means["mean_qwk"], **flat}
+        calibrated_qwk = mean_qwk(prompt_ids, references, calibrated, score_ranges)
+        return {**mean_over_prompts(by_prompt), "mean_calibrated_qwk": calibrated_qwk, **flat}
 
     return compute_metrics

@@ -6,7 +6,7 @@ import torch
 from transformers import Pipeline
 
 from .scores import ScoreRange
-from .tokenization import encode_essays, stand_in_text
+from .tokenization import encode_for_model, find_prompt, known_prompts
 
 
 class EssayScoringPipeline(Pipeline):
@@ -57,14 +57,7 @@ class EssayScoringPipeline(Pipeline):
         if unknown or not isinstance(inputs.get("essay"), str):
             raise ValueError(f"An input is an essay, or a dictionary of essay and prompt_id or prompt, not {inputs!r}.")
         prompt_id = self._prompt_of(inputs.get("prompt_id"), inputs.get("prompt"))
-        config = self.model.config
-        [encoded] = encode_essays(
-            self.tokenizer,
-            [(config.prompt_texts or {}).get(prompt_id) or stand_in_text(prompt_id)],
-            [inputs["essay"]],
-            min(self.tokenizer.model_max_length, config.max_position_embeddings),
-            config.max_prompt_tokens,
-        )
+        [encoded] = encode_for_model(self.tokenizer, self.model.config, [prompt_id], [inputs["essay"]])
         return {
             "input_ids": torch.tensor([encoded.input_ids]),
             "token_type_ids": torch.tensor([encoded.token_type_ids]),
@@ -80,9 +73,9 @@ class EssayScoringPipeline(Pipeline):
                 raise ValueError(f"Unknown prompt_id {prompt_id!r}; this model scores {', '.join(known)}.")
             return str(prompt_id)
         if text is not None:
-            for candidate, candidate_text in (self.model.config.prompt_texts or {}).items():
-                if candidate_text.strip() == text.strip():
-                    return candidate
+            found = find_prompt(known_prompts(self.model.config), text)
+            if found is not None:
+                return found
             raise ValueError(f"This prompt is none that the model knows. Give a prompt_id: {', '.join(known)}.")
         if len(known) > 1:
             raise ValueError(f"No prompt_id, and this model scores several prompts: {', '.join(known)}.")

@@ -15,7 +15,7 @@ from .errors import InputError
 from .modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from .pretrained import find_checkpoint, load_tokenizer
 from .scores import ScoreRange
-from .tokenization import EncodedEssay, EssayCollator, encode_essays, stand_in_text
+from .tokenization import EncodedEssay, EssayCollator, encode_for_model, find_prompt, known_prompts
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -79,10 +79,7 @@ class EssayScorer:
         self.batch_size = batch_size
         self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
         self._collate = EssayCollator(tokenizer)
-        texts = model.config.prompt_texts or {}
-        self.prompt_texts = {
-            prompt_id: texts.get(prompt_id) or stand_in_text(prompt_id) for prompt_id in self.score_ranges
-        }
+        self.prompt_texts = known_prompts(model.config)
 
     @classmethod
     def from_pretrained(
@@ -136,9 +133,9 @@ class EssayScorer:
                 raise InputError(f"{where}: unknown prompt {prompt_id!r}; {self.name} scores {known}.")
             return prompt_id
         if prompt_text:
-            for candidate, text in self.prompt_texts.items():
-                if text.strip() == prompt_text.strip():
-                    return candidate
+            found = find_prompt(self.prompt_texts, prompt_text)
+            if found is not None:
+                return found
             raise InputError(f"{where}: the prompt's text is none that {self.name} knows. Give a prompt_id: {known}.")
         if len(self.score_ranges) > 1:
             raise InputError(f"{where}: no prompt_id, and {self.name} scores several prompts: {known}.")
@@ -146,13 +143,7 @@ class EssayScorer:
 
     def encode(self, essays: Sequence[str], prompt_ids: Sequence[str]) -> list[EncodedEssay]:
         """Tokens of essays, cut as in training."""
-        return encode_essays(
-            self.tokenizer,
-            [self.prompt_texts[prompt_id] for prompt_id in prompt_ids],
-            essays,
-            min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings),
-            self.model.config.max_prompt_tokens,
-        )
+        return encode_for_model(self.tokenizer, self.model.config, prompt_ids, essays)
 
     def score(self, essays: Sequence[str], prompt_ids: Sequence[str]) -> list[EssayScore]:
         """
@@ -214,13 +205,12 @@ class EssayScorer:
             yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)
 
     def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """The model's inputs for tokenized essays, in batches of like length, with the essays' places in `rows`."""
-        for indices in self._batches(rows):
-            inputs = [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
-            yield indices, self._collate(inputs)
-
-    def _batches(self, rows: Sequence[dict]) -> Iterator[list[int]]:
-        """Indices of essays of like length, the longest first: less padding, and too little memory shows at once."""
+        """
+        The model's inputs for tokenized essays, with the essays' places in `rows`: batches of like length, the longest
+        first: less padding, and too little memory shows at once.
+        """
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]["input_ids"]))
         for start in range(0, len(order), self.batch_size):
-            yield order[start : start + self.batch_size]
+            indices = order[start : start + self.batch_size]
+            inputs = [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
+            yield indices, self._collate(inputs)

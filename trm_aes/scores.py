@@ -31,8 +31,13 @@ class ScoreRange:
         return self.min_score + np.clip(np.asarray(normalized, dtype=np.float64), 0.0, 1.0) * self.span
 
     def round(self, scores: np.ndarray) -> np.ndarray:
-        """To whole scores. Halves go up, as raters expect; NumPy would round them to even."""
-        return np.floor(np.asarray(scores, dtype=np.float64) + 0.5).astype(np.int64)
+        """See [`round_scores`]."""
+        return round_scores(scores)
+
+
+def round_scores(scores: np.ndarray) -> np.ndarray:
+    """To whole scores. Halves go up, as raters expect; NumPy would round them to even."""
+    return np.floor(np.asarray(scores, dtype=np.float64) + 0.5).astype(np.int64)
 
 
 def denormalize_by_prompt(

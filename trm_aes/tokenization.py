@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from .errors import InputError
 from .scores import ScoreRange
@@ -61,6 +61,27 @@ def encode_essays(
         _join(tokenizer, prompt_ids[prompt], essay, max_tokens - special, max_prompt_tokens)
         for prompt, essay in zip(prompts, _token_ids(tokenizer, list(essays)), strict=True)
     ]
+
+
+def known_prompts(config: PreTrainedConfig) -> dict[str, str]:
+    """`prompt_id -> text` of the prompts that a model scores, as it was trained with them."""
+    texts = config.prompt_texts or {}
+    return {prompt_id: texts.get(prompt_id) or stand_in_text(prompt_id) for prompt_id in config.score_ranges}
+
+
+def find_prompt(prompts: dict[str, str], text: str) -> str | None:
+    """The id of the prompt that has this text, whatever space is around it; None if there is none."""
+    return next((prompt_id for prompt_id, known in prompts.items() if known.strip() == text.strip()), None)
+
+
+def encode_for_model(
+    tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, prompt_ids: Sequence[str], essays: Sequence[str]
+) -> list[EncodedEssay]:
+    """Essays of a model's prompts, tokenized and cut as in its training."""
+    prompts = known_prompts(config)
+    max_tokens = min(tokenizer.model_max_length, config.max_position_embeddings)
+    texts = [prompts[prompt_id] for prompt_id in prompt_ids]
+    return encode_essays(tokenizer, texts, essays, max_tokens, config.max_prompt_tokens)
 
 
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..calibration import apply_calibrations, fit_calibrations
 from ..data.builder import EssayDataset
-from ..metrics import mean_over_prompts, metrics_by_prompt
+from ..metrics import mean_qwk
 from ..scorer import EssayScorer
-from .protocol import REPORTED_SPLITS
+from .protocol import REPORTED_SPLITS, calibrated_on_validation
 
 
 def depth_table(
@@ -95,16 +94,11 @@ def _mean_qwk(scorer: EssayScorer, data: EssayDataset, normalized: dict[str, np.
         ranges = [scorer.score_ranges[prompt_id] for prompt_id in frame["prompt_id"]]
         scores = [r.min_score + value * r.span for r, value in zip(ranges, values, strict=True)]
         frames[name] = frame.assign(predicted_score=scores)
-    validation = frames["validation"]
-    lines = fit_calibrations(validation["prompt_id"], validation["predicted_score"], validation["score"])
-    results = {}
-    for name, frame in frames.items():
-        results[name] = _plain_mean_qwk(
-            scorer, frame, apply_calibrations(lines, frame["prompt_id"], frame["predicted_score"])
-        )
-    return {**results, "test_as_scored": _plain_mean_qwk(scorer, frames["test"], frames["test"]["predicted_score"])}
-
-
-def _plain_mean_qwk(scorer: EssayScorer, frame: pd.DataFrame, predicted: np.ndarray) -> float:
-    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
-    return mean_over_prompts(by_prompt)["mean_qwk"]
+    on_equal_terms = {
+        name: calibrated_on_validation({"validation": frames["validation"], "test": frame})
+        for name, frame in frames.items()
+    }
+    return {
+        name: mean_qwk(frame["prompt_id"], frame["score"], frame["predicted_score"], scorer.score_ranges)
+        for name, frame in {**on_equal_terms, "test_as_scored": frames["test"]}.items()
+    }

@@ -64,6 +64,15 @@ class EssayDataset:
     def prompt_texts(self) -> dict[str, str]:
         return {prompt_id: prompt["text"] for prompt_id, prompt in self.card["prompts"].items()}
 
+    def split(self, name: str) -> Dataset:
+        """
+        Raises:
+            InputError: if there is no such split.
+        """
+        if name not in self.splits:
+            raise InputError(f"--split {name}: {self.folder} has {', '.join(self.splits)}.")
+        return self.splits[name]
+
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
         return load_tokenizer(self.folder / TOKENIZER_FOLDER)
 

@@ -10,7 +10,7 @@ from ..data.builder import EssayDataset
 from ..errors import InputError
 from ..modeling_trm import TRMForEssayScoring, log_length
 from ..scorer import RawScores
-from ..scores import ScoreRange, denormalize_by_prompt
+from ..scores import ScoreRange, denormalize_by_prompt, round_scores
 from ..tokenization import encode_essays
 
 # A prompt whose training essays all have one score or one length still needs a unit.
@@ -87,7 +87,7 @@ def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, r
             prompts.score_stds[place] *= lines[prompt_id].slope
     calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
     scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
-    is_right = np.floor(scores + 0.5) == essays["score"].to_numpy()
+    is_right = round_scores(scores) == essays["score"].to_numpy()
     shift = fit_shift(raw.probability, is_right)
     model.halt_head.bias += shift
     return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}
