@@ -237,6 +237,26 @@ def test_ctrl_c_ends_with_one_line(data_dir, tmp_path):
     assert last_checkpoint(tmp_path / "m") is not None
 
 
+def test_ctrl_c_is_not_lost_in_a_finalizer(data_dir, tmp_path, monkeypatch):
+    """Where Python would swallow the exception, the run still stops, after that very step."""
+    compute_loss = TRMTrainer.compute_loss
+
+    class PressesCtrlC:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def compute_and_press(self, *args, **kwargs):
+        if self.state.global_step == 4:
+            PressesCtrlC()
+        return compute_loss(self, *args, **kwargs)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(TRMTrainer, "compute_loss", compute_and_press)
+    with pytest.raises(InterruptedRun, match="interrupted at step 5, and can be resumed"):
+        train.main(options(data_dir, tmp_path / "m", "--num_train_epochs", "4"))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_full_disk_while_saving_is_one_clear_error(data_dir, tmp_path):
     """A limit on the size of a file stands in for a full disk: what is written beyond it fails in the same places."""
     arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "2")

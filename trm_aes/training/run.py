@@ -25,6 +25,7 @@ from ..pretrained import DEFAULT_CHECKPOINT, copy_word_embeddings, find_checkpoi
 from ..scorer import EssayScorer
 from ..tokenization import EssayCollator
 from .arguments import TRMTrainingArguments
+from .interrupts import StopOnInterrupt
 from .prompt_scales import calibrate, describe_prompts
 from .trainer import TRMTrainer
 
@@ -89,6 +90,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         # Few states: plain products are several times faster there than the fused kernel's backward pass.
         model.set_attn_implementation("eager")
     validation = data.splits["validation"]
+    interrupts = StopOnInterrupt()
     trainer = TRMTrainer(
         model=model,
         args=args,
@@ -97,12 +99,13 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         data_collator=EssayCollator(tokenizer),
         processing_class=tokenizer,
         compute_metrics=build_compute_metrics(validation["prompt_id"], data.score_ranges),
-        callbacks=_callbacks(args),
+        callbacks=[*_callbacks(args), interrupts],
     )
     if resume_from is None and trainer.is_world_process_zero() and Path(args.output_dir).exists():
         shutil.rmtree(args.output_dir)
     try:
-        result = trainer.train(resume_from_checkpoint=resume_from)
+        with interrupts:
+            result = trainer.train(resume_from_checkpoint=resume_from)
     except KeyboardInterrupt:
         if last_checkpoint(args.output_dir) is None:
             how = "before the first checkpoint. Start anew with --overwrite."
