@@ -57,12 +57,14 @@ def tokenizer():
 def essays_csv(tmp_path_factory) -> Path:
     """Sixty essays of two prompts whose score is told by a word in them."""
     path = tmp_path_factory.mktemp("essays") / "essays.csv"
-    rows = ["essay_id,prompt_id,prompt,essay,score,rater1"]
+    rows = ["essay_id,prompt_id,prompt,essay,score,rater1,rater2"]
     for number in range(60):
         prompt, low = ("a", 0) if number % 2 else ("b", 1)
         score = low + number // 2 % 4
         words = " ".join(["bad", "fair", "good", "excellent"][number // 2 % 4] for _ in range(5 + number % 7))
-        rows.append(f"e{number},{prompt},Write about {prompt}.,Essay {number} is {words}.,{score},{score}")
+        rows.append(
+            f"e{number},{prompt},Write about {prompt}.,Essay {number} is {words}.,{score},{score},{low if number == 2 else score}"
+        )
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
 

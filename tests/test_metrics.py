@@ -12,6 +12,7 @@ from trm_aes.metrics import (
     metrics_by_prompt,
     pearson,
     quadratic_weighted_kappa,
+    rater_agreement,
     score_metrics,
     standardized_mean_difference,
 )
@@ -41,6 +42,15 @@ def test_qwk_edge_cases():
     assert quadratic_weighted_kappa([1, 2, 3], [2, 2, 2], 1, 3) == 0.0
     assert quadratic_weighted_kappa([2, 2], [3, 3], 1, 3) == 0.0
     assert math.isnan(quadratic_weighted_kappa([], [], 1, 3))
+
+
+def test_rater_agreement():
+    assert rater_agreement([1, 2, 3, 4], [1, 2, 3, 4]) == 1
+    # Swapped ends, whatever lies between them.
+    assert rater_agreement([1, 6], [6, 1]) == pytest.approx(-1)
+    # Only essays that both have rated count: as worked out above, on another scale.
+    assert rater_agreement([11, 12, 13, math.nan], [11, 12, 12, 13]) == pytest.approx(2 / 3)
+    assert rater_agreement([math.nan], [1]) is None and rater_agreement([1.5, 2], [1, 2]) is None
 
 
 def test_qwk_as_an_evaluate_metric_without_the_hub():

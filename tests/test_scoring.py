@@ -195,8 +195,9 @@ def test_evaluation_agrees_with_scoring_and_with_training(model_dir, data_dir, t
     record = json.loads((model_dir / "run.json").read_text(encoding="utf-8"))
     assert report["means"]["mean_qwk"] == pytest.approx(record["validation_metrics"]["eval_mean_qwk"], abs=1e-6)
     assert report["constant_mean_qwk"] == 0
+    assert set(report["rater_qwk"]) == {"a", "b"} and max(report["rater_qwk"].values()) <= 1
     printed = capsys.readouterr().out
-    assert "constant predictor" in printed and "mean QWK 0.000" in printed
+    assert "raters" in printed and "constant predictor" in printed and "mean QWK 0.000" in printed
     predictions = pd.read_csv(tmp_path / "e" / "predictions.csv")
     assert len(predictions) == 12 and set(predictions["prompt_id"]) == {"a", "b"}
 

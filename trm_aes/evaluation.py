@@ -8,10 +8,11 @@ from tqdm import tqdm
 from .data.builder import EssayDataset
 from .data.schema import sort_prompt_ids
 from .errors import InputError
-from .metrics import mean_over_prompts, metrics_by_prompt
+from .metrics import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .scorer import EssayScorer
 from .scores import denormalize_by_prompt, round_scores
 
+RATER_COLUMNS = ("rater1", "rater2")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
 
 
@@ -22,12 +23,14 @@ class Evaluation:
         by_prompt: `prompt_id -> metrics`, see [`score_metrics`].
         means: plain means over prompts, `mean_qwk` first among them.
         constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score.
+        rater_qwk: `prompt_id -> QWK` of the columns `rater1` and `rater2` with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, probability, supervision steps.
     """
 
     by_prompt: dict[str, dict[str, float]]
     means: dict[str, float]
     constant_mean_qwk: float
+    rater_qwk: dict[str, float]
     predictions: pd.DataFrame
 
 
@@ -64,18 +67,37 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
         {prompt_id: by_prompt[prompt_id] for prompt_id in sort_prompt_ids(by_prompt)},
         mean_over_prompts(by_prompt),
         mean_over_prompts(constant_by_prompt)["mean_qwk"],
+        _rater_qwk(frame),
         predictions,
     )
 
 
+def _rater_qwk(frame: pd.DataFrame) -> dict[str, float]:
+    if not set(RATER_COLUMNS) <= set(frame):
+        return {}
+    qwk = {}
+    for prompt_id in sort_prompt_ids(frame["prompt_id"]):
+        essays = frame[frame["prompt_id"] == prompt_id]
+        # In tables of one's own these columns ride along as they came, as text perhaps.
+        ratings = [pd.to_numeric(essays[column], errors="coerce") for column in RATER_COLUMNS]
+        agreement = rater_agreement(*ratings)
+        if agreement is not None:
+            qwk[prompt_id] = agreement
+    return qwk
+
+
 def evaluation_table(evaluation: Evaluation) -> str:
-    """The metrics as text: a row a prompt, their mean, and the constant predictor's QWK."""
+    """The metrics as text: a row a prompt (with the raters' QWK where known), their mean, and the constant predictor's QWK."""
     rows = [{"prompt": prompt_id, **metrics} for prompt_id, metrics in evaluation.by_prompt.items()]
     mean = {name: evaluation.means.get(f"mean_{name}") for name in SHOWN_METRICS}
     rows.append({"prompt": "mean", **mean, "n": sum(row["n"] for row in rows)})
-    table = pd.DataFrame(rows).set_index("prompt")[list(SHOWN_METRICS)]
+    if evaluation.rater_qwk:
+        for row in rows[:-1]:
+            row["raters"] = evaluation.rater_qwk.get(row["prompt"])
+    table = pd.DataFrame(rows).set_index("prompt")
+    table = table[[*SHOWN_METRICS, *table.columns.intersection(["raters"])]]
     return (
-        table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format)
+        table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format, na_rep="")
         + f"\nconstant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
     )
 

@@ -40,6 +40,20 @@ def quadratic_weighted_kappa(
     )
 
 
+def rater_agreement(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """
+    QWK of two raters of one prompt, over the essays that both rated; None where there are none, or ratings are not whole
+    numbers. They may use another scale than the label's (half of it, where the label is their sum): how far a scale goes
+    beyond the ratings that occur does not change kappa.
+    """
+    both = np.column_stack([np.asarray(first, dtype=float), np.asarray(second, dtype=float)])
+    both = both[np.isfinite(both).all(axis=1)]
+    if not len(both) or (both != np.round(both)).any():
+        return None
+    both = both.astype(int)
+    return quadratic_weighted_kappa(both[:, 0], both[:, 1], both.min(), both.max())
+
+
 def standardized_mean_difference(references: np.ndarray, predictions: np.ndarray) -> float:
     """
     Mean of predictions less mean of references, in standard deviations of the references (ddof 1).

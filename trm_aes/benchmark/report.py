@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..data.schema import score_ranges
-from ..metrics import quadratic_weighted_kappa
+from ..metrics import quadratic_weighted_kappa, rater_agreement
 from .protocol import Benchmark, calibrated_on_validation, fisher_mean, read_predictions
-from .references import label_noise_ceiling, rater_agreement
+from .references import label_noise_ceiling
 from .runner import run_folder
 from .systems import System
 
@@ -60,11 +60,10 @@ def cost_table(results: Sequence[dict]) -> pd.DataFrame:
 
 def reference_table(benchmark: Benchmark) -> pd.DataFrame:
     """Over the whole release: QWK of the two raters, and the ceiling that their noise sets, by prompt."""
-    ranges = score_ranges(benchmark.table.frame)
     rows = {"two human raters": {}, "label-noise ceiling": {}}
     for prompt_id in benchmark.prompt_ids:
         essays = benchmark.table.frame[benchmark.table.frame["prompt_id"] == prompt_id]
-        agreement = rater_agreement(essays, prompt_id, ranges[prompt_id])
+        agreement = rater_agreement(essays["rater1"], essays["rater2"])
         rows["two human raters"][prompt_id] = agreement
         rows["label-noise ceiling"][prompt_id] = label_noise_ceiling(agreement, prompt_id)
     table = pd.DataFrame.from_dict(rows, orient="index")

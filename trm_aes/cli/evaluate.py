@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None):
                 "by_prompt": evaluation.by_prompt,
                 "means": evaluation.means,
                 "constant_mean_qwk": evaluation.constant_mean_qwk,
+                "rater_qwk": evaluation.rater_qwk,
                 "packages": package_versions(),
             },
         )
