@@ -362,7 +362,7 @@ def registered_model(**changes):
     torch.manual_seed(3)
     heads = [model.model.prompts.head]
     if model.lexical_head is not None:
-        heads += [model.lexical_head.words, model.lexical_head.length]
+        heads += [model.lexical_head.words, model.lexical_head.counts]
     for weights in heads:
         nn.init.normal_(weights.weight, std=0.1)
     return model
@@ -405,9 +405,9 @@ def test_lexical_score_by_hand():
         missing, _ = recursive.load_state_dict(model.state_dict(), strict=False)
         assert not missing
         alone = recursive(**batch).logits.item()
-    words, length = model.lexical_head.words.weight[:, 1], model.lexical_head.length.weight[1, 0]
-    z = 0.5 * (words[11] * (1 + math.log(3)) + words[12] + words[13])
-    z = z + 10 * length * (math.log(5 / 256) - math.log(8 / 256)) / 0.5
+    words, (constant, length, distinct) = model.lexical_head.words.weight[:, 1], model.lexical_head.counts.weight[1]
+    z = words[11] * (1 + math.log(3)) + words[12] + words[13]
+    z = z + constant + length * (math.log(5 / 256) - math.log(8 / 256)) / 0.5 + distinct * 3 / 100
     lexical = 0.3 + 0.2 * z.item()
     assert final == pytest.approx((lexical + alone) / 2, abs=1e-5)
 
@@ -434,7 +434,7 @@ def test_packing_changes_nothing(monkeypatch):
 def test_gradients_reach_what_belongs_to_the_essays_prompt():
     model = registered_model().train()
     model(**prompted([8, 9], [11, 12, 13]), labels=torch.tensor([0.9])).loss.backward()
-    for weights in (model.model.prompts.registers, model.model.prompts.head, model.lexical_head.length):
+    for weights in (model.model.prompts.registers, model.model.prompts.head, model.lexical_head.counts):
         assert weights.weight.grad[1].abs().sum() > 0 and weights.weight.grad[0].abs().sum() == 0
     of_words = model.lexical_head.words.weight.grad
     assert set(of_words.nonzero()[:, 0].tolist()) == {11, 12, 13}

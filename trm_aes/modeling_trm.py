@@ -448,19 +448,16 @@ class TRMPrompts(nn.Module):
 
 class TRMLexicalHead(nn.Module):
     """
-    Scores an essay by which words it has: a linear model of `1 + log(count)` for each word piece and of the length,
-    with weights for each prompt.
+    Scores an essay by which words it has: a linear model of `1 + log(count)` for each word piece, the length, and the
+    number of distinct word pieces, with weights for each prompt.
     """
-
-    # AdamW's steps are as long for these few weights as for any other: these make them short beside a score for the
-    # hundreds of words of an essay, and long for its one length.
-    word_scale = 0.5
-    length_scale = 10.0
 
     def __init__(self, config: TRMConfig):
         super().__init__()
-        self.words = TRMZeroEmbedding(config.vocab_size, len(config.score_ranges))
-        self.length = TRMZeroEmbedding(len(config.score_ranges), 1)
+        num_prompts = len(config.score_ranges)
+        self.words = TRMZeroEmbedding(config.vocab_size, num_prompts)
+        # Of a constant, the standardised log length, and the distinct word pieces in hundreds.
+        self.counts = TRMZeroEmbedding(num_prompts, 3)
 
     @torch.no_grad()
     def resize(self, vocab_size: int):
@@ -492,10 +489,11 @@ class TRMLexicalHead(nn.Module):
         counts = counted.new_zeros(input_ids.shape[0], self.words.num_embeddings).scatter_add(1, input_ids, counted)
         count = counts.gather(1, input_ids).clamp(min=1)
         weights = counted * (1 + count.log()) / count
+        distinct = (counts > 0).sum(dim=1) / 100
         with torch.autocast(counted.device.type, enabled=False):
             words = self.words(input_ids).float().gather(2, prompts[:, None, None].expand(*input_ids.shape, 1))
-            of_length = self.length(prompts).float()[:, 0] * lengths.float()
-            return self.word_scale * (weights * words[..., 0]).sum(dim=1) + self.length_scale * of_length
+            features = torch.stack((torch.ones_like(distinct), lengths.float(), distinct), dim=1)
+            return (weights * words[..., 0]).sum(dim=1) + (features * self.counts(prompts).float()).sum(dim=1)
 
 
 class TRMHead(nn.Linear):

@@ -26,6 +26,7 @@ from ..scorer import EssayScorer
 from ..tokenization import EssayCollator
 from .arguments import TRMTrainingArguments
 from .interrupts import StopOnInterrupt
+from .lexical import fit_lexical_head
 from .prompt_scales import calibrate, describe_prompts
 from .trainer import TRMTrainer
 
@@ -187,6 +188,8 @@ def build_model(
         raise InputError("--freeze_embeddings with --embeddings none would freeze random embeddings.")
     if model.model.prompts is not None:
         describe_prompts(model, data, tokenizer)
+    if model.lexical_head is not None:
+        fit_lexical_head(model, data)
     return model
 
 
