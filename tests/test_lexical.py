@@ -16,7 +16,7 @@ SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "
 def fitted(data_dir):
     data = load_essay_dataset(data_dir)
     run = RunArguments(data=str(data_dir), embeddings="none")
-    return build_model(data, data.load_tokenizer(), run, load_recipe("tiny"), SMALL).eval(), data
+    return build_model(data, data.load_tokenizer(), run, load_recipe("tiny"), SMALL, None).eval(), data
 
 
 def lexical_scores(model, data, essays):

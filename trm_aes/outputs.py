@@ -13,6 +13,9 @@ from typing import Any
 
 from .errors import InputError
 
+# What a training run and an evaluation leave beside their other files.
+RUN_RECORD_NAME = "run.json"
+EVALUATION_NAME = "evaluation.json"
 RECORDED_PACKAGES = (
     "trm-aes",
     "torch",

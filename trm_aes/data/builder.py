@@ -138,6 +138,7 @@ def build_dataset(
         card = {
             "source": table.source,
             "source_sha256": table.checksum,
+            "corpus": table.corpus,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "options": options,
             "num_essays": {name: len(frame) for name, frame in tokenized.items()},

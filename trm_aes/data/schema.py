@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -26,15 +26,17 @@ class EssayTable:
             traits, groups. The index counts the rows of the source from 1.
         source: what to call the source in messages and in the data set's card.
         checksum: SHA-256 of the source's bytes, or what stands for them.
+        corpus: name of the public corpus that these essays are known to be of, if they are.
     """
 
     frame: pd.DataFrame
     source: str
     checksum: str
+    corpus: str | None = None
 
     def select(self, prompt_ids: list[str]) -> "EssayTable":
         """The essays of some prompts."""
-        return EssayTable(self.frame[self.frame["prompt_id"].isin(prompt_ids)], self.source, self.checksum)
+        return replace(self, frame=self.frame[self.frame["prompt_id"].isin(prompt_ids)])
 
     @property
     def prompt_ids(self) -> list[str]:

@@ -26,6 +26,7 @@ class TRMTrainingArguments(TrainingArguments):
     greater_is_better: bool | None = field(default=True, metadata={"help": "Whether more of that is better."})
     logging_steps: float = field(default=50, metadata={"help": "Steps from one line of the log to the next."})
     remove_unused_columns: bool = field(default=False, metadata={"help": "The collator chooses columns itself."})
+    hub_strategy: str = field(default="end", metadata={"help": "What --push_to_hub publishes: end, or more."})
     # Every weight takes part in every step, so DDP need not look for idle ones.
     ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "See torch's DDP."})
 

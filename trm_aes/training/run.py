@@ -18,10 +18,10 @@ from ..data.builder import EssayDataset, load_essay_dataset
 from ..errors import InputError, InterruptedRun
 from ..metrics import build_compute_metrics
 from ..modeling_trm import TRMForEssayScoring
-from ..outputs import check_is_free, is_occupied, new_files, package_versions, write_json
+from ..outputs import RUN_RECORD_NAME, check_is_free, is_occupied, new_files, package_versions, write_json
 from ..pipeline_trm import EssayScoringPipeline
 from ..presets import Recipe
-from ..pretrained import DEFAULT_CHECKPOINT, copy_word_embeddings, find_checkpoint, read_word_embeddings
+from ..pretrained import DEFAULT_CHECKPOINT, Checkpoint, copy_word_embeddings, embedding_size, find_checkpoint
 from ..scorer import EssayScorer
 from ..tokenization import EssayCollator
 from .arguments import TRMTrainingArguments
@@ -30,9 +30,9 @@ from .lexical import fit_lexical_head
 from .prompt_scales import calibrate, describe_prompts
 from .trainer import TRMTrainer
 
-RUN_RECORD_NAME = "run.json"
 NO_EMBEDDINGS = "none"
 LAST_CHECKPOINT = "last"
+RECORDED_OF_DATA = ("source", "source_sha256", "corpus", "num_essays", "options", "tokenizer", "token_limits")
 MODEL_INPUTS = ("input_ids", "token_type_ids", "score", "min_score", "max_score")
 
 
@@ -70,6 +70,8 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         model_overrides: fields of `TRMConfig` that win over the recipe's.
         args: of the Trainer.
 
+    With `--push_to_hub true` it is then published.
+
     Returns:
         The record, as written.
 
@@ -77,6 +79,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         InputError: for input that cannot be used; nothing has been written then.
         TrainingDivergedError: if the loss is no longer finite.
         InterruptedRun: on Ctrl-C.
+        OutputError: if a checkpoint cannot be saved, or publishing breaks off.
     """
     started = time.time()
     data = load_essay_dataset(run.data)
@@ -86,7 +89,8 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         check_is_free(args.output_dir, run.overwrite)
         _check_is_a_run(Path(args.output_dir))
     set_seed(args.seed)
-    model = build_model(data, tokenizer, run, recipe, model_overrides)
+    checkpoint = find_checkpoint(run.embeddings) if run.embeddings != NO_EMBEDDINGS else None
+    model = build_model(data, tokenizer, run, recipe, model_overrides, checkpoint)
     if model.config.num_latents and args.device.type == "cpu":
         # Few states: plain products are several times faster there than the fused kernel's backward pass.
         model.set_attn_implementation("eager")
@@ -122,14 +126,16 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         calibration = calibrate(model, raw, essays, data.score_ranges)
     metrics = trainer.evaluate()
     record = {
-        "command": sys.argv,
+        # The record may be published, and a token must not be.
+        "command": [word.replace(args.hub_token, "<hidden>") if args.hub_token else word for word in sys.argv],
         "run": vars(run),
         "model": trainer.model.config.to_diff_dict(),
         "training": args.to_dict(),
         "seed": args.seed,
         "num_parameters": model.num_parameters(),
         "num_trained_parameters": model.num_parameters(only_trainable=True),
-        "data": {key: data.card[key] for key in ("source", "source_sha256", "num_essays", "options", "tokenizer")},
+        "data": {key: data.card[key] for key in RECORDED_OF_DATA},
+        "embeddings": {"name": checkpoint.name, "hub_id": checkpoint.hub_id} if checkpoint else None,
         "packages": package_versions(),
         "machine": {"platform": platform.platform(), "device": str(args.device), "processes": args.world_size},
         "seconds": round(time.time() - started, 1),
@@ -144,24 +150,30 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
             # Model, tokenizer, and the code of all three for where this package is absent.
             EssayScoringPipeline(model=trainer.model, tokenizer=tokenizer).save_pretrained(folder)
             write_json(folder / RUN_RECORD_NAME, record)
+    if args.push_to_hub:
+        trainer.push_to_hub()
     return record
 
 
 def build_model(
-    data: EssayDataset, tokenizer: PreTrainedTokenizerBase, run: RunArguments, recipe: Recipe, overrides: dict
+    data: EssayDataset,
+    tokenizer: PreTrainedTokenizerBase,
+    run: RunArguments,
+    recipe: Recipe,
+    overrides: dict,
+    checkpoint: Checkpoint | None,
 ) -> TRMForEssayScoring:
     """
-    The untrained model of a recipe, its word embeddings copied from the encoder that `run` names.
+    The untrained model of a recipe, its word embeddings copied from an encoder (random without one), its prompts
+    described and its lexical head fitted where it has them.
 
     Raises:
         InputError: if the configuration contradicts itself, the data set or the encoder.
     """
     fields = {**recipe.model, **overrides}
-    checkpoint = None
-    if run.embeddings != NO_EMBEDDINGS:
-        checkpoint = find_checkpoint(run.embeddings)
+    if checkpoint is not None:
         # Factorised where the encoder's width is not the model's.
-        fields.setdefault("embedding_size", read_word_embeddings(checkpoint).shape[1])
+        fields.setdefault("embedding_size", embedding_size(checkpoint))
     try:
         config = TRMConfig(
             vocab_size=len(tokenizer),

@@ -16,8 +16,10 @@ from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..errors import InputError, OutputError, TrainingDivergedError
+from ..hub import clear_hub_errors, publish
+from ..model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
 from ..modeling_trm import TRMForEssayScoring
-from ..outputs import read_json, write_json
+from ..outputs import RUN_RECORD_NAME, read_json, write_json
 from .arguments import TRMTrainingArguments
 from .averaging import WeightAverage
 from .sampler import DeepSupervisionBatchSampler
@@ -252,6 +254,58 @@ class TRMTrainer(Trainer):
         if checkpoint is not None and (checkpoint / OWN_WEIGHTS_NAME).is_file():
             own = load_file(checkpoint / OWN_WEIGHTS_NAME, device=str(self.args.device))
             self.average.restore(own, read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"])
+
+    # ---- The Hub
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None):
+        with clear_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
+            super().init_hf_repo(token, private)
+
+    def push_to_hub(
+        self,
+        commit_message: str = "End of training",
+        token: str | None = None,
+        private: bool | None = None,
+        license: str = DEFAULT_LICENSE,
+        **kwargs,
+    ) -> str | None:
+        """
+        As `Trainer.push_to_hub`, but without pickled files and, where `train_scorer` left its record, with a card that
+        tells it and the evaluation beside it. Adds a commit to `args.hub_model_id`, whatever is there.
+
+        Args:
+            commit_message, token, private: see `Trainer.push_to_hub`.
+            license: of the weights, by the Hub's name for it.
+            kwargs: for `Trainer.create_model_card`, where there is no such record.
+
+        Returns:
+            Address of the commit; None on all processes but the first.
+
+        Raises:
+            InputError, OutputError: see [`publish`].
+        """
+        if self.hub_model_id is None:
+            self.init_hf_repo(token, private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        folder, card, evaluation = Path(self.args.output_dir), None, None
+        if (folder / RUN_RECORD_NAME).is_file():
+            evaluation = find_evaluation(folder)
+            card = str(render_model_card(folder, self.hub_model_id, evaluation, license))
+        else:
+            self.create_model_card(model_name=self.hub_model_id.split("/")[-1], license=license, **kwargs)
+        return publish(
+            folder,
+            self.hub_model_id,
+            card,
+            evaluation,
+            overwrite=True,
+            token=token or self.args.hub_token,
+            message=commit_message,
+        )
+
+    # ---- Resuming
 
     def _inner_training_loop(self, *args, resume_from_checkpoint: str | None = None, **kwargs):
         self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None

@@ -20,6 +20,7 @@ import pandas as pd
 from ..schema import EssayTable, check_table
 
 DEMO_SOURCE = "demo"
+DEMO_CORPUS = "synthetic demo corpus"
 ESSAYS_PER_PROMPT = 200
 WORD_RANGE = (80, 390)
 TRAITS = ("development", "organization", "vocabulary", "conventions")
@@ -55,7 +56,7 @@ def load_demo(seed: int = 0, essays_per_prompt: int = ESSAYS_PER_PROMPT) -> Essa
     frame = pd.DataFrame(rows)
     frame.index += 1
     checksum = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
-    table = EssayTable(frame, f"synthetic demo corpus (seed {seed})", checksum)
+    table = EssayTable(frame, f"synthetic demo corpus (seed {seed})", checksum, DEMO_CORPUS)
     check_table(table)
     return table
 

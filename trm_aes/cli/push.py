@@ -1,0 +1,41 @@
+"""`trm-aes push`: publishes a scorer on the Hub, with a model card made from its own records."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import InputError
+from ..hub import publish
+from ..model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
+from .options import new_parser
+
+
+def build_parser():
+    parser = new_parser("push", "Upload a trained scorer to the Hugging Face Hub, with a model card.")
+    parser.add_argument("--model", required=True, type=Path, help="folder that `trm-aes train` wrote")
+    parser.add_argument("--repo-id", required=True, help="user/name on the Hub; made if it does not exist")
+    parser.add_argument("--private", action="store_true", help="make it private")
+    parser.add_argument(
+        "--evaluation", type=Path, help="folder that `trm-aes evaluate` wrote (default: MODEL/evaluation-test)"
+    )
+    parser.add_argument("--license", default=DEFAULT_LICENSE, help="of the weights, by the Hub's name for it")
+    parser.add_argument("--card-only", action="store_true", help="print the model card and upload nothing")
+    parser.add_argument("--overwrite", action="store_true", help="add a commit to a repository that holds files")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None):
+    """
+    Raises:
+        InputError: for input that cannot be used.
+        OutputError: if the upload breaks off.
+    """
+    args = build_parser().parse_args(argv)
+    if not args.model.is_dir():
+        raise InputError(f"--model {args.model}: there is no such folder.")
+    evaluation = find_evaluation(args.model, args.evaluation)
+    card = render_model_card(args.model, args.repo_id, evaluation, args.license)
+    if args.card_only:
+        print(card)
+        return
+    address = publish(args.model, args.repo_id, str(card), evaluation, args.private, args.overwrite)
+    print(f"Published {args.repo_id}: {address}")
