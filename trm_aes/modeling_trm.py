@@ -515,7 +515,8 @@ class TRMPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     # A plain mean over the batch: the Trainer itself must divide by the number of accumulation steps.
     accepts_loss_kwargs = False
-    _no_split_modules = ["TRMEmbeddings", "TRMLayer", "TRMLatentReader", "TRMPrompts", "TRMLexicalHead"]
+    # Those that are entered by their forward pass alone, and do not hold the word embeddings: what FSDP shards apart.
+    _no_split_modules = ["TRMLayer", "TRMLexicalHead"]
     _supports_sdpa = True
     _supports_attention_backend = True
     _can_record_outputs = {"hidden_states": TRMLayer, "attentions": TRMAttention}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 class WeightAverage:
@@ -35,7 +36,7 @@ class WeightAverage:
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Within the block the model has the averaged weights; afterwards its own again, to the bit."""
-        own = self.own_weights()
+        own = {name: weight.detach().clone() for name, weight in self._trained.items()}
         self.copy_to_model()
         try:
             yield
@@ -47,16 +48,26 @@ class WeightAverage:
         self._copy(self._average)
 
     def own_weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the weights that the optimizer works on."""
-        return {name: weight.detach().clone() for name, weight in self._trained.items()}
+        """A copy of the weights that the optimizer works on, whole where FSDP has sharded them (all processes must ask)."""
+        return {
+            name: (weight.full_tensor() if isinstance(weight, DTensor) else weight).detach().clone()
+            for name, weight in self._trained.items()
+        }
 
-    def restore(self, own: dict[str, torch.Tensor], num_updates: int):
-        """Goes on from a model that holds the average, given the weights that the optimizer worked on."""
+    def restore(self, own: dict[str, torch.Tensor], averaged: dict[str, torch.Tensor], num_updates: int):
+        """Goes on from an earlier average and the weights that the optimizer worked on then, whole ones."""
         self.num_updates = num_updates
-        self._average = {name: weight.detach().clone() for name, weight in self._trained.items()}
-        self._copy(own)
+        self._average = {name: _as(weight, averaged[name]) for name, weight in self._trained.items()}
+        self._copy({name: _as(weight, own[name]) for name, weight in self._trained.items()})
 
     @torch.no_grad()
     def _copy(self, source: dict[str, torch.Tensor]):
         for name, weight in self._trained.items():
             weight.copy_(source[name])
+
+
+def _as(weight: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """A whole tensor, on the device of a weight and sharded where that is."""
+    if isinstance(weight, DTensor):
+        return distribute_tensor(whole.to(weight.device), weight.device_mesh, weight.placements)
+    return whole.to(weight.device)

@@ -94,6 +94,10 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
     if model.config.num_latents and args.device.type == "cpu":
         # Few states: plain products are several times faster there than the fused kernel's backward pass.
         model.set_attn_implementation("eager")
+    counts = {
+        "num_parameters": model.num_parameters(),
+        "num_trained_parameters": model.num_parameters(only_trainable=True),
+    }
     validation = data.splits["validation"]
     interrupts = StopOnInterrupt()
     trainer = TRMTrainer(
@@ -117,7 +121,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         else:
             how = f"and can be resumed: the same command and --resume_from_checkpoint {LAST_CHECKPOINT}"
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
-    calibration = None
+    calibration, model = None, trainer.model
     if model.model.prompts is not None:
         # In full precision, as essays will be scored, whatever the precision of the training.
         scorer = EssayScorer(model, tokenizer, run.data, args.device, args.per_device_eval_batch_size)
@@ -132,9 +136,8 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         "model": trainer.model.config.to_diff_dict(),
         "training": args.to_dict(),
         "seed": args.seed,
-        "num_parameters": model.num_parameters(),
-        "num_trained_parameters": model.num_parameters(only_trainable=True),
-        "data": {key: data.card[key] for key in RECORDED_OF_DATA},
+        **counts,
+        "data": {key: data.card.get(key) for key in RECORDED_OF_DATA},
         "embeddings": {"name": checkpoint.name, "hub_id": checkpoint.hub_id} if checkpoint else None,
         "packages": package_versions(),
         "machine": {"platform": platform.platform(), "device": str(args.device), "processes": args.world_size},

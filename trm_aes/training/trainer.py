@@ -11,9 +11,11 @@ from accelerate.data_loader import prepare_data_loader
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import ProgressCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..errors import InputError, OutputError, TrainingDivergedError
 from ..hub import clear_hub_errors, publish
@@ -207,30 +209,47 @@ class TRMTrainer(Trainer):
     # ---- Averaged weights
 
     def train(self, *args, **kwargs):
-        """As `Trainer.train`; afterwards the model holds the averaged weights, or the best ones where asked for."""
+        """
+        As `Trainer.train`; afterwards `model` holds the averaged weights, or the best ones where asked for. Where FSDP
+        sharded it, it is another object, whole on every process.
+        """
         self._step_of_batch = 0
         result = super().train(*args, **kwargs)
         if self.average is not None:
             self.average.copy_to_model()
             self.average = None
+        self._unshard()
         return result
+
+    def _unshard(self):
+        if not self.is_fsdp_enabled:
+            return
+        weights = {
+            name: weight.full_tensor() if isinstance(weight, DTensor) else weight
+            for name, weight in self.model.state_dict().items()
+        }
+        self.model = self.model_wrapped = TRMForEssayScoring(self.model.config).to(self.args.device)
+        self.model.load_state_dict(weights)
+        self.is_fsdp_enabled = False
 
     def evaluation_loop(self, *args, **kwargs):
         with self.average.applied() if self.average else contextlib.nullcontext():
             return super().evaluation_loop(*args, **kwargs)
 
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None):
+    def save_model(self, *args, **kwargs):
         with self.average.applied() if self.average else contextlib.nullcontext():
-            super()._save(output_dir, state_dict)
+            super().save_model(*args, **kwargs)
 
     def _save_checkpoint(self, model, trial):
         folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
-            if self.average and self.args.should_save:
-                folder.mkdir(parents=True, exist_ok=True)
-                # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
-                save_file(self.average.own_weights(), folder / OWN_WEIGHTS_NAME, metadata={"format": "pt"})
-                write_json(folder / AVERAGE_STATE_NAME, {"num_updates": self.average.num_updates})
+            if self.average:
+                own = self.average.own_weights()
+                if self.args.should_save:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
+                    save_file(own, folder / OWN_WEIGHTS_NAME, metadata={"format": "pt"})
+                    write_json(folder / AVERAGE_STATE_NAME, {"num_updates": self.average.num_updates})
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:
             # A checkpoint cut short must not be taken for a whole one.
@@ -241,19 +260,22 @@ class TRMTrainer(Trainer):
             ) from error
 
     def _load_best_model(self):
+        # As one file: Trainer looks for FSDP's own kind, which it has not written.
+        self._unshard()
         super()._load_best_model()
         # What was loaded is an average already.
         self.average = None
 
     def start_average(self):
-        """Begins the moving average, or takes it up where the checkpoint left it. The model holds its weights by now."""
+        """Begins the moving average, or takes it up where the checkpoint left it."""
         if not self.args.ema_decay:
             return
         self.average = WeightAverage(self.model, self.args.ema_decay)
         checkpoint = self._resumed_from
         if checkpoint is not None and (checkpoint / OWN_WEIGHTS_NAME).is_file():
-            own = load_file(checkpoint / OWN_WEIGHTS_NAME, device=str(self.args.device))
-            self.average.restore(own, read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"])
+            num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
+            own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))
+            self.average.restore(own, averaged, num_updates)
 
     # ---- The Hub
 
