@@ -1,5 +1,6 @@
 """Published with the real client to a Hub on localhost, downloaded with it into an empty cache, and scored."""
 
+import csv
 import json
 import os
 import re
@@ -19,6 +20,17 @@ from trm_aes.scorer import EssayScorer
 
 PUSH = [sys.executable, str(ROOT / "scripts" / "push_to_hub.py")]
 REPO = "user/essay-scorer"
+
+
+# Runs after the card's own code.
+AUTO_CLASSES = f"""
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+model = AutoModelForSequenceClassification.from_pretrained("{REPO}", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("{REPO}", trust_remote_code=True)
+logits = model(**tokenizer("Write about a.", "The text of an essay ...", return_tensors="pt")).logits
+assert abs(3 * logits.item() - result["score"]) < 1e-5
+print(json.dumps(result))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +72,18 @@ def test_pushed_downloaded_and_scored_by_the_code_of_its_card(evaluated, tmp_pat
             "scores.py", "tokenization.py", "errors.py",
         }  # fmt: skip
         [code] = re.findall(r"```python\n(.*?)```", repository.files["README.md"].decode(), re.DOTALL)
-        scored = client([sys.executable, "-c", f"{BLOCKER}{code}\nprint(json.dumps(result))"], hub, tmp_path)
+        scored = client([sys.executable, "-c", f"{BLOCKER}{code}{AUTO_CLASSES}"], hub, tmp_path)
         assert scored.returncode == 0, scored.stderr[-3000:]
+        # With the package no trust is needed.
+        (tmp_path / "new.csv").write_text("essay,prompt_id\nThe text of an essay ...,a\n", encoding="utf-8")
+        command = [sys.executable, str(ROOT / "scripts" / "score.py"), "--model", REPO, "--input", "new.csv"]
+        assert client([*command, "--output", "out.csv"], hub, tmp_path).returncode == 0
     result = json.loads(scored.stdout.splitlines()[-1])
     [expected] = EssayScorer.from_pretrained(evaluated, "cpu").score(["The text of an essay ..."], ["a"])
     assert result["score"] == pytest.approx(expected.score, abs=1e-6)
     assert result["prompt_id"] == "a" and 0 <= result["rounded_score"] <= 3
+    [row] = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
+    assert float(row["predicted_score"]) == pytest.approx(expected.score, abs=1e-4)
 
 
 def test_the_card_says_what_was_measured(evaluated, tmp_path):
