@@ -6,6 +6,10 @@ import pytest
 import torch
 from conftest import small_config, small_model
 from test_modeling import essay_batch, prompted, registered_model
+from torch import nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import is_flash_attn_2_available
+from transformers.utils.generic import is_flash_attention_requested
 
 from trm_aes import TRMConfig, TRMForEssayScoring, TRMModel
 
@@ -37,6 +41,45 @@ def test_eager_matches_sdpa_inference(kind):
         with torch.no_grad():
             outputs.append(model(**batch).logits)
     torch.testing.assert_close(*outputs, atol=1e-6, rtol=1e-5)
+
+
+@models
+def test_flash_attention_gets_what_it_wants(kind, monkeypatch):
+    """A stand-in for the kernel, which is called as Transformers calls it: with the mask of a row a sequence, or none."""
+    calls = []
+
+    def stand_in(module, query, key, value, attention_mask, scaling=None, **kwargs):
+        calls.append(attention_mask)
+        assert query.shape == key.shape and not module.is_causal
+        mask = None if attention_mask is None else attention_mask.bool()[:, None, None, :]
+        output = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+        return output.transpose(1, 2), None
+
+    model, batch = MODELS[kind](), essay_batch([9, 6, 12])
+    with torch.no_grad():
+        expected = model(**batch).logits
+        monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, "flash_attention_2", stand_in)
+        # Not by set_attn_implementation, which looks for the kernel.
+        model.config._attn_implementation_internal = "flash_attention_2"
+        assert is_flash_attention_requested(model.config)
+        torch.testing.assert_close(model(**batch).logits, expected, atol=1e-6, rtol=1e-5)
+    assert calls and all(mask is None or mask.dim() == 2 for mask in calls)
+    assert kind == "latents" or calls[0] is not None
+
+
+@models
+@pytest.mark.skipif(
+    not (torch.cuda.is_available() and is_flash_attn_2_available()), reason="needs a GPU and the package flash-attn"
+)
+def test_flash_matches_sdpa_on_a_gpu(kind):
+    model = MODELS[kind]().to("cuda", torch.bfloat16)
+    batch = {name: tensor.to("cuda") for name, tensor in essay_batch([9, 6, 12]).items()}
+    outputs = []
+    for implementation in ("sdpa", "flash_attention_2"):
+        model.set_attn_implementation(implementation)
+        with torch.no_grad():
+            outputs.append(model(**batch).logits)
+    torch.testing.assert_close(*outputs, atol=2e-2, rtol=2e-2)
 
 
 @models

@@ -29,7 +29,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.generic import can_return_tuple, is_flash_attention_requested, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_trm import TRMConfig
@@ -343,9 +343,11 @@ class TRMLatentReader(nn.Module):
 
     def forward(self, states: torch.Tensor, reading: TRMReading) -> torch.Tensor:
         query = self.q_proj(states + reading.identities).view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
-        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
+        implementation = self.config._attn_implementation
+        if is_flash_attention_requested(self.config):
+            # Its kernels want as many queries as keys where there is padding; a few latents lose nothing by it.
+            implementation = "sdpa"
+        attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         key, value, mask = reading.key, reading.value, reading.attention_mask
         output, _ = attention(self, query, key, value, mask, scaling=self.scaling, dropout=0.0)
         return reading.identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
@@ -518,6 +520,7 @@ class TRMPreTrainedModel(PreTrainedModel):
     # Those that are entered by their forward pass alone, and do not hold the word embeddings: what FSDP shards apart.
     _no_split_modules = ["TRMLayer", "TRMLexicalHead"]
     _supports_sdpa = True
+    _supports_flash_attn = True
     _supports_attention_backend = True
     _can_record_outputs = {"hidden_states": TRMLayer, "attentions": TRMAttention}
 
@@ -716,12 +719,15 @@ class TRMModel(TRMPreTrainedModel):
             encoded = self.reader.encode(x, is_read)
         key, value = self.reader.split_heads(encoded)
         identities = identities.to(x.dtype)
-        token_mask = create_bidirectional_mask(
-            config=self.config,
-            inputs_embeds=identities,
-            attention_mask=is_read.to(torch.long),
-            encoder_hidden_states=encoded,
-        )
+        if is_flash_attention_requested(self.config):
+            token_mask = is_read[:, None, None, :]
+        else:
+            token_mask = create_bidirectional_mask(
+                config=self.config,
+                inputs_embeds=identities,
+                attention_mask=is_read.to(torch.long),
+                encoder_hidden_states=encoded,
+            )
         return TRMReading(key, value, token_mask, identities)
 
     @torch.no_grad()
