@@ -157,7 +157,7 @@ def test_score(work, model_dir):
     assert_refused(
         command("score", *common, "--input", work / "fine.csv", "--device", "cuda"), "--device cuda is absent"
     )
-    assert_refused(command("score", *common, "--input", work / "fine.csv", "--batch-size", "0"), "--batch-size")
+    assert_refused(command("score", *common, "--input", work / "fine.csv", "--batch-tokens", "0"), "--batch-tokens")
     assert_refused(command("score", *common, "--input", work / "fine.csv", "--prompt-id", "q"), "unknown prompt 'q'")
     no_model = ["--model", work / "earlier", "--output", work / "scored.csv", "--input", work / "fine.csv"]
     assert_refused(command("score", *no_model), "holds no config.json")

@@ -28,7 +28,7 @@ def test_the_script_exports_compares_and_reports(model_dir, data_dir, tmp_path, 
     assert "int8" in capsys.readouterr().out
 
     # Other batch sizes and lengths than those it was exported with, each essay's score its own.
-    scorer = EssayScorer.from_pretrained(model_dir, "cpu", batch_size=5)
+    scorer = EssayScorer.from_pretrained(model_dir, "cpu", batch_tokens=150)
     rows = [
         vars(e)
         for e in scorer.encode(["Good.", "Bad bad " * 20, "Fair and good and excellent."] * 3, ["a", "b", "a"] * 3)

@@ -3,15 +3,19 @@
 import csv
 import io
 import json
+import os
+import re
+import subprocess
 import sys
 
 import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
+from test_training_run import free_port
 
 from trm_aes.cli import evaluate, score
-from trm_aes.errors import InputError
+from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.scorer import EssayScorer
 from trm_aes.scoring import ADDED_COLUMNS, score_file
 
@@ -71,7 +75,7 @@ def test_the_company_of_an_essay_changes_no_score(scorer, monkeypatch):
     together = [result.score for result in scorer.score(essays, prompt_ids)]
     alone = [scorer.score([essay], [prompt_id])[0].score for essay, prompt_id in zip(essays, prompt_ids, strict=True)]
     reverse = [result.score for result in scorer.score(essays[::-1], prompt_ids[::-1])][::-1]
-    monkeypatch.setattr(scorer, "batch_size", 3)
+    monkeypatch.setattr(scorer, "batch_tokens", 60)
     threes = [result.score for result in scorer.score(essays, prompt_ids)]
     for other in (alone, reverse, threes):
         torch.testing.assert_close(torch.tensor(other), torch.tensor(together), atol=1e-5, rtol=0)
@@ -140,7 +144,7 @@ def test_bad_rows_are_found_before_the_first_essay_is_scored(scorer, tmp_path, c
     text, message = BAD_INPUTS[case]
     (tmp_path / "in.csv").write_text(text, encoding="utf-8")
     (tmp_path / "out.csv").write_text("what was there before", encoding="utf-8")
-    monkeypatch.setattr(scorer, "score", lambda *_: pytest.fail("scored before all was checked"))
+    monkeypatch.setattr(scorer, "score_encoded", lambda *_: pytest.fail("scored before all was checked"))
     with pytest.raises(InputError, match=message):
         score_file(scorer, str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), overwrite=True)
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "what was there before"
@@ -154,20 +158,71 @@ def test_outputs_are_not_overwritten_and_appear_whole(scorer, tmp_path, monkeypa
         score_file(scorer, str(source), str(tmp_path / "out.csv"))
     with pytest.raises(InputError, match="Scores are written as csv, tsv, jsonl"):
         score_file(scorer, str(source), str(tmp_path / "out.parquet"))
+
+
+def test_interrupted_scoring_goes_on_where_it_stopped(scorer, tmp_path, monkeypatch):
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
     monkeypatch.setattr("trm_aes.scoring.WINDOW", 10)
+    score_file(scorer, str(source), str(output))
+    expected = output.read_text(encoding="utf-8")
+    output.write_text("before", encoding="utf-8")
     calls = []
 
-    def interrupted(essays, prompt_ids):
-        calls.append(len(essays))
+    def scores_two_windows(encoded, prompt_ids):
+        calls.append(len(encoded))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return EssayScorer.score(scorer, essays, prompt_ids)
+        return EssayScorer.score_encoded(scorer, encoded, prompt_ids)
 
-    monkeypatch.setattr(scorer, "score", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        score_file(scorer, str(source), str(tmp_path / "out.csv"), overwrite=True)
-    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "before"
+    monkeypatch.setattr(scorer, "score_encoded", scores_two_windows)
+    with pytest.raises(InterruptedRun, match="after 20 essays. The same command goes on"):
+        score_file(scorer, str(source), str(output), overwrite=True)
+    assert output.read_text(encoding="utf-8") == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.csv.parts", "in.csv", "out.csv"]
+    parts = sorted((tmp_path / ".out.csv.parts").iterdir())
+    assert [path.name for path in parts] == ["00000000.json", "00000001.json", "settings.json"]
+    assert not any("Essay" in path.read_text(encoding="utf-8") for path in parts)
+    calls[:] = [0] * 3
+    score_file(scorer, str(source), str(output), overwrite=True)
+    assert calls[3:] == [10, 10] and output.read_text(encoding="utf-8") == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_parts_of_other_essays_are_thrown_away(scorer, tmp_path, monkeypatch):
+    monkeypatch.setattr("trm_aes.scoring.WINDOW", 10)
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    parts = tmp_path / ".out.csv.parts"
+    parts.mkdir()
+    (parts / "settings.json").write_text("{}", encoding="utf-8")
+    (parts / "00000000.json").write_text("[]", encoding="utf-8")
+    assert score_file(scorer, str(source), str(output)).num_scored == 40
+
+
+def test_processes_share_the_work_and_one_may_be_lost(model_dir, tmp_path):
+    source = write(tmp_path / "in.parquet")
+
+    def launch(output, lost_rank=""):
+        program = [str(ROOT / "tests" / "score_worker.py"), "--model", str(model_dir), "--device", "cpu"]
+        return subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+            + [*program, "--input", str(source), "--output", str(output)],
+            env={**os.environ, "LOST_RANK": lost_rank}, capture_output=True, text=True, timeout=240,
+        )  # fmt: skip
+
+    score.main(["--model", str(model_dir), "--input", str(source), "--output", str(tmp_path / "alone.jsonl")])
+    first = launch(tmp_path / "out.jsonl", lost_rank="1")
+    assert first.returncode != 0 and not (tmp_path / "out.jsonl").exists()
+    second = launch(tmp_path / "out.jsonl")
+    assert second.returncode == 0, second.stderr[-3000:]
+    windows = [re.findall(r"window (\d+) by (\d)", run.stdout) for run in (first, second)]
+    # Seven windows of up to six essays, each scored once, by the process whose turn it is.
+    assert sorted(int(number) for number, _ in windows[0] + windows[1]) == list(range(7))
+    assert all(int(number) % 2 == int(rank) for number, rank in windows[0] + windows[1])
+    assert windows[0]
+    alone, shared = (read(tmp_path / name) for name in ("alone.jsonl", "out.jsonl"))
+    assert [row["essay"] for row in shared] == [row["essay"] for row in ROWS]
+    for one, other in zip(alone, shared, strict=True):
+        assert other["predicted_score"] == pytest.approx(one["predicted_score"], abs=1e-5)
 
 
 def test_rows_of_unlike_columns_need_json(scorer, tmp_path):

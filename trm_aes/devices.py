@@ -12,11 +12,15 @@ def available_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def choose_device(wanted: str | None) -> str:
+def choose_device(wanted: str | torch.device | None) -> str | torch.device:
     """
+    What is wanted, a device that a launcher has chosen as it is; the best there is where nothing is.
+
     Raises:
         InputError: if a device is asked for that this machine lacks.
     """
+    if isinstance(wanted, torch.device):
+        return wanted
     there = available_device()
     if wanted is None or wanted == "auto":
         return there

@@ -416,17 +416,21 @@ class TRMPrompts(nn.Module):
         self.register_buffer("length_means", torch.empty(num_prompts))
         self.register_buffer("length_stds", torch.empty(num_prompts))
 
+    def counts_for_recognition(self, is_prompt: torch.BoolTensor) -> torch.BoolTensor:
+        """A prompt's first `max_prompt_tokens` tokens, those that are never cut; `is_prompt` and this `(batch, tokens)`."""
+        return is_prompt & (is_prompt.cumsum(dim=1) <= self.num_recognised_by)
+
     def sign(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.Tensor:
         """
-        Mean embedding of a prompt's first `max_prompt_tokens` tokens, those that are never cut: `(batch, embedding_size)`.
+        Mean embedding of the tokens that count for recognition: `(batch, embedding_size)`.
 
         Args:
             word_embeddings (`torch.Tensor` of shape `(batch, tokens, embedding_size)`).
             is_prompt (`torch.BoolTensor` of shape `(batch, tokens)`): which of them are the prompt's.
         """
-        counts = is_prompt & (is_prompt.cumsum(dim=1) <= self.num_recognised_by)
-        weights = counts.to(word_embeddings.dtype).unsqueeze(-1)
-        return (word_embeddings * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        weights = self.counts_for_recognition(is_prompt).to(word_embeddings.dtype)
+        sums = torch.matmul(weights[:, None], word_embeddings)[:, 0]
+        return sums / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
     def recognise(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.LongTensor:
         """Places of the prompts in `score_ranges`, `(batch,)`: those whose text is nearest. Arguments: see [`sign`]."""
@@ -519,6 +523,8 @@ class TRMPreTrainedModel(PreTrainedModel):
     accepts_loss_kwargs = False
     # Those that are entered by their forward pass alone, and do not hold the word embeddings: what FSDP shards apart.
     _no_split_modules = ["TRMLayer", "TRMLexicalHead"]
+    # A score's last digits are beyond bfloat16.
+    _keep_in_fp32_modules_strict = ["prompts", "lexical_head", "score_head", "halt_head"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
@@ -568,6 +574,14 @@ class TRMPreTrainedModel(PreTrainedModel):
 def _check_inputs(input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None):
     if (input_ids is None) == (inputs_embeds is None):
         raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
+
+
+def _may_wait(device: torch.device) -> bool:
+    """
+    Whether shapes may follow from what the tensors hold. On an accelerator a little padding is cheaper than waiting to
+    learn how much there is, and a compiled graph should not be cut.
+    """
+    return device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def split_segments(
@@ -707,8 +721,7 @@ class TRMModel(TRMPreTrainedModel):
             is_read, registers = is_essay, self.prompts.registers(prompts)
             log_lengths = self.prompts.standardise_length(log_lengths, prompts)
         identities = self.reader.identities(log_lengths, registers)
-        if is_read.device.type == "cpu" and not torch.compiler.is_compiling():
-            # Elsewhere padding is cheaper than waiting to learn how much of it there is.
+        if _may_wait(is_read.device):
             packing = TRMPacking(is_read, gap=self.config.encoder_kernel_size // 2)
             packed = [None if t is None else packing.pack(t) for t in (input_ids, token_type_ids, inputs_embeds)]
             x = self.embeddings(*packed)
@@ -746,9 +759,13 @@ class TRMModel(TRMPreTrainedModel):
         is_prompt, is_essay = split_segments(tokens.shape[:2], attention_mask, token_type_ids, tokens.device)
         # An essay that comes without its prompt is the best hint at it that there is.
         is_prompt = is_prompt | (is_essay & ~is_prompt.any(dim=1, keepdim=True))
-        if inputs_embeds is None:
-            inputs_embeds = self.embeddings.word_embeddings(input_ids)
-        return self.prompts.recognise(inputs_embeds, is_prompt)
+        if _may_wait(tokens.device):
+            # The essays, most of the tokens, need not be embedded.
+            counts = self.prompts.counts_for_recognition(is_prompt).any(dim=0)
+            width = int((counts * torch.arange(1, len(counts) + 1)).max())
+            is_prompt, tokens = is_prompt[:, :width], tokens[:, :width]
+        embedded = self.embeddings.word_embeddings(tokens) if inputs_embeds is None else tokens
+        return self.prompts.recognise(embedded, is_prompt)
 
     def _h_cycle(
         self, z_H: torch.Tensor, z_L: torch.Tensor, read: Callable, call: dict

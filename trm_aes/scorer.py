@@ -1,5 +1,6 @@
 """A trained scorer at work: tokens in, scores on each prompt's own scale out."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,9 @@ from .pretrained import find_checkpoint, load_tokenizer
 from .scores import ScoreRange
 from .tokenization import EncodedEssay, EssayCollator, encode_for_model, find_prompt, known_prompts
 
-DEFAULT_BATCH_SIZE = 32
+# Of the sizes tried, the fastest or near it on two CPU cores (docs/performance.md); accelerators like more.
+DEFAULT_BATCH_TOKENS = 8192
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -66,24 +69,28 @@ class EssayScorer:
         tokenizer: PreTrainedTokenizerBase,
         name: str,
         device: str | torch.device = "cpu",
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
     ):
         if not model.config.score_ranges:
             raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
-        if batch_size < 1:
-            raise InputError(f"--batch-size must be at least 1, got {batch_size}.")
+        if batch_tokens < 1:
+            raise InputError(f"--batch-tokens must be at least 1, got {batch_tokens}.")
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.name = name
         self.device = torch.device(device)
-        self.batch_size = batch_size
+        self.batch_tokens = batch_tokens
         self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
         self._collate = EssayCollator(tokenizer)
         self.prompt_texts = known_prompts(model.config)
 
     @classmethod
     def from_pretrained(
-        cls, name_or_folder: str | Path, device: str | None = None, batch_size: int = DEFAULT_BATCH_SIZE
+        cls,
+        name_or_folder: str | Path,
+        device: str | torch.device | None = None,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        dtype: str = "float32",
     ) -> "EssayScorer":
         """
         Loads a scorer from a folder, the Hub's cache or the Hub.
@@ -91,17 +98,24 @@ class EssayScorer:
         Args:
             name_or_folder: what training wrote (the run's folder or any checkpoint in it), or an id on the Hub.
             device: `cpu`, `cuda` or `mps`; the best there is if not given.
-            batch_size: essays in a batch; it changes no score.
+            batch_tokens: tokens in a batch, padding among them (an essay that has more is a batch of its own); it changes
+                no score by more than rounding does.
+            dtype: `float32`, or `bfloat16`, which is faster where the hardware has it and moves scores a little. The
+                heads compute in float32 either way.
 
         Raises:
             InputError: if it cannot be had, is damaged or is no essay scorer, or the device is absent.
         """
+        if dtype not in DTYPES:
+            raise InputError(f"--dtype {dtype}: there are {' and '.join(DTYPES)}.")
         checkpoint = find_checkpoint(str(name_or_folder))
         name, folder = checkpoint.name, checkpoint.folder
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder} holds no config.json: it is no model that `trm-aes train` wrote.")
         try:
-            model, loading = TRMForEssayScoring.from_pretrained(folder, output_loading_info=True, local_files_only=True)
+            model, loading = TRMForEssayScoring.from_pretrained(
+                folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True
+            )
         except (OSError, SafetensorError, ValueError, RuntimeError) as error:
             problem = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({problem})") from None
@@ -116,7 +130,7 @@ class EssayScorer:
                 f"{name}: the tokenizer has {len(tokenizer)} words and the model {model.config.vocab_size}. "
                 "They do not belong together."
             )
-        return cls(model, tokenizer, name, choose_device(device), batch_size)
+        return cls(model, tokenizer, name, choose_device(device), batch_tokens)
 
     def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str:
         """
@@ -153,7 +167,10 @@ class EssayScorer:
             essays: their texts.
             prompt_ids: the prompt that each answers; see [`prompt_of`].
         """
-        encoded = self.encode(essays, prompt_ids)
+        return self.score_encoded(self.encode(essays, prompt_ids), prompt_ids)
+
+    def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
+        """Scores what [`encode`] made of essays, in their order."""
         raw = self.score_tokens([vars(essay) for essay in encoded])
         results = []
         for index, prompt_id in enumerate(prompt_ids):
@@ -206,11 +223,23 @@ class EssayScorer:
 
     def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
         """
-        The model's inputs for tokenized essays, with the essays' places in `rows`: batches of like length, the longest
-        first: less padding, and too little memory shows at once.
+        The model's inputs for tokenized essays, with the essays' places in `rows`: batches of like length and of at most
+        `batch_tokens` tokens, the longest first: less padding, and too little memory shows at once.
         """
-        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]["input_ids"]))
-        for start in range(0, len(order), self.batch_size):
-            indices = order[start : start + self.batch_size]
+        lengths = [len(row["input_ids"]) for row in rows]
+        order = sorted(range(len(rows)), key=lambda index: -lengths[index])
+        start = 0
+        while start < len(order):
+            size = max(1, self.batch_tokens // lengths[order[start]])
+            indices = order[start : start + size]
+            start += size
             inputs = [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
             yield indices, self._collate(inputs)
+
+    def checksum(self) -> str:
+        """SHA-256 of the model's weights: equal for scorers that score alike, as far as the weights decide it."""
+        digest = hashlib.sha256()
+        for name, weights in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
+        return digest.hexdigest()

@@ -5,22 +5,30 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TextIO
 
+from accelerate import PartialState
 from tqdm import tqdm
 
 from .data.schema import check_essay_text
-from .data.tables import STDIN, file_format, read_rows
-from .errors import InputError
+from .data.tables import STDIN, file_checksum, file_format, read_rows
+from .errors import InputError, InterruptedRun
 from .outputs import check_is_free, new_file
 from .scorer import EssayScore, EssayScorer
+from .scoring_parts import ScoringParts
+from .tokenization import EncodedEssay
 
-# Essays in memory at once, sorted by length among themselves.
+# Essays that are sorted by length among themselves, and kept as one part; three such windows are in memory at once.
 WINDOW = 1024
 OUTPUT_FORMATS = ("csv", "tsv", "jsonl")
 ADDED_COLUMNS = ("predicted_score", "rounded_score", "probability", "supervision_steps")
+
+
+# A row, and the id of the prompt that its essay answers.
+CheckedRow = tuple[dict[str, Any], str]
 
 
 @dataclass(frozen=True)
@@ -48,13 +56,15 @@ def score_file(
     prompt_id: str | None = None,
     encoding: str = "utf-8",
     overwrite: bool = False,
+    processes: PartialState | None = None,
 ) -> ScoringSummary:
     """
     Scores every essay of a table, in memory that does not grow with their number.
 
     The output has the input's rows and columns in the input's order, and after them `predicted_score` (in the prompt's
     range), `rounded_score`, `probability` (the halting head's, that the rounded score is right) and
-    `supervision_steps`. A file is read twice: all of it is checked before the first essay is scored.
+    `supervision_steps`. A file is checked from end to end before its first essay is scored. Scores are kept in parts
+    beside the output until that is whole: the same call goes on where an earlier one was interrupted.
 
     Args:
         scorer: what scores.
@@ -64,10 +74,14 @@ def score_file(
         prompt_id: the prompt that all essays answer, whatever the input says.
         encoding: of the input.
         overwrite: whether an existing output may be replaced.
+        processes: this process's place among several that were started together and share the work; their output must
+            lie on a file system that all of them see.
 
     Raises:
         InputError: if a row cannot be scored, or the output exists.
+        InterruptedRun: on Ctrl-C.
     """
+    processes = processes or PartialState(cpu=True)
     if output != STDIN:
         output_format = file_format(output)
         if output_format not in OUTPUT_FORMATS:
@@ -76,22 +90,38 @@ def score_file(
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "--prompt-id")
 
-    def checked_rows() -> Iterator[tuple[dict, str]]:
+    def checked_rows() -> Iterator[CheckedRow]:
         for number, row in enumerate(read_rows(source, encoding), start=1):
             yield row, _check_row(row, number, source, columns, prompt_id, scorer)
 
+    if STDIN in (source, output):
+        if processes.num_processes > 1:
+            raise InputError("Standard input and output cannot be shared by several processes. Use files.")
+        return _score_stream(scorer, checked_rows(), columns.essay, output, overwrite)
+
+    settings = {
+        "source_sha256": file_checksum(source),
+        "weights_sha256": scorer.checksum(),
+        "dtype": str(scorer.model.dtype),
+        "columns": vars(columns),
+        "prompt_id": prompt_id,
+        "window": WINDOW,
+    }
+    parts = ScoringParts(output, settings)
     num_essays = None
-    if source != STDIN:
-        num_essays = sum(1 for _ in checked_rows())
-        if not num_essays:
-            raise InputError(f"{source} holds no essays.")
+    with processes.main_process_first():
+        if processes.is_main_process:
+            num_essays = sum(1 for _ in checked_rows())
+            if not num_essays:
+                raise InputError(f"{source} holds no essays.")
+            parts.prepare()
+    _score_parts(scorer, checked_rows(), columns.essay, parts, processes, num_essays)
+    processes.wait_for_everyone()
     counts: Counter[str] = Counter()
-    rows = _scored_rows(scorer, checked_rows(), columns.essay, num_essays, counts)
-    if output == STDIN:
-        _write(rows, sys.stdout, "csv")
-    else:
+    if processes.is_main_process:
         with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-            _write(rows, file, output_format)
+            _write(_rows_with_parts(checked_rows(), parts, counts), file, output_format)
+        parts.remove()
     return ScoringSummary(counts["scored"], counts["cut"])
 
 
@@ -116,18 +146,95 @@ def _check_row(
     )
 
 
-def _scored_rows(
-    scorer: EssayScorer, rows: Iterable[tuple[dict, str]], essay_column: str, total: int | None, counts: Counter
-) -> Iterator[dict]:
-    with tqdm(total=total, desc="Scoring", unit="essay", disable=None) as bar:
-        rows = iter(rows)
-        while window := list(islice(rows, WINDOW)):
-            results = scorer.score([row[essay_column] for row, _ in window], [prompt_id for _, prompt_id in window])
-            for (row, _), result in zip(window, results, strict=True):
-                counts["scored"] += 1
-                counts["cut"] += result.was_cut
-                yield {**row, **_added(result)}
-            bar.update(len(window))
+def _windows(rows: Iterable[CheckedRow]) -> Iterator[list[CheckedRow]]:
+    rows = iter(rows)
+    while window := list(islice(rows, WINDOW)):
+        yield window
+
+
+def _encoded_ahead(
+    scorer: EssayScorer, windows: Iterator[tuple[int, list[CheckedRow]]], essay_column: str
+) -> Iterator[tuple[int, list[CheckedRow], list[EncodedEssay]]]:
+    """Windows with their tokens; the next is read and tokenized while the last is being scored."""
+
+    def read_next():
+        number, window = next(windows, (None, []))
+        essays, prompt_ids = [row[essay_column] for row, _ in window], [prompt_id for _, prompt_id in window]
+        return number, window, scorer.encode(essays, prompt_ids)
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(read_next)
+        while True:
+            number, window, encoded = coming.result()
+            if not window:
+                return
+            coming = reader.submit(read_next)
+            yield number, window, encoded
+
+
+def _score_parts(
+    scorer: EssayScorer,
+    rows: Iterable[CheckedRow],
+    essay_column: str,
+    parts: ScoringParts,
+    processes: PartialState,
+    num_essays: int | None,
+):
+    """Scores this process's share of the windows, every so many'th, but for those that an earlier run has finished."""
+    num_done = 0
+
+    def windows() -> Iterator[tuple[int, list[CheckedRow]]]:
+        nonlocal num_done
+        for number, window in enumerate(_windows(rows)):
+            if number in parts:
+                num_done += len(window)
+            elif number % processes.num_processes == processes.process_index:
+                yield number, window
+
+    # One bar, for all processes: each takes its share of the time.
+    bar = tqdm(total=num_essays, desc="Scoring", unit="essay", disable=None if processes.is_main_process else True)
+    try:
+        with bar:
+            for number, window, encoded in _encoded_ahead(scorer, windows(), essay_column):
+                parts.save(number, scorer.score_encoded(encoded, [prompt_id for _, prompt_id in window]))
+                num_done += len(window)
+                bar.update(min(len(window) * processes.num_processes, bar.total - bar.n if bar.total else len(window)))
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            f"interrupted after {num_done} essays. The same command goes on from there; nothing else has changed."
+        ) from None
+
+
+def _rows_with_parts(rows: Iterable[CheckedRow], parts: ScoringParts, counts: Counter) -> Iterator[dict]:
+    for number, window in enumerate(_windows(rows)):
+        yield from _with_scores(window, parts.load(number), counts)
+
+
+def _score_stream(
+    scorer: EssayScorer, rows: Iterable[CheckedRow], essay_column: str, output: str, overwrite: bool
+) -> ScoringSummary:
+    """From standard input or to standard output: nothing is kept, so nothing can be taken up again."""
+    counts: Counter[str] = Counter()
+
+    def scored() -> Iterator[dict]:
+        with tqdm(desc="Scoring", unit="essay", disable=None) as bar:
+            for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
+                yield from _with_scores(window, scorer.score_encoded(encoded, [name for _, name in window]), counts)
+                bar.update(len(window))
+
+    if output == STDIN:
+        _write(scored(), sys.stdout, "csv")
+    else:
+        with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+            _write(scored(), file, file_format(output))
+    return ScoringSummary(counts["scored"], counts["cut"])
+
+
+def _with_scores(window: list[CheckedRow], scores: list[EssayScore], counts: Counter) -> Iterator[dict]:
+    for (row, _), score in zip(window, scores, strict=True):
+        counts["scored"] += 1
+        counts["cut"] += score.was_cut
+        yield {**row, **_added(score)}
 
 
 def _added(result: EssayScore) -> dict[str, Any]:

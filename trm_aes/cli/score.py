@@ -4,6 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from accelerate import PartialState
+
+from ..devices import choose_device
 from ..scoring import InputColumns, score_file
 from .options import add_scorer_options, load_scorer, new_parser
 
@@ -32,11 +35,18 @@ def main(argv: Sequence[str] | None = None):
     """
     Raises:
         InputError: for input that cannot be used.
+        InterruptedRun: on Ctrl-C.
     """
     args = build_parser().parse_args(argv)
-    scorer = load_scorer(args)
+    # Several processes, where torchrun or accelerate started them, each with a device of its own.
+    processes = PartialState(cpu=choose_device(args.device) == "cpu")
+    scorer = load_scorer(args, processes.device if processes.num_processes > 1 else None)
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
-    summary = score_file(scorer, args.input, args.output, columns, args.prompt_id, args.encoding, args.overwrite)
+    summary = score_file(
+        scorer, args.input, args.output, columns, args.prompt_id, args.encoding, args.overwrite, processes
+    )
+    if not processes.is_main_process:
+        return
     # Standard output may be the scores themselves.
     print(f"Scored {summary.num_scored} essays with {scorer.name}.", file=sys.stderr)
     if summary.num_cut:

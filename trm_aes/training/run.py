@@ -124,7 +124,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
     calibration, model = None, trainer.model
     if model.model.prompts is not None:
         # In full precision, as essays will be scored, whatever the precision of the training.
-        scorer = EssayScorer(model, tokenizer, run.data, args.device, args.per_device_eval_batch_size)
+        scorer = EssayScorer(model, tokenizer, run.data, args.device)
         raw = scorer.score_tokens(validation.select_columns(["input_ids", "token_type_ids"]).to_list())
         essays = validation.select_columns(["prompt_id", "score"]).to_pandas()
         calibration = calibrate(model, raw, essays, data.score_ranges)
