@@ -82,6 +82,9 @@ class TRMConfig(PreTrainedConfig):
             Probability above which an essay halts.
         halt_at_inference (`bool`, defaults to `False`):
             Whether halted essays stop recursing, and leave the batch, when scoring. The published model does not.
+        exit_tolerance (`float`, *optional*):
+            If set, an essay also stops recursing when scoring once a step moves its score, on the 0-1 scale, by no more
+            than this. Training of several supervision steps ends with the largest that costs no agreement on validation.
         score_ranges (`dict[str, list[float]]`, *optional*):
             `prompt_id -> [lowest, highest]` score. Maps the 0-1 output back to each prompt's scale.
         prompt_texts (`dict[str, str]`, *optional*):
@@ -139,6 +142,7 @@ class TRMConfig(PreTrainedConfig):
     halting_tolerance: float | int = 0.05
     halting_threshold: float | int = 0.5
     halt_at_inference: bool = False
+    exit_tolerance: float | int | None = None
     score_ranges: dict[str, list[float | int]] | None = None
     prompt_texts: dict[str, str] | None = None
     max_prompt_tokens: int = 128
@@ -187,6 +191,8 @@ class TRMConfig(PreTrainedConfig):
             raise ValueError("`lexical_head` needs `prompt_registers`.")
         if not 0 < self.halting_threshold < 1:
             raise ValueError(f"`halting_threshold` is a probability between 0 and 1, got {self.halting_threshold}.")
+        if self.exit_tolerance is not None and not 0 <= self.exit_tolerance < 1:
+            raise ValueError(f"`exit_tolerance` must lie in [0, 1), got {self.exit_tolerance}.")
         if self.hidden_size % (2 * self.num_attention_heads):
             raise ValueError(
                 f"`hidden_size` ({self.hidden_size}) must be a multiple of twice `num_attention_heads` "

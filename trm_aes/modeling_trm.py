@@ -851,7 +851,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         if self.model.reader is not None:
             reading = self.model.read_tokens(input_ids, attention_mask, token_type_ids, inputs_embeds, prompts)
         lexical = self._lexical_scores(input_ids, attention_mask, token_type_ids, prompts)
-        may_halt = self.config.halt_at_inference and not self.training
+        may_leave = not self.training and (self.config.halt_at_inference or self.config.exit_tolerance is not None)
         running = None  # rows of the essays that still recurse; None while all do
         step_scores, step_halts = [], []
         for _ in range(steps):
@@ -872,9 +872,9 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             scores, halts, carry = state
             step_scores.append(scores)
             step_halts.append(halts)
-            if may_halt and len(step_scores) < steps:
-                # An essay that has halted keeps its halting logit, so it stays out from here on.
-                still = halts.sigmoid() <= self.config.halting_threshold
+            if may_leave and len(step_scores) < steps:
+                share = 1.0 if lexical is None else 0.5
+                still = self._goes_on(halts, [share * before for before in step_scores[-2:]])
                 if not still.any():
                     break
                 running = None if still.all() else still.nonzero().squeeze(-1)
@@ -896,6 +896,18 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _goes_on(self, halts: torch.Tensor, last_scores: list[torch.Tensor]) -> torch.BoolTensor:
+        """
+        Which essays take another step, `(batch,)`. One that has left keeps its halting logit and no longer moves, so it
+        stays out.
+        """
+        goes_on = torch.ones_like(halts, dtype=torch.bool)
+        if self.config.halt_at_inference:
+            goes_on &= halts.sigmoid() <= self.config.halting_threshold
+        if self.config.exit_tolerance is not None and len(last_scores) == 2:
+            goes_on &= (last_scores[1] - last_scores[0]).abs() > self.config.exit_tolerance
+        return goes_on
 
     def _supervision_step(
         self, tensors: dict[str, torch.Tensor | None], carry: torch.Tensor | None, reading: TRMReading | None, **kwargs

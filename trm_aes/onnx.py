@@ -42,8 +42,11 @@ def export_onnx(scorer: EssayScorer, path: Path):
         InputError: if the scorer lets essays halt, which a graph of fixed depth cannot.
     """
     config = scorer.model.config
-    if config.halt_at_inference:
-        raise InputError(f"{scorer.name} has halt_at_inference set: an ONNX graph takes the same steps for all essays.")
+    if config.halt_at_inference or config.exit_tolerance is not None:
+        raise InputError(
+            f"{scorer.name} has halt_at_inference or exit_tolerance set: an ONNX graph takes the same steps for all "
+            "essays. Switch them off in its config.json (false, null)."
+        )
     rows = [
         vars(essay)
         for essay in scorer.encode(["An example.", "Another one, longer."], [next(iter(scorer.score_ranges))] * 2)

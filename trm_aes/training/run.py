@@ -25,6 +25,7 @@ from ..pretrained import DEFAULT_CHECKPOINT, Checkpoint, copy_word_embeddings, e
 from ..scorer import EssayScorer
 from ..tokenization import EssayCollator
 from .arguments import TRMTrainingArguments
+from .exit_rule import choose_exit_tolerance
 from .interrupts import StopOnInterrupt
 from .lexical import fit_lexical_head
 from .prompt_scales import calibrate, describe_prompts
@@ -121,13 +122,18 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         else:
             how = f"and can be resumed: the same command and --resume_from_checkpoint {LAST_CHECKPOINT}"
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
-    calibration, model = None, trainer.model
+    model, calibration, exit_rule = trainer.model, None, None
+    # In full precision, as essays will be scored, whatever the precision of the training.
+    scorer = EssayScorer(model, tokenizer, run.data, args.device)
+    tokens = validation.select_columns(["input_ids", "token_type_ids"]).to_list()
+    essays = validation.select_columns(["prompt_id", "score"]).to_pandas()
     if model.model.prompts is not None:
-        # In full precision, as essays will be scored, whatever the precision of the training.
-        scorer = EssayScorer(model, tokenizer, run.data, args.device)
-        raw = scorer.score_tokens(validation.select_columns(["input_ids", "token_type_ids"]).to_list())
-        essays = validation.select_columns(["prompt_id", "score"]).to_pandas()
-        calibration = calibrate(model, raw, essays, data.score_ranges)
+        calibration = calibrate(model, scorer.score_tokens(tokens), essays, data.score_ranges)
+    num_steps = model.config.num_supervision_steps
+    if num_steps > 1 and model.config.exit_tolerance is None:
+        step_scores, _ = scorer.score_steps(tokens, num_steps)
+        exit_rule = choose_exit_tolerance(step_scores, essays, data.score_ranges)
+        model.config.exit_tolerance = exit_rule["tolerance"]
     metrics = trainer.evaluate()
     record = {
         # The record may be published, and a token must not be.
@@ -145,6 +151,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         "train_metrics": result.metrics,
         "validation_metrics": metrics,
         "calibration": calibration,
+        "exit_rule": exit_rule,
         "best_checkpoint": trainer.state.best_model_checkpoint,
         "history": trainer.state.log_history,
     }
