@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from conftest import small_model
+from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from trm_aes.errors import InputError, OutputError, TrainingDivergedError
@@ -279,6 +280,43 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(tmp_path):
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     if step > 2:
         assert (tmp_path / "out" / f"checkpoint-{step - 1}" / "trainer_state.json").is_file()
+
+
+@pytest.mark.parametrize("logging_steps", [1, 3, 100])
+def test_where_losses_are_not_looked_at_each_step_none_that_is_not_finite_is_saved(tmp_path, logging_steps):
+    """As on an accelerator, where looking is waiting."""
+    rows = make_rows(16)
+    rows[9] = {**rows[9], "label": float("nan")}
+    args = arguments(tmp_path, save_strategy="steps", save_steps=2, logging_steps=logging_steps)
+    trainer = TRMTrainer(small_model(num_supervision_steps=2), args, train_dataset=rows, data_collator=collate)
+    trainer._checks_every_step = False
+    with pytest.raises(TrainingDivergedError, match="loss is nan at step"):
+        trainer.train()
+    for path in (tmp_path / "out").glob("checkpoint-*/model.safetensors"):
+        assert all(torch.isfinite(weight).all() for weight in load_file(path).values())
+
+
+def test_memory_of_activations_does_not_grow_with_supervision_steps(tmp_path):
+    """What backward passes keep, at most: freed after each step, however many there are."""
+    most = []
+    for steps in (1, 4):
+        kept = {"now": 0, "most": 0}
+
+        class Kept:
+            def __init__(self, tensor, kept=kept):
+                self.tensor, self.kept = tensor, kept
+                kept["now"] += tensor.numel()
+                kept["most"] = max(kept["most"], kept["now"])
+
+            def __del__(self):
+                self.kept["now"] -= self.tensor.numel()
+
+        model = small_model(num_supervision_steps=steps)
+        trainer = TRMTrainer(model, arguments(tmp_path), train_dataset=make_rows(16), data_collator=collate)
+        with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
+            trainer.train()
+        most.append(kept["most"])
+    assert most[0] > 1000 and most[1] == pytest.approx(most[0], rel=0.05)
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_no_torso(tmp_path, monkeypatch):

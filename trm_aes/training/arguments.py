@@ -25,6 +25,8 @@ class TRMTrainingArguments(TrainingArguments):
     metric_for_best_model: str | None = field(default="mean_qwk", metadata={"help": "What makes a model the best."})
     greater_is_better: bool | None = field(default=True, metadata={"help": "Whether more of that is better."})
     logging_steps: float = field(default=50, metadata={"help": "Steps from one line of the log to the next."})
+    # TRMTrainer stops at such a loss; to filter each step's would be to wait for it.
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "See the Trainer's."})
     remove_unused_columns: bool = field(default=False, metadata={"help": "The collator chooses columns itself."})
     hub_strategy: str = field(default="end", metadata={"help": "What --push_to_hub publishes: end, or more."})
     # Every weight takes part in every step, so DDP need not look for idle ones.

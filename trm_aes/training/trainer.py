@@ -73,6 +73,9 @@ class TRMTrainer(Trainer):
         # The loss is already a mean over the whole accumulated batch: see compute_loss.
         self.loss_is_scaled_for_ga = True
         self.average: WeightAverage | None = None
+        # To look at a loss is to wait for an accelerator: there it is looked at when logging and before saving.
+        self._checks_every_step = args.device.type == "cpu"
+        self._loss_since_check: torch.Tensor | None = None
         self._step_of_batch = 0
         self._micro_batches: list[_MicroBatch] = []
         self._next_micro_batch = 0
@@ -140,13 +143,23 @@ class TRMTrainer(Trainer):
             return state.loss
         inputs["micro_batch"] = state
         loss = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
-            raise TrainingDivergedError(
-                f"The training loss is {loss.item()} at step {self.state.global_step + 1}. The last checkpoint in "
-                f"{self.args.output_dir} is good; start anew with a lower --learning_rate or a lower --max_grad_norm."
-            )
+        self._loss_since_check = loss if self._loss_since_check is None else self._loss_since_check + loss
+        if self._checks_every_step:
+            self._check_loss(self.state.global_step + 1)
         state.loss = loss
         return loss
+
+    def _check_loss(self, step: int):
+        loss, self._loss_since_check = self._loss_since_check, None
+        if loss is not None and not torch.isfinite(loss):
+            raise TrainingDivergedError(
+                f"The training loss is {loss.item()} at step {step}. The last checkpoint in "
+                f"{self.args.output_dir} is good; start anew with a lower --learning_rate or a lower --max_grad_norm."
+            )
+
+    def log(self, *args, **kwargs):
+        self._check_loss(self.state.global_step)
+        super().log(*args, **kwargs)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs):
         state = inputs.pop("micro_batch", None)
@@ -167,7 +180,9 @@ class TRMTrainer(Trainer):
 
     @torch.no_grad()
     def _advance(self, state: _MicroBatch, outputs):
-        """Hands the carry on, and lets essays leave that have halted."""
+        """Hands the carry on, and lets essays leave that have halted; after the last step there is nothing to hand on."""
+        if self._step_of_batch == self.num_supervision_steps:
+            return
         if self.args.fp16:
             # A step without any gradient would break the loss scaler.
             halted = torch.zeros(len(state.rows), dtype=torch.bool)
@@ -241,6 +256,7 @@ class TRMTrainer(Trainer):
             super().save_model(*args, **kwargs)
 
     def _save_checkpoint(self, model, trial):
+        self._check_loss(self.state.global_step)
         folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
             if self.average:
