@@ -71,17 +71,9 @@ def write_essays(path: Path, num_essays: int, model: str) -> Path:
 
 def score(args: argparse.Namespace, source: Path, prompt_id: str) -> tuple[float, float]:
     """Seconds and peak MiB of the scoring program, in a process of its own."""
-    program = Path(__file__).with_name("score.py")
-    command = [
-        sys.executable,
-        str(program),
-        "--model",
-        args.model,
-        "--input",
-        str(source),
-        str(source.with_suffix(".csv")),
-    ]
-    command += ["--output", str(source.with_suffix(".csv")), "--prompt-id", prompt_id, *args.score_options.split()]
+    program, target = Path(__file__).with_name("score.py"), source.with_suffix(".csv")
+    command = [sys.executable, str(program), "--model", args.model, "--input", str(source), "--output", str(target)]
+    command += ["--prompt-id", prompt_id, *args.score_options.split()]
     started = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)
