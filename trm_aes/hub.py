@@ -113,7 +113,7 @@ def clear_hub_errors(repo_id: str, state: str) -> Iterator[None]:
     """Turns what the client raises into one message that says what has become of the repository."""
     try:
         yield
-    except (InputError, KeyboardInterrupt):
+    except InputError:
         raise
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None

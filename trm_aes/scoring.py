@@ -97,7 +97,8 @@ def score_file(
     if STDIN in (source, output):
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
-        return _score_stream(scorer, checked_rows(), columns.essay, output, overwrite)
+        rows = _of_like_columns(checked_rows(), output)
+        return _score_stream(scorer, rows, columns.essay, output, overwrite)
 
     settings = {
         "source_sha256": file_checksum(source),
@@ -111,7 +112,7 @@ def score_file(
     num_essays = None
     with processes.main_process_first():
         if processes.is_main_process:
-            num_essays = sum(1 for _ in checked_rows())
+            num_essays = sum(1 for _ in _of_like_columns(checked_rows(), output))
             if not num_essays:
                 raise InputError(f"{source} holds no essays.")
             parts.prepare()
@@ -144,6 +145,20 @@ def _check_row(
     return scorer.prompt_of(
         None if named is None else str(named).strip(), None if text is None else str(text).strip(), where
     )
+
+
+def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
+    """The rows as they come, as long as the output's format can hold them."""
+    first = None
+    for number, (row, prompt_id) in enumerate(rows, start=1):
+        first = first or row
+        strange = [name for name in row if name not in first]
+        if strange and not output.endswith(".jsonl"):
+            raise InputError(
+                f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
+                "throughout. Write .jsonl instead."
+            )
+        yield row, prompt_id
 
 
 def _windows(rows: Iterable[CheckedRow]) -> Iterator[list[CheckedRow]]:
@@ -181,24 +196,23 @@ def _score_parts(
     num_essays: int | None,
 ):
     """Scores this process's share of the windows, every so many'th, but for those that an earlier run has finished."""
-    num_done = 0
 
     def windows() -> Iterator[tuple[int, list[CheckedRow]]]:
-        nonlocal num_done
         for number, window in enumerate(_windows(rows)):
-            if number in parts:
-                num_done += len(window)
-            elif number % processes.num_processes == processes.process_index:
+            if number % processes.num_processes == processes.process_index and number not in parts:
                 yield number, window
 
-    # One bar, for all processes: each takes its share of the time.
-    bar = tqdm(total=num_essays, desc="Scoring", unit="essay", disable=None if processes.is_main_process else True)
+    num_done = len(parts) * WINDOW
+    if num_essays is not None:
+        num_done = min(num_done, num_essays)
+    # The first process's bar speaks for all: the others go on at its pace.
+    is_shown = None if processes.is_main_process else True
     try:
-        with bar:
+        with tqdm(total=num_essays, initial=num_done, desc="Scoring", unit="essay", disable=is_shown) as bar:
             for number, window, encoded in _encoded_ahead(scorer, windows(), essay_column):
                 parts.save(number, scorer.score_encoded(encoded, [prompt_id for _, prompt_id in window]))
                 num_done += len(window)
-                bar.update(min(len(window) * processes.num_processes, bar.total - bar.n if bar.total else len(window)))
+                bar.update(len(window) * processes.num_processes)
     except KeyboardInterrupt:
         raise InterruptedRun(
             f"interrupted after {num_done} essays. The same command goes on from there; nothing else has changed."
@@ -248,17 +262,11 @@ def _write(rows: Iterator[dict], file: TextIO, output_format: str):
             file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
         return
     writer = None
-    for number, row in enumerate(rows, start=1):
+    for row in rows:
         if writer is None:
             delimiter = "\t" if output_format == "tsv" else ","
             writer = csv.DictWriter(file, list(row), delimiter=delimiter, lineterminator="\n")
             writer.writeheader()
-        strange = [name for name in row if name not in writer.fieldnames]
-        if strange:
-            raise InputError(
-                f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output_format} needs the same "
-                "columns throughout. Write .jsonl instead."
-            )
         writer.writerow({name: _as_cell(value) for name, value in row.items()})
 
 

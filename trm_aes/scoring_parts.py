@@ -33,6 +33,10 @@ class ScoringParts:
         self.folder.mkdir(parents=True)
         write_json(record, self.settings)
 
+    def __len__(self) -> int:
+        """How many windows are finished."""
+        return sum(path.stem.isdigit() for path in self.folder.glob("*.json"))
+
     def __contains__(self, window: int) -> bool:
         return self._path(window).is_file()
 
