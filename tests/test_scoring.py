@@ -82,6 +82,20 @@ def test_the_company_of_an_essay_changes_no_score(scorer, monkeypatch):
     assert len({round(value, 3) for value in together}) > 5
 
 
+def test_bfloat16_moves_scores_a_little_and_leaves_the_heads_alone(scorer, model_dir):
+    half = EssayScorer.from_pretrained(model_dir, device="cpu", dtype="bfloat16")
+    model = half.model
+    assert model.dtype == torch.bfloat16 and model.model.layers[0].mlp.down_proj.weight.dtype == torch.bfloat16
+    for part in (model.score_head, model.halt_head, model.lexical_head, model.model.prompts):
+        assert all(tensor.dtype == torch.float32 for tensor in part.state_dict().values())
+    essays, prompt_ids = [row["essay"] for row in ROWS], [row["prompt_id"] for row in ROWS]
+    full, rounded = (torch.tensor([r.score for r in s.score(essays, prompt_ids)]) for s in (scorer, half))
+    # Of ranges of three points.
+    assert 0 < (full - rounded).abs().max() < 0.03
+    with pytest.raises(InputError, match="--dtype float64"):
+        EssayScorer.from_pretrained(model_dir, dtype="float64")
+
+
 def test_windows_do_not_show(scorer, tmp_path, monkeypatch):
     source = write(tmp_path / "in.csv")
     score_file(scorer, str(source), str(tmp_path / "a.csv"))
