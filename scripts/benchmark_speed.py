@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--system", nargs="+", default=DEFAULT_SYSTEMS, help=f"of {', '.join(system_names())}")
     parser.add_argument("--base", default=BASE, help="the system that the others' rates are divided by")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"])
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--num-threads", type=int, help="threads of a CPU (default: PyTorch's choice)")
     parser.add_argument("--essays", type=int, default=32, help="essays in the mix of lengths")
     parser.add_argument("--rounds", type=int, default=3, help="how often each system is measured, in turn")

@@ -31,8 +31,11 @@ def depth_table(
     """
     config = scorer.model.config
     trained = (config.H_cycles, config.L_cycles)
+    leaving = (config.halt_at_inference, config.exit_tolerance)
     rows = []
     try:
+        # All essays take all steps.
+        config.halt_at_inference, config.exit_tolerance = False, None
         for high, low in dict.fromkeys([trained, *cycles]):
             config.H_cycles, config.L_cycles = high, low
             steps = {name: _step_outputs(scorer, data, name, most_steps) for name in REPORTED_SPLITS}
@@ -51,6 +54,7 @@ def depth_table(
                 )
     finally:
         config.H_cycles, config.L_cycles = trained
+        config.halt_at_inference, config.exit_tolerance = leaving
     return pd.DataFrame(rows)
 
 

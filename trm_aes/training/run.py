@@ -122,18 +122,8 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         else:
             how = f"and can be resumed: the same command and --resume_from_checkpoint {LAST_CHECKPOINT}"
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
-    model, calibration, exit_rule = trainer.model, None, None
     # In full precision, as essays will be scored, whatever the precision of the training.
-    scorer = EssayScorer(model, tokenizer, run.data, args.device)
-    tokens = validation.select_columns(["input_ids", "token_type_ids"]).to_list()
-    essays = validation.select_columns(["prompt_id", "score"]).to_pandas()
-    if model.model.prompts is not None:
-        calibration = calibrate(model, scorer.score_tokens(tokens), essays, data.score_ranges)
-    num_steps = model.config.num_supervision_steps
-    if num_steps > 1 and model.config.exit_tolerance is None:
-        step_scores, _ = scorer.score_steps(tokens, num_steps)
-        exit_rule = choose_exit_tolerance(step_scores, essays, data.score_ranges)
-        model.config.exit_tolerance = exit_rule["tolerance"]
+    fitted = _fit_to_validation(EssayScorer(trainer.model, tokenizer, run.data, args.device), data)
     metrics = trainer.evaluate()
     record = {
         # The record may be published, and a token must not be.
@@ -150,8 +140,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         "seconds": round(time.time() - started, 1),
         "train_metrics": result.metrics,
         "validation_metrics": metrics,
-        "calibration": calibration,
-        "exit_rule": exit_rule,
+        **fitted,
         "best_checkpoint": trainer.state.best_model_checkpoint,
         "history": trainer.state.log_history,
     }
@@ -163,6 +152,27 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
     if args.push_to_hub:
         trainer.push_to_hub()
     return record
+
+
+def _fit_to_validation(scorer: EssayScorer, data: EssayDataset) -> dict:
+    """
+    What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), and
+    its exit rule is chosen by them (where it takes several supervision steps and was given none).
+
+    Returns:
+        `calibration` and `exit_rule`, for the record; None for what was left out.
+    """
+    fitted = {"calibration": None, "exit_rule": None}
+    model, config = scorer.model, scorer.model.config
+    tokens = data.splits["validation"].select_columns(["input_ids", "token_type_ids"]).to_list()
+    essays = data.splits["validation"].select_columns(["prompt_id", "score"]).to_pandas()
+    if model.model.prompts is not None:
+        fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), essays, data.score_ranges)
+    if config.num_supervision_steps > 1 and config.exit_tolerance is None:
+        step_scores, _ = scorer.score_steps(tokens, config.num_supervision_steps)
+        fitted["exit_rule"] = choose_exit_tolerance(step_scores, essays, data.score_ranges)
+        config.exit_tolerance = fitted["exit_rule"]["tolerance"]
+    return fitted
 
 
 def build_model(
