@@ -1,7 +1,6 @@
 """Time and memory of `trm-aes score` against the number of essays, streamed from Parquet."""
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from transformers import AutoTokenizer
 
 from trm_aes.benchmark.report import markdown_table
-from trm_aes.benchmark.speed import essay_lengths
+from trm_aes.benchmark.speed import essay_lengths, peak_resident
 from trm_aes.cli.runner import run
 from trm_aes.outputs import check_is_free, package_versions, write_json
 from trm_aes.scorer import EssayScorer
@@ -74,14 +73,14 @@ def score(args: argparse.Namespace, source: Path, prompt_id: str) -> tuple[float
     program, target = Path(__file__).with_name("score.py"), source.with_suffix(".csv")
     command = [sys.executable, str(program), "--model", args.model, "--input", str(source), "--output", str(target)]
     command += ["--prompt-id", prompt_id, *args.score_options.split()]
-    started = time.perf_counter()
+    started, peak = time.perf_counter(), 0.0
     process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    while process.poll() is None:
+        peak = max(peak, peak_resident(process.pid))
+        time.sleep(0.05)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    # Kilobytes on Linux, bytes on a Mac.
-    return time.perf_counter() - started, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return time.perf_counter() - started, peak or peak_resident(process.pid)
 
 
 if __name__ == "__main__":

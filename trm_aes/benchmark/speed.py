@@ -1,12 +1,15 @@
 """Speed, memory and arithmetic of scorers, ours beside pretrained encoders' shapes, in one run on one machine."""
 
+import contextlib
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -244,8 +247,23 @@ def _peak_memory(test: dict, num_threads: int) -> float:
     SpeedTest(**test).score_rate(0)
     if test["device"].type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    # Kilobytes on Linux, bytes on a Mac.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_resident(os.getpid())
+
+
+def peak_resident(pid: int) -> float:
+    """
+    The most memory that a running process has held so far, in MiB; 0 if it has ended. (Not `ru_maxrss` where Linux has better: there a new
+    process starts from what its parent held.)
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM"):
+                    return int(line.split()[1]) / 2**10
+        return 0.0
+    who = resource.RUSAGE_SELF if pid == os.getpid() else resource.RUSAGE_CHILDREN
+    # Bytes on a Mac.
+    return resource.getrusage(who).ru_maxrss / 2**20
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
