@@ -252,8 +252,8 @@ def _peak_memory(test: dict, num_threads: int) -> float:
 
 def peak_resident(pid: int) -> float:
     """
-    The most memory that a running process has held so far, in MiB; 0 if it has ended. (Not `ru_maxrss` where Linux has better: there a new
-    process starts from what its parent held.)
+    The most memory that a running process has held so far, in MiB; 0 if it has ended. (On Linux not `ru_maxrss`, which
+    in a new process starts from what its parent held.)
     """
     if sys.platform == "linux":
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
