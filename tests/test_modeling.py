@@ -9,7 +9,7 @@ from conftest import small_config, small_model
 from torch import nn
 
 from trm_aes import TRMConfig, TRMForEssayScoring
-from trm_aes.modeling_trm import rms_norm
+from trm_aes.modeling_trm import TRMPacking, rms_norm
 
 
 def essay_batch(lengths, seed=1, vocab_size=60):
@@ -429,6 +429,16 @@ def test_packing_changes_nothing(monkeypatch):
     padded = model(**batch)
     torch.testing.assert_close(packed.logits, padded.logits, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(packed.carry, padded.carry, atol=1e-5, rtol=1e-5)
+
+
+def test_packed_batches_have_few_shapes():
+    """What a CPU's library compiles for each shape must not pile up over a million essays."""
+    shapes = set()
+    for tokens in range(1, 5000, 7):
+        packing = TRMPacking(torch.ones(1, tokens, dtype=torch.bool), gap=2)
+        assert tokens + 4 <= packing.length <= (tokens + 4) * 9 / 8 + 1 and packing.width >= tokens
+        shapes.add((packing.length, packing.width))
+    assert len(shapes) < 200
 
 
 def test_gradients_reach_what_belongs_to_the_essays_prompt():
