@@ -92,6 +92,7 @@ def measure(args: argparse.Namespace, device: torch.device, dtype: torch.dtype) 
     measured = {name: Measured() for name in args.system}
     steps = [(number, name) for number in range(args.rounds) for name in args.system]
     for name, test in tqdm(tests.items(), desc="Warming up", unit="system", disable=None):
+        measured[name].mean_tokens = float(np.mean(test.lengths))
         measured[name].gflop = test.measure_gflop()
         measured[name].parameters = test.model.num_parameters()
         measured[name].peak_mib = peak_memory({"name": name, **common})
@@ -116,6 +117,7 @@ def table(measured: dict[str, Measured], base: str, gflops: float) -> pd.DataFra
             "parameters": f"{values.parameters / 1e6:.1f} M",
             "GFLOP": f"{values.gflop:.2f}",
             "essays/s": f"{rate:.1f}",
+            "essay tokens/s": f"{rate * values.mean_tokens:.0f}",
             f"times {base}": _ratio(values.score_rates, measured[base].score_rates),
             "latency p50, p99 (ms)": f"{np.percentile(values.latencies, 50):.1f}, {np.percentile(values.latencies, 99):.1f}",
             "share of product rate": f"{rate * values.gflop / gflops:.0%}",

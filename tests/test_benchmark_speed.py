@@ -47,6 +47,7 @@ def test_speed(tmp_path, capsys):
         products = 6 * 276 * 2 * (4 * 384**2 + 2 * 384 * 1536 + 2 * 276 * 384) / 1e9
         assert systems[peer]["gflop"] == pytest.approx(products, rel=0.01)
         assert 0.1 < systems["tiny"]["gflop"] < 1
+        assert systems["tiny"]["mean_tokens"] == pytest.approx(essay_lengths(3).mean())
     printed = capsys.readouterr().out
     assert f"times {peer}" in printed and "1.0 (1.0 to 1.0)" in printed
     with pytest.raises(InputError, match="--overwrite"):

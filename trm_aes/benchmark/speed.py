@@ -54,6 +54,7 @@ class Measured:
     score_rates: list[float] = field(default_factory=list)
     train_rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
+    mean_tokens: float = 0.0
     gflop: float = 0.0
     peak_mib: float = 0.0
     parameters: int = 0
