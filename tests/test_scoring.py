@@ -245,6 +245,9 @@ def test_rows_of_unlike_columns_need_json(scorer, tmp_path):
         score_file(scorer, str(tmp_path / "in.jsonl"), str(tmp_path / "out.csv"))
     score_file(scorer, str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"))
     assert read(tmp_path / "out.jsonl")[1]["k"] == [1]
+    # By whatever name the format goes.
+    score_file(scorer, str(tmp_path / "in.jsonl"), str(tmp_path / "out.ndjson"))
+    assert (tmp_path / "out.ndjson").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
 
 
 def test_evaluation_agrees_with_scoring_and_with_training(model_dir, data_dir, tmp_path, capsys):

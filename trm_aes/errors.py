@@ -19,3 +19,8 @@ class TrainingDivergedError(TRMError, RuntimeError):
 
 class InterruptedRun(KeyboardInterrupt):
     """Ctrl-C during long work, with a message that says how to go on."""
+
+
+def brief(error: Exception) -> str:
+    """The first line of another library's error, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

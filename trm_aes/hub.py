@@ -8,7 +8,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from .errors import InputError, OutputError
+from .errors import InputError, OutputError, brief
 
 # No checkpoints, no pickled training arguments, no predictions (they hold the ids of people's essays).
 PUBLISHED_FILES = (
@@ -119,14 +119,10 @@ def clear_hub_errors(repo_id: str, state: str) -> Iterator[None]:
         status = error.response.status_code if error.response is not None else None
         if status in (401, 403):
             raise InputError(
-                f"{repo_id}: the Hub refuses this token ({_first_line(error)}). Is it valid, and may it write there? {state}"
+                f"{repo_id}: the Hub refuses this token ({brief(error)}). Is it valid, and may it write there? {state}"
             ) from None
-        raise OutputError(f"{repo_id}: the Hub answered: {_first_line(error)}. {state}") from error
+        raise OutputError(f"{repo_id}: the Hub answered: {brief(error)}. {state}") from error
     except Exception as error:  # the client's transport errors differ between its versions
         raise OutputError(
-            f"{repo_id}: the upload broke off ({type(error).__name__}: {_first_line(error)}). {state}"
+            f"{repo_id}: the upload broke off ({type(error).__name__}: {brief(error)}). {state}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -14,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from .errors import InputError
+from .errors import InputError, brief
 from .modeling_trm import TRMForEssayScoring
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None =
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"No tokenizer can be read from {folder}: {_first_line(error)}") from None
+        raise InputError(f"No tokenizer can be read from {folder}: {brief(error)}") from None
     if max_tokens is not None:
         tokenizer.model_max_length = max_tokens
     return tokenizer
@@ -191,7 +191,3 @@ def _download(repo_id: str, local_files_only: bool) -> Path | None:
         return None
     complete = any(folder.glob("model*.safetensors")) and any(folder.glob("tokenizer*.json"))
     return folder if complete else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

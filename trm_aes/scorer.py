@@ -12,7 +12,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from .devices import choose_device
-from .errors import InputError
+from .errors import InputError, brief
 from .modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from .pretrained import find_checkpoint, load_tokenizer
 from .scores import ScoreRange
@@ -117,8 +117,7 @@ class EssayScorer:
                 folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True
             )
         except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-            problem = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({problem})") from None
+            raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({brief(error)})") from None
         missing = sorted(loading["missing_keys"])
         if missing:
             raise InputError(

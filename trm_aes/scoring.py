@@ -83,8 +83,7 @@ def score_file(
     """
     processes = processes or PartialState(cpu=True)
     if output != STDIN:
-        output_format = file_format(output)
-        if output_format not in OUTPUT_FORMATS:
+        if file_format(output) not in OUTPUT_FORMATS:
             raise InputError(f"{output}: unknown format. Scores are written as {', '.join(OUTPUT_FORMATS)}.")
         check_is_free(output, overwrite)
     if prompt_id is not None:
@@ -120,8 +119,7 @@ def score_file(
     processes.wait_for_everyone()
     counts: Counter[str] = Counter()
     if processes.is_main_process:
-        with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-            _write(_rows_with_parts(checked_rows(), parts, counts), file, output_format)
+        _write_output(_rows_with_parts(checked_rows(), parts, counts), output, overwrite)
         parts.remove()
     return ScoringSummary(counts["scored"], counts["cut"])
 
@@ -153,7 +151,7 @@ def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[Checke
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
         strange = [name for name in row if name not in first]
-        if strange and not output.endswith(".jsonl"):
+        if strange and (output == STDIN or file_format(output) != "jsonl"):
             raise InputError(
                 f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
                 "throughout. Write .jsonl instead."
@@ -236,11 +234,7 @@ def _score_stream(
                 yield from _with_scores(window, scorer.score_encoded(encoded, [name for _, name in window]), counts)
                 bar.update(len(window))
 
-    if output == STDIN:
-        _write(scored(), sys.stdout, "csv")
-    else:
-        with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-            _write(scored(), file, file_format(output))
+    _write_output(scored(), output, overwrite)
     return ScoringSummary(counts["scored"], counts["cut"])
 
 
@@ -254,6 +248,15 @@ def _with_scores(window: list[CheckedRow], scores: list[EssayScore], counts: Cou
 def _added(result: EssayScore) -> dict[str, Any]:
     values = (round(result.score, 6), result.rounded_score, round(result.probability, 6), result.supervision_steps)
     return dict(zip(ADDED_COLUMNS, values, strict=True))
+
+
+def _write_output(rows: Iterator[dict], output: str, overwrite: bool):
+    """To a file, which appears when it is whole, or as CSV to standard output."""
+    if output == STDIN:
+        _write(rows, sys.stdout, "csv")
+        return
+    with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        _write(rows, file, file_format(output))
 
 
 def _write(rows: Iterator[dict], file: TextIO, output_format: str):

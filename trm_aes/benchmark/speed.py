@@ -134,10 +134,10 @@ class SpeedTest:
         if self.dtype == torch.float32 or self.is_plain:
             return model
         copy = build_system(self.name).to(self.device, self.dtype)
-        if self.is_ours:
-            for part in (copy.score_head, copy.halt_head, copy.lexical_head, copy.model.prompts):
-                if part is not None:
-                    part.float()
+        # As `from_pretrained` would have it.
+        for path, part in copy.named_modules():
+            if path.rsplit(".", 1)[-1] in (copy._keep_in_fp32_modules_strict or ()):
+                part.float()
         return copy
 
     def measure_gflop(self) -> float:
