@@ -4,11 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
-from trm_aes.benchmark.depth import depth_table, plot_depth
-from trm_aes.benchmark.protocol import Benchmark, load_benchmark
-from trm_aes.benchmark.report import (
+from benchmarks.depth import depth_table, plot_depth
+from benchmarks.protocol import Benchmark, load_benchmark
+from benchmarks.report import (
     PUBLISHED,
     cost_table,
     markdown_table,
@@ -17,14 +15,16 @@ from trm_aes.benchmark.report import (
     results_table,
     write_report,
 )
-from trm_aes.benchmark.runner import run_folder, run_system
-from trm_aes.benchmark.systems import System, parse_system
+from benchmarks.runner import run_folder, run_system
+from benchmarks.systems import System, parse_system
+from tqdm import tqdm
+
+from trm_aes.checkpoints import DEFAULT_CHECKPOINT, find_checkpoint
 from trm_aes.cli.runner import run
-from trm_aes.data.builder import TokenLimits
+from trm_aes.data.dataset import TokenLimits
 from trm_aes.errors import InputError
-from trm_aes.pretrained import DEFAULT_CHECKPOINT, find_checkpoint
-from trm_aes.scorer import EssayScorer
-from trm_aes.tokenization import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
+from trm_aes.model.essay_tokens import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
+from trm_aes.scoring.scorer import EssayScorer
 
 DEFAULT_SYSTEMS = [
     "length",

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from benchmarks.report import markdown_table
+from benchmarks.speed import essay_lengths, peak_resident
 from transformers import AutoTokenizer
 
-from trm_aes.benchmark.report import markdown_table
-from trm_aes.benchmark.speed import essay_lengths, peak_resident
 from trm_aes.cli.runner import run
-from trm_aes.outputs import check_is_free, package_versions, write_json
-from trm_aes.scorer import EssayScorer
+from trm_aes.files import check_is_free, write_json
+from trm_aes.records import package_versions
+from trm_aes.scoring.scorer import EssayScorer
 
 WRITTEN_AT_ONCE = 10_000
 

@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
-
-from trm_aes.benchmark.report import markdown_table
-from trm_aes.benchmark.speed import (
+from benchmarks.report import markdown_table
+from benchmarks.speed import (
     PLAIN,
     Measured,
     SpeedTest,
@@ -21,11 +19,14 @@ from trm_aes.benchmark.speed import (
     ratios,
     system_names,
 )
+from tqdm import tqdm
+
 from trm_aes.cli.runner import run
 from trm_aes.devices import choose_device
 from trm_aes.errors import InputError
-from trm_aes.outputs import check_is_free, package_versions, write_json
-from trm_aes.scorer import DEFAULT_BATCH_TOKENS, DTYPES
+from trm_aes.files import check_is_free, write_json
+from trm_aes.records import package_versions
+from trm_aes.scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES
 
 BASE = "BERT-base"
 DEFAULT_SYSTEMS = ["default", "tiny", BASE, "DistilBERT", "all-MiniLM-L6-v2", "ModernBERT-base"]
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--num-threads", type=int, help="threads of a CPU (default: PyTorch's choice)")
     parser.add_argument("--essays", type=int, default=32, help="essays in the mix of lengths")
     parser.add_argument("--rounds", type=int, default=3, help="how often each system is measured, in turn")
-    parser.add_argument("--least-seconds", type=float, default=2.0, help="least time of a measurement of scoring")
+    parser.add_argument("--min-seconds", type=float, default=2.0, help="least time of a measurement of scoring")
     parser.add_argument("--latency-calls", type=int, default=30, help="single essays in each round")
     parser.add_argument("--batch-tokens", type=int, default=DEFAULT_BATCH_TOKENS, help="tokens in a batch of scoring")
     parser.add_argument("--train-batch-size", type=int, default=16)
@@ -99,7 +100,7 @@ def measure(args: argparse.Namespace, device: torch.device, dtype: torch.dtype) 
         test.score_rate(0)
         test.latencies(3)
     for _, name in tqdm(steps, desc=f"Measuring {dtype}", unit="system", disable=None):
-        measured[name].score_rates.append(tests[name].score_rate(args.least_seconds))
+        measured[name].score_rates.append(tests[name].score_rate(args.min_seconds))
         measured[name].latencies += tests[name].latencies(args.latency_calls)
         # Plain scoring is a way to run, not to train.
         if args.train_steps and not name.endswith(PLAIN):

@@ -7,13 +7,14 @@ import sys
 import warnings
 
 from trm_aes.cli.runner import run
-from trm_aes.data.builder import load_essay_dataset
+from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError
-from trm_aes.metrics import mean_qwk
-from trm_aes.onnx import compare_with_onnx, export_onnx, quantize_onnx
-from trm_aes.outputs import check_is_free, new_folder, package_versions, write_json
-from trm_aes.scorer import EssayScorer
-from trm_aes.scores import denormalize_by_prompt
+from trm_aes.evaluation.agreement import mean_qwk
+from trm_aes.files import check_is_free, new_folder, write_json
+from trm_aes.model.score_scale import denormalize_by_prompt
+from trm_aes.records import package_versions
+from trm_aes.scoring.onnx import compare_with_onnx, export_onnx, quantize_onnx
+from trm_aes.scoring.scorer import EssayScorer
 
 
 def main(argv=None):

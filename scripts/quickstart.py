@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trm_aes.cli import build, evaluate, score, train
 from trm_aes.cli.runner import run
-from trm_aes.data.demo import DEMO_SOURCE
+from trm_aes.data.sources.demo import DEMO_SOURCE
 
 
 def main(argv=None):
@@ -26,13 +26,13 @@ def main(argv=None):
     _step("3. Evaluate on held-out essays")
     evaluate.main(["--model", model, "--data", data, "--split", "test", *again])
     _step("4. Score three new essays")
-    with resources.as_file(resources.files("trm_aes.data.demo") / "examples.jsonl") as examples:
+    with resources.as_file(resources.files("trm_aes.data.sources.demo") / "examples.jsonl") as examples:
         score.main(["--model", model, "--input", str(examples), "--output", scores, *again])
     with open(scores, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             print(
                 f"{row['essay_id']:<8}score {float(row['predicted_score']):.2f}, rounded {row['rounded_score']} of 1-6, "
-                f"probability {float(row['probability']):.2f}"
+                f"confidence {float(row['confidence']):.2f}"
             )
     print(f"\nThe model is in {model}, the scores are in {scores}.")
 

@@ -1,51 +1,25 @@
 """Shared fixtures. The tests use no network: the Hub is switched off before anything that knows it is imported."""
 
 import os
+import sys
 import tempfile
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # An empty cache: whatever checkpoints the machine holds, the tests see none.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="trm-aes-tests-")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from pathlib import Path
+# What the benchmarks are made of; at the end, since scripts/evaluate.py bears the name of a package.
+sys.path.append(str(Path(__file__).parent.parent / "scripts"))
 
 import pytest
 import torch
+from helpers import SMALL_MODEL
 
-from trm_aes import TRMConfig, TRMForEssayScoring
+from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.cli import build, train
-from trm_aes.pretrained import find_checkpoint, load_tokenizer
 
 torch.set_num_threads(1)
-ROOT = Path(__file__).parent.parent
-# Small enough to train in seconds.
-SMALL_MODEL = [
-    "--hidden_size", "32", "--num_attention_heads", "2", "--intermediate_size", "48", "--learning_rate", "3e-3",
-]  # fmt: skip
-
-
-def small_config(**changes) -> TRMConfig:
-    """A model of a few thousand weights, without dropout."""
-    settings = {
-        "vocab_size": 60,
-        "hidden_size": 16,
-        "num_attention_heads": 2,
-        "intermediate_size": 24,
-        "max_position_embeddings": 32,
-        "H_cycles": 2,
-        "L_cycles": 2,
-        "num_supervision_steps": 2,
-        "hidden_dropout_prob": 0.0,
-        "embedding_dropout_prob": 0.0,
-        "residual_initialization": "lecun",
-    }
-    return TRMConfig(**{**settings, **changes})
-
-
-def small_model(seed: int = 0, **changes) -> TRMForEssayScoring:
-    torch.manual_seed(seed)
-    return TRMForEssayScoring(small_config(**changes))
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ Importing the package registers the classes, so that `AutoConfig`, `AutoModel` a
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .configuration_trm import TRMConfig
-from .modeling_trm import TRMForEssayScoring, TRMModel
-from .pipeline_trm import EssayScoringPipeline
+from .model.configuration_trm import TRMConfig
+from .model.modeling_trm import TRMForEssayScoring, TRMModel
+from .model.pipeline_trm import EssayScoringPipeline
 from .version import __version__
 
 AutoConfig.register(TRMConfig.model_type, TRMConfig)

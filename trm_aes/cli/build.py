@@ -3,19 +3,19 @@
 import argparse
 from collections.abc import Sequence
 
-from ..data.asap import is_release_file, load_from_hub, load_release
-from ..data.builder import TokenLimits, build_dataset, card_table, tokenize_frame
-from ..data.demo import DEMO_SOURCE, load_demo
+from ..checkpoints import DEFAULT_CHECKPOINT, find_checkpoint, load_tokenizer
+from ..data.dataset import TokenLimits, build_dataset, card_table, tokenize_frame
 from ..data.lengths import format_length_table, length_table
-from ..data.own import ColumnNames, load_own_table
 from ..data.prompts import expand_prompt_set, parse_score_ranges, read_prompts, select_prompts
 from ..data.schema import EssayTable
+from ..data.sources.asap import is_release_file, load_from_hub, load_release
+from ..data.sources.demo import DEMO_SOURCE, load_demo
+from ..data.sources.own import ColumnNames, load_own_table
 from ..data.splits import limit_train, read_folds, select_prompts_in_splits, split_essays
 from ..data.tables import check_is_file, file_format, first_line
 from ..errors import InputError
-from ..outputs import check_is_free
-from ..pretrained import DEFAULT_CHECKPOINT, find_checkpoint, load_tokenizer
-from ..tokenization import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
+from ..files import check_is_free
+from ..model.essay_tokens import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
 from .options import new_parser
 
 HUB_SOURCE = "hub"

@@ -4,10 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.builder import load_essay_dataset
+from ..data.dataset import load_essay_dataset
 from ..errors import InputError
-from ..evaluation import evaluate_scorer, evaluation_table
-from ..outputs import EVALUATION_NAME, check_is_free, new_folder, package_versions, write_json
+from ..evaluation.evaluate import evaluate_scorer, evaluation_table
+from ..files import check_is_free, new_folder, write_json
+from ..records import EVALUATION_NAME, package_versions
 from .options import add_scorer_options, load_scorer, new_parser
 
 PREDICTIONS_NAME = "predictions.csv"

@@ -4,7 +4,7 @@ import argparse
 
 import torch
 
-from ..scorer import DEFAULT_BATCH_TOKENS, DTYPES, EssayScorer
+from ..scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES, EssayScorer
 
 
 def new_parser(program: str, description: str) -> argparse.ArgumentParser:

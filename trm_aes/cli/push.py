@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
-from ..hub import publish
-from ..model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
+from ..publishing.hub import publish
+from ..publishing.model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
 from .options import new_parser
 
 

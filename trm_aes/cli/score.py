@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from accelerate import PartialState
 
 from ..devices import choose_device
-from ..scoring import InputColumns, score_file
+from ..scoring.stream import InputColumns, score_file
 from .options import add_scorer_options, load_scorer, new_parser
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = new_parser(
         "score",
-        "Score essays: adds predicted_score, rounded_score, probability and supervision_steps to each row.",
+        "Score essays: adds predicted_score, rounded_score, confidence and supervision_steps to each row.",
     )
     add_scorer_options(parser)
     parser.add_argument(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..presets import load_recipe
-from ..training.options import parse_arguments
+from ..training.recipe import parse_arguments
 from ..training.run import train_scorer
 
 

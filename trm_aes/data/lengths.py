@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..tokenization import EncodedEssay
+from ..model.essay_tokens import EncodedEssay
 from .schema import sort_prompt_ids
 
 

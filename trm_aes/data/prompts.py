@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..scores import ScoreRange
+from ..model.score_scale import ScoreRange
 from .schema import parse_score, sort_prompt_ids
 from .tables import read_rows
 

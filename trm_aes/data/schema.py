@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ..errors import InputError
-from ..scores import ScoreRange
+from ..model.score_scale import ScoreRange
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
 # Added by the builder; a source's own column of such a name is renamed.
 TOKEN_COLUMNS = ("input_ids", "token_type_ids", "prompt_tokens_cut", "essay_tokens_cut")
-MOST_NAMED_ROWS = 5
+MAX_NAMED_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -143,5 +143,5 @@ def _check_range(prompt_id: str, essays: pd.DataFrame, source: str):
 
 
 def _named(rows) -> str:
-    names = ", ".join(str(row) for row in rows[:MOST_NAMED_ROWS])
-    return names + (", …" if len(rows) > MOST_NAMED_ROWS else "")
+    names = ", ".join(str(row) for row in rows[:MAX_NAMED_ROWS])
+    return names + (", …" if len(rows) > MAX_NAMED_ROWS else "")

@@ -13,22 +13,25 @@ from safetensors import SafetensorError, safe_open
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..configuration_trm import TRMConfig
-from ..data.builder import EssayDataset, load_essay_dataset
+from ..checkpoints import DEFAULT_CHECKPOINT, Checkpoint, embedding_size, find_checkpoint
+from ..data.dataset import EssayDataset, load_essay_dataset
 from ..errors import InputError, InterruptedRun
-from ..metrics import build_compute_metrics
-from ..modeling_trm import TRMForEssayScoring
-from ..outputs import RUN_RECORD_NAME, check_is_free, is_occupied, new_files, package_versions, write_json
-from ..pipeline_trm import EssayScoringPipeline
+from ..evaluation.agreement import build_compute_metrics
+from ..files import check_is_free, is_occupied, new_files, write_json
+from ..model.configuration_trm import TRMConfig
+from ..model.essay_tokens import EssayCollator
+from ..model.modeling_trm import TRMForEssayScoring
+from ..model.pipeline_trm import EssayScoringPipeline
 from ..presets import Recipe
-from ..pretrained import DEFAULT_CHECKPOINT, Checkpoint, copy_word_embeddings, embedding_size, find_checkpoint
-from ..scorer import EssayScorer
-from ..tokenization import EssayCollator
+from ..records import RUN_RECORD_NAME, package_versions
+from ..scoring.scorer import EssayScorer
 from .arguments import TRMTrainingArguments
-from .exit_rule import choose_exit_tolerance
+from .fit.calibration import calibrate
+from .fit.embeddings import copy_word_embeddings
+from .fit.exit_rule import choose_exit_tolerance
+from .fit.lexical import fit_lexical_head
+from .fit.prompts import describe_prompts
 from .interrupts import StopOnInterrupt
-from .lexical import fit_lexical_head
-from .prompt_scales import calibrate, describe_prompts
 from .trainer import TRMTrainer
 
 NO_EMBEDDINGS = "none"
@@ -192,7 +195,7 @@ def build_model(
     """
     fields = {**recipe.model, **overrides}
     if checkpoint is not None:
-        # Factorised where the encoder's width is not the model's.
+        # Factorized where the encoder's width is not the model's.
         fields.setdefault("embedding_size", embedding_size(checkpoint))
     try:
         config = TRMConfig(

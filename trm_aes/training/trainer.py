@@ -18,10 +18,11 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..errors import InputError, OutputError, TrainingDivergedError
-from ..hub import clear_hub_errors, publish
-from ..model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
-from ..modeling_trm import TRMForEssayScoring
-from ..outputs import RUN_RECORD_NAME, read_json, write_json
+from ..files import read_json, write_json
+from ..model.modeling_trm import TRMForEssayScoring
+from ..publishing.hub import clear_hub_errors, publish
+from ..publishing.model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
+from ..records import RUN_RECORD_NAME
 from .arguments import TRMTrainingArguments
 from .averaging import WeightAverage
 from .sampler import DeepSupervisionBatchSampler
@@ -36,7 +37,7 @@ class _MicroBatch:
 
     rows: torch.LongTensor
     carry: torch.Tensor | None
-    least_steps: torch.LongTensor
+    min_steps: torch.LongTensor
     loss: torch.Tensor | None = None
 
 
@@ -54,7 +55,7 @@ class TRMTrainer(Trainer):
     where `ema_decay` is set; a checkpoint holds both.
 
     Raises:
-        InputError: for arguments that deep supervision cannot honour.
+        InputError: for arguments that deep supervision cannot honor.
         TrainingDivergedError: where the loss is no longer finite.
     """
 
@@ -130,8 +131,8 @@ class TRMTrainer(Trainer):
         generator = torch.Generator().manual_seed(self.args.seed * 1_000_003 + place + self.args.process_index)
         explores = torch.rand(size, generator=generator) < self.args.halt_exploration_prob
         most = max(self.num_supervision_steps, 2)
-        least_steps = torch.where(explores, torch.randint(2, most + 1, (size,), generator=generator), 1)
-        return _MicroBatch(rows=torch.arange(size), carry=None, least_steps=least_steps)
+        min_steps = torch.where(explores, torch.randint(2, most + 1, (size,), generator=generator), 1)
+        return _MicroBatch(rows=torch.arange(size), carry=None, min_steps=min_steps)
 
     # ---- One supervision step
 
@@ -189,7 +190,7 @@ class TRMTrainer(Trainer):
         else:
             threshold = self.model.config.halting_threshold
             halted = outputs.halt_logits.sigmoid().cpu() > threshold
-            halted &= state.least_steps[state.rows] <= self._step_of_batch
+            halted &= state.min_steps[state.rows] <= self._step_of_batch
         stay = (~halted).nonzero().squeeze(-1)
         if 0 < len(stay) < len(state.rows):
             on_device = stay.to(outputs.halt_logits.device)

@@ -1,0 +1,155 @@
+"""The benchmark's table: means and deviations by prompt, paired differences, and what they are held against."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from trm_aes.data.schema import score_ranges
+from trm_aes.evaluation.agreement import quadratic_weighted_kappa, rater_agreement
+
+from .protocol import Benchmark, calibrated_on_validation, fisher_mean, read_predictions
+from .references import label_noise_ceiling
+from .runner import run_folder
+from .systems import System
+
+BOOTSTRAP_ROUNDS = 1000
+
+# As their authors report them, mean QWK over the eight prompts and five folds.
+PUBLISHED = {
+    "EASE (SVR), as reported by Taghipour and Ng 2016": 0.699,
+    "LSTM + CNN ensemble, Taghipour and Ng 2016": 0.761,
+    "SkipFlow, Tay et al. 2018": 0.764,
+    "HISK + BOSWE, Cozma et al. 2018": 0.785,
+    "R2BERT, Yang et al. 2020": 0.794,
+    "NPCR, Xie et al. 2022 (0.793 when reproduced)": 0.817,
+}
+
+
+def results_table(results: Sequence[dict], prompt_ids: Sequence[str], split: str = "test") -> pd.DataFrame:
+    """
+    A row a system: mean QWK by prompt over its runs, the mean over prompts with its standard deviation over runs, and
+    the Fisher-z mean. `split` is `validation`, `test` or `calibrated_test`.
+    """
+    rows = []
+    for (name, mode), runs in _by_system(results).items():
+        by_prompt = {p: float(np.mean([run[f"{split}_qwk"][p] for run in runs])) for p in prompt_ids}
+        means = [float(np.mean([run[f"{split}_qwk"][p] for p in prompt_ids])) for run in runs]
+        rows.append(
+            {
+                "system": f"{name} ({mode})",
+                "runs": len(runs),
+                **by_prompt,
+                "mean": float(np.mean(means)),
+                "sd": float(np.std(means, ddof=1)) if len(means) > 1 else float("nan"),
+                "Fisher": fisher_mean(by_prompt.values()),
+            }
+        )
+    return pd.DataFrame(rows).set_index("system")
+
+
+def cost_table(results: Sequence[dict]) -> pd.DataFrame:
+    """A row a system: what it costs, as means over its runs."""
+    rows = [
+        {"system": f"{name} ({mode})", **pd.DataFrame([run["cost"] for run in runs]).mean().to_dict()}
+        for (name, mode), runs in _by_system(results).items()
+        if runs[0]["cost"]
+    ]
+    return pd.DataFrame(rows).set_index("system") if rows else pd.DataFrame()
+
+
+def reference_table(benchmark: Benchmark) -> pd.DataFrame:
+    """Over the whole release: QWK of the two raters, and the ceiling that their noise sets, by prompt."""
+    rows = {"two human raters": {}, "label-noise ceiling": {}}
+    for prompt_id in benchmark.prompt_ids:
+        essays = benchmark.table.frame[benchmark.table.frame["prompt_id"] == prompt_id]
+        agreement = rater_agreement(essays["rater1"], essays["rater2"])
+        rows["two human raters"][prompt_id] = agreement
+        rows["label-noise ceiling"][prompt_id] = label_noise_ceiling(agreement, prompt_id)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.assign(mean=table.mean(axis=1), Fisher=table.apply(fisher_mean, axis=1))
+
+
+def paired_difference(
+    benchmark: Benchmark,
+    first: tuple[System, str],
+    second: tuple[System, str],
+    runs: Sequence[tuple[int, int]],
+    seed: int = 0,
+) -> dict[str, float]:
+    """
+    Mean QWK of one system less that of another over the same folds and seeds, the scales of both matched on validation,
+    with a 95 % interval: essays are drawn with replacement within prompt and run, the same ones for both systems.
+
+    Args:
+        first, second: systems with their modes.
+        runs: the `(fold, seed)` that both have.
+        seed: of the bootstrap.
+
+    Returns:
+        `difference`, `low`, `high`, `runs`.
+    """
+    ranges = score_ranges(benchmark.table.frame)
+    groups = []
+    for fold, run_seed in runs:
+        tables = [
+            calibrated_on_validation(read_predictions(run_folder(benchmark.work_dir, system, mode, fold, run_seed)))
+            for system, mode in (first, second)
+        ]
+        both = tables[0].merge(tables[1], on=["essay_id", "prompt_id", "score"], suffixes=("_1", "_2"))
+        for prompt_id, essays in both.groupby("prompt_id"):
+            score_range = ranges[prompt_id]
+            lowest, highest = score_range.min_score, score_range.max_score
+            gold, *predicted = (
+                score_range.round(np.clip(essays[name], lowest, highest))
+                for name in ("score", "predicted_score_1", "predicted_score_2")
+            )
+            groups.append((gold, predicted, lowest, highest))
+
+    def mean_difference(rng: np.random.Generator | None = None) -> float:
+        differences = []
+        for gold, predicted, lowest, highest in groups:
+            weights = None if rng is None else rng.multinomial(len(gold), np.full(len(gold), 1 / len(gold)))
+            first_qwk, second_qwk = (
+                quadratic_weighted_kappa(gold, scores, lowest, highest, weights) for scores in predicted
+            )
+            differences.append(first_qwk - second_qwk)
+        return float(np.mean(differences))
+
+    rng = np.random.default_rng(seed)
+    low, high = np.percentile([mean_difference(rng) for _ in range(BOOTSTRAP_ROUNDS)], [2.5, 97.5])
+    return {"difference": mean_difference(), "low": float(low), "high": float(high), "runs": len(runs)}
+
+
+def _by_system(results: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for result in results:
+        groups.setdefault((result["system"], result["mode"]), []).append(result)
+    return groups
+
+
+def write_report(path: Path, sections: dict[str, pd.DataFrame | str]):
+    """A Markdown page of titled tables."""
+    lines = []
+    for title, content in sections.items():
+        lines += [f"## {title}", ""]
+        lines += [content if isinstance(content, str) else markdown_table(content), ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A table with its index, numbers to three places."""
+    header = [str(table.index.name or ""), *map(str, table.columns)]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    for name, row in table.iterrows():
+        lines.append("| " + " | ".join([str(name), *map(_cell, row)]) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value) -> str:
+    if isinstance(value, float) and not np.isfinite(value):
+        return ""
+    if isinstance(value, float) and value != int(value):
+        return f"{value:.3f}"
+    return f"{int(value):,}" if isinstance(value, (int, float, np.integer)) else str(value)

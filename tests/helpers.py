@@ -1,0 +1,129 @@
+"""What several tests share: small models and batches, options of a small run, programs run without the package."""
+
+import json
+import math
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from trm_aes import TRMConfig, TRMForEssayScoring
+
+ROOT = Path(__file__).parent.parent
+# Small enough to train in seconds.
+SMALL_MODEL = [
+    "--hidden_size", "32", "--num_attention_heads", "2", "--intermediate_size", "48", "--learning_rate", "3e-3",
+]  # fmt: skip
+
+
+def small_config(**changes) -> TRMConfig:
+    """A model of a few thousand weights, without dropout."""
+    settings = {
+        "vocab_size": 60,
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "intermediate_size": 24,
+        "max_position_embeddings": 32,
+        "H_cycles": 2,
+        "L_cycles": 2,
+        "num_supervision_steps": 2,
+        "hidden_dropout_prob": 0.0,
+        "embedding_dropout_prob": 0.0,
+        "residual_initialization": "lecun",
+    }
+    return TRMConfig(**{**settings, **changes})
+
+
+def small_model(seed: int = 0, **changes) -> TRMForEssayScoring:
+    torch.manual_seed(seed)
+    return TRMForEssayScoring(small_config(**changes))
+
+
+def essay_batch(lengths, seed=1, vocab_size=60):
+    """Random essays of the given lengths, padded on the right."""
+    generator = torch.Generator().manual_seed(seed)
+    longest = max(lengths)
+    input_ids = torch.zeros(len(lengths), longest, dtype=torch.long)
+    attention_mask = torch.zeros_like(input_ids)
+    token_type_ids = torch.zeros_like(input_ids)
+    for row, length in enumerate(lengths):
+        input_ids[row, :length] = torch.randint(1, vocab_size, (length,), generator=generator)
+        attention_mask[row, :length] = 1
+        token_type_ids[row, length // 2 : length] = 1
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+
+
+REGISTERED = {
+    "num_latents": 3,
+    "embedding_size": 8,
+    "prompt_registers": True,
+    "lexical_head": True,
+    "score_ranges": {"1": [2, 12], "2": [0, 4]},
+    "max_prompt_tokens": 4,
+}
+
+
+def registered_model(**changes):
+    """A model that knows two prompts: tokens 5 6 7 and tokens 8 9."""
+    model = small_model(**{**REGISTERED, **changes}).eval()
+    words = model.get_input_embeddings().weight.detach()
+    model.model.prompts.describe(
+        signatures=torch.stack([words[[5, 6, 7]].mean(0), words[[8, 9]].mean(0)]),
+        score_means=torch.tensor([0.6, 0.3]),
+        score_stds=torch.tensor([0.1, 0.2]),
+        length_means=torch.tensor([math.log(4 / 256), math.log(8 / 256)]),
+        length_stds=torch.tensor([0.5, 0.5]),
+    )
+    torch.manual_seed(3)
+    heads = [model.model.prompts.head]
+    if model.lexical_head is not None:
+        heads += [model.lexical_head.words, model.lexical_head.counts]
+    for weights in heads:
+        nn.init.normal_(weights.weight, std=0.1)
+    return model
+
+
+def prompted(prompt, essay):
+    return {
+        "input_ids": torch.tensor([prompt + essay]),
+        "token_type_ids": torch.tensor([[0] * len(prompt) + [1] * len(essay)]),
+    }
+
+
+NO_DROPOUT = ["--hidden_dropout_prob", "0", "--embedding_dropout_prob", "0", "--word_dropout_prob", "0"]
+
+
+def options(data_dir, output_dir, *more):
+    return ["--data", str(data_dir), "--recipe", "tiny", "--hardware", "cpu", "--output_dir", str(output_dir),
+            *SMALL_MODEL, "--disable_tqdm", "true", *more]  # fmt: skip
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+# Runs before the program: whoever asks for the package gets an ImportError.
+BLOCKER = """
+import importlib.abc, json, sys
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "trm_aes":
+            raise ImportError("trm_aes is blocked")
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def run_without_package(program, *arguments, cwd):
+    """The JSON that a program prints last, run where `trm_aes` cannot be imported."""
+    run = subprocess.run(
+        [sys.executable, "-c", BLOCKER + program, *map(str, arguments)],
+        # Nobody answers whether remote code is to be trusted.
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=cwd, timeout=240,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    return json.loads(run.stdout.splitlines()[-1])

@@ -1,0 +1,176 @@
+"""Published with the real client to a Hub on localhost, downloaded with it into an empty cache, and scored."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from helpers import BLOCKER, ROOT, options
+from hub_server import TOKEN, LocalHub
+from huggingface_hub import ModelCard
+
+from trm_aes.cli import evaluate
+from trm_aes.scoring.scorer import EssayScorer
+
+PUSH = [sys.executable, str(ROOT / "scripts" / "push_to_hub.py")]
+REPO = "user/essay-scorer"
+
+
+# Runs after the card's own code.
+AUTO_CLASSES = f"""
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+model = AutoModelForSequenceClassification.from_pretrained("{REPO}", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("{REPO}", trust_remote_code=True)
+logits = model(**tokenizer("Write about a.", "The text of an essay ...", return_tensors="pt")).logits
+assert abs(3 * logits.item() - result["score"]) < 1e-5
+print(json.dumps(result))
+"""
+
+
+@pytest.fixture(scope="module")
+def evaluated(model_dir, data_dir, tmp_path_factory):
+    """A trained scorer with its evaluation on the test split."""
+    folder = tmp_path_factory.mktemp("hub") / "scorer"
+    shutil.copytree(model_dir, folder)
+    evaluate.main(["--model", str(folder), "--data", str(data_dir), "--split", "test"])
+    return folder
+
+
+def client(command, hub, tmp_path, token=TOKEN, **more):
+    """Runs a program that sees that Hub alone, with a cache of its own."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
+    environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", **more}
+    if token:
+        environment["HF_TOKEN"] = token
+    return subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+
+
+def push(folder, hub, tmp_path, *more, **how):
+    return client([*PUSH, "--model", str(folder), "--repo-id", REPO, *more], hub, tmp_path, **how)
+
+
+def test_pushed_downloaded_and_scored_by_the_code_of_its_card(evaluated, tmp_path):
+    with LocalHub() as hub:
+        run = push(evaluated, hub, tmp_path, "--private")
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert f"Published {REPO}: {hub.url}/{REPO}/commit/" in run.stdout
+        repository = hub.repositories[REPO]
+        assert repository.private and len(repository.messages) == 1
+        assert any(request.startswith("PUT /large/") for request in hub.requests)
+        assert "POST /api/validate-yaml" in hub.requests
+        assert set(repository.files) == {
+            ".gitattributes", "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+            "run.json", "evaluation-test/evaluation.json", "configuration_trm.py", "modeling_trm.py", "pipeline_trm.py",
+            "score_scale.py", "essay_tokens.py",
+        }  # fmt: skip
+        [code] = re.findall(r"```python\n(.*?)```", repository.files["README.md"].decode(), re.DOTALL)
+        scored = client([sys.executable, "-c", f"{BLOCKER}{code}{AUTO_CLASSES}"], hub, tmp_path)
+        assert scored.returncode == 0, scored.stderr[-3000:]
+        # With the package no trust is needed.
+        (tmp_path / "new.csv").write_text("essay,prompt_id\nThe text of an essay ...,a\n", encoding="utf-8")
+        command = [sys.executable, str(ROOT / "scripts" / "score.py"), "--model", REPO, "--input", "new.csv"]
+        assert client([*command, "--output", "out.csv"], hub, tmp_path).returncode == 0
+    result = json.loads(scored.stdout.splitlines()[-1])
+    [expected] = EssayScorer.from_pretrained(evaluated, "cpu").score(["The text of an essay ..."], ["a"])
+    assert result["score"] == pytest.approx(expected.score, abs=1e-6)
+    assert result["prompt_id"] == "a" and 0 <= result["rounded_score"] <= 3
+    [row] = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
+    assert float(row["predicted_score"]) == pytest.approx(expected.score, abs=1e-4)
+
+
+def test_the_card_says_what_was_measured(evaluated, tmp_path):
+    with LocalHub() as hub:
+        run = push(evaluated, hub, tmp_path, "--card-only")
+        assert run.returncode == 0 and not hub.requests
+    card = ModelCard(run.stdout)
+    metrics = json.loads((evaluated / "evaluation-test" / "evaluation.json").read_text(encoding="utf-8"))
+    record = json.loads((evaluated / "run.json").read_text(encoding="utf-8"))
+    results = {result.dataset_config: result for result in card.data.eval_results}
+    assert set(results) == {"prompt a", "prompt b"}
+    for prompt_id, measured in metrics["by_prompt"].items():
+        result = results[f"prompt {prompt_id}"]
+        assert result.metric_value == round(measured["qwk"], 4) and result.dataset_split == "test"
+        raters = metrics["rater_qwk"][prompt_id]
+        assert f"| {prompt_id} | {measured['n']} | {measured['qwk']:.3f} | {raters:.3f} |" in card.text
+    data = card.data.to_dict()
+    assert (data["license"], data["language"], data["library_name"]) == ("apache-2.0", "en", "transformers")
+    assert data["pipeline_tag"] == "text-classification" and "automated-essay-scoring" in data["tags"]
+    assert data["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert f"{record['num_parameters']:,} parameters" in card.text and "H=2, L=2" in card.text
+    assert "Write about a." in card.text and "essays.csv" in card.text
+    # Nothing unfilled, no path of this machine.
+    assert "{{" not in run.stdout and "{%" not in run.stdout and str(evaluated.parent) not in run.stdout
+
+
+def test_a_card_without_an_evaluation_claims_nothing(model_dir, tmp_path):
+    with LocalHub() as hub:
+        run = push(model_dir, hub, tmp_path, "--card-only")
+        missing = push(model_dir, hub, tmp_path, "--evaluation", str(tmp_path))
+    assert "Not measured on held-out essays yet." in run.stdout and "model-index" not in run.stdout
+    assert missing.returncode == 2 and "holds no evaluation.json" in missing.stderr
+
+
+def test_what_is_there_is_not_overwritten(evaluated, tmp_path):
+    with LocalHub() as hub:
+        assert push(evaluated, hub, tmp_path).returncode == 0
+        again = push(evaluated, hub, tmp_path)
+        assert again.returncode == 2 and f"{REPO} exists and holds 12 files" in again.stderr
+        # It is public, and what is public cannot be published in private.
+        private = push(evaluated, hub, tmp_path, "--private", "--overwrite")
+        assert private.returncode == 2 and "exists and is public" in private.stderr
+        assert len(hub.repositories[REPO].messages) == 1
+        assert push(evaluated, hub, tmp_path, "--overwrite").returncode == 0
+        assert len(hub.repositories[REPO].messages) == 2
+
+
+@pytest.mark.parametrize(
+    "token, dies_at, message",
+    [
+        (None, None, "No token for the Hub.*hf auth login"),
+        ("hf_wrong", None, "the Hub refuses this token.*Nothing was published"),
+        (TOKEN, "/api/repos/create", "broke off.*Nothing was published"),
+    ],
+    ids=["no token", "wrong token", "dead at once"],
+)
+def test_what_goes_wrong_is_said_in_one_line(evaluated, tmp_path, token, dies_at, message):
+    with LocalHub(dies_at) as hub:
+        run = push(evaluated, hub, tmp_path, token=token)
+        check_failed(run, hub, message)
+
+
+def test_a_hub_that_dies_half_way_leaves_nothing_behind(evaluated, tmp_path):
+    with LocalHub("/large/") as hub:
+        run = push(evaluated, hub, tmp_path)
+        check_failed(
+            run, hub, "broke off.*empty: all files come with one commit, which was not confirmed.*Run the same"
+        )
+        hub.dies_at = None
+        assert push(evaluated, hub, tmp_path).returncode == 0
+        assert "model.safetensors" in hub.repositories[REPO].files
+
+
+def check_failed(run, hub, message):
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    [error] = [line for line in run.stderr.splitlines() if line.startswith("trm-aes: error: ")]
+    assert re.search(message, error), error
+    assert all(set(repository.files) == {".gitattributes"} for repository in hub.repositories.values())
+
+
+def test_the_trainer_publishes_too(data_dir, tmp_path):
+    pushing = ["--push_to_hub", "true", "--hub_model_id", REPO, "--hub_token", TOKEN, "--num_train_epochs", "2"]
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *options(data_dir, tmp_path / "m", *pushing)]
+    with LocalHub() as hub:
+        run = client([*command, "--embeddings", "none"], hub, tmp_path, token=None)
+        assert run.returncode == 0, run.stderr[-3000:]
+        files = hub.repositories[REPO].files
+    assert {"README.md", "run.json", "model.safetensors", "modeling_trm.py", "tokenizer.json"} <= set(files)
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pth"))]
+    assert TOKEN not in files["run.json"].decode()
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.license == "apache-2.0" and "Recipe `tiny`" in card.text and card.data.base_model is None

@@ -1,0 +1,295 @@
+"""Scoring through the command line: nothing lost, nothing out of order, the same score whatever the company."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from helpers import ROOT, free_port
+
+from trm_aes.cli import evaluate, score
+from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.scoring.stream import ADDED_COLUMNS, score_file
+
+ROWS = [
+    {
+        "student": f"s{number}",
+        "prompt_id": "ab"[number % 2],
+        "essay": f'Essay {number}, "quoted"\nis {word * (1 + number % 9)}.',
+    }
+    for number, word in enumerate(["bad ", "good ", "excellent ", "fair ", "odd "] * 8)
+]
+
+
+@pytest.fixture(scope="module")
+def scorer(model_dir):
+    return EssayScorer.from_pretrained(model_dir, device="cpu")
+
+
+def write(path, rows=ROWS):
+    frame = pd.DataFrame(rows)
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".tsv":
+        frame.to_csv(path, index=False, sep="\t")
+    elif path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_json(path, orient="records", lines=True)
+    return path
+
+
+def read(path):
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("output", [".csv", ".jsonl", ".tsv"])
+def test_order_and_columns_are_kept_in_every_format(scorer, tmp_path, suffix, output):
+    source = write(tmp_path / f"in{suffix}")
+    summary = score_file(scorer, str(source), str(tmp_path / f"out{output}"))
+    assert (summary.num_scored, summary.num_cut) == (40, 0)
+    rows = read(tmp_path / f"out{output}")
+    assert [{name: row[name] for name in ROWS[0]} for row in rows] == ROWS
+    assert list(rows[0]) == [*ROWS[0], *ADDED_COLUMNS]
+    for row in rows:
+        low, high = (0, 3) if row["prompt_id"] == "a" else (1, 4)
+        value, rounded = float(row["predicted_score"]), int(row["rounded_score"])
+        assert low <= value <= high and abs(value - rounded) <= 0.500001
+        assert 0 <= float(row["confidence"]) <= 1 and int(row["supervision_steps"]) == 1
+
+
+def test_the_company_of_an_essay_changes_no_score(scorer, monkeypatch):
+    essays, prompt_ids = [row["essay"] for row in ROWS], [row["prompt_id"] for row in ROWS]
+    together = [result.score for result in scorer.score(essays, prompt_ids)]
+    alone = [scorer.score([essay], [prompt_id])[0].score for essay, prompt_id in zip(essays, prompt_ids, strict=True)]
+    reverse = [result.score for result in scorer.score(essays[::-1], prompt_ids[::-1])][::-1]
+    monkeypatch.setattr(scorer, "batch_tokens", 60)
+    threes = [result.score for result in scorer.score(essays, prompt_ids)]
+    for other in (alone, reverse, threes):
+        torch.testing.assert_close(torch.tensor(other), torch.tensor(together), atol=1e-5, rtol=0)
+    assert len({round(value, 3) for value in together}) > 5
+
+
+def test_bfloat16_moves_scores_a_little_and_leaves_the_heads_alone(scorer, model_dir):
+    half = EssayScorer.from_pretrained(model_dir, device="cpu", dtype="bfloat16")
+    model = half.model
+    assert model.dtype == torch.bfloat16 and model.model.layers[0].mlp.down_proj.weight.dtype == torch.bfloat16
+    for part in (model.score_head, model.halt_head, model.lexical_head, model.model.prompts):
+        assert all(tensor.dtype == torch.float32 for tensor in part.state_dict().values())
+    essays, prompt_ids = [row["essay"] for row in ROWS], [row["prompt_id"] for row in ROWS]
+    full, rounded = (torch.tensor([r.score for r in s.score(essays, prompt_ids)]) for s in (scorer, half))
+    # Of ranges of three points.
+    assert 0 < (full - rounded).abs().max() < 0.03
+    with pytest.raises(InputError, match="--dtype float64"):
+        EssayScorer.from_pretrained(model_dir, dtype="float64")
+
+
+def test_windows_do_not_show(scorer, tmp_path, monkeypatch):
+    source = write(tmp_path / "in.csv")
+    score_file(scorer, str(source), str(tmp_path / "a.csv"))
+    monkeypatch.setattr("trm_aes.scoring.stream.WINDOW", 7)
+    score_file(scorer, str(source), str(tmp_path / "b.csv"))
+    a, b = (pd.read_csv(tmp_path / name) for name in ("a.csv", "b.csv"))
+    pd.testing.assert_frame_equal(a, b, atol=1e-5)
+
+
+def test_text_and_standard_input(scorer, tmp_path, monkeypatch, capsys):
+    (tmp_path / "in.txt").write_text("Essay one is good good good.\n\nEssay two is bad.\n", encoding="utf-8")
+    score_file(scorer, str(tmp_path / "in.txt"), str(tmp_path / "out.csv"), prompt_id="a")
+    assert [row["essay"] for row in read(tmp_path / "out.csv")] == ["Essay one is good good good.", "Essay two is bad."]
+    streams = {
+        "jsonl": '{"essay": "Essay three.", "prompt_id": "a", "n": 1}\n',
+        "csv": "n,essay,prompt_id\n1,Essay three.,a\n",
+    }
+    for text in streams.values():
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        score_file(scorer, "-", "-")
+        [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        assert (row["essay"], row["n"]) == ("Essay three.", "1") and 0 <= float(row["predicted_score"]) <= 3
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Just an essay\nand another\n")))
+    score_file(scorer, "-", str(tmp_path / "plain.csv"), prompt_id="b")
+    assert len(read(tmp_path / "plain.csv")) == 2
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(InputError, match="Standard input is empty"):
+        score_file(scorer, "-", str(tmp_path / "none.csv"), prompt_id="b")
+
+
+def test_the_prompt_may_be_told_by_its_text(scorer, tmp_path):
+    rows = [{"prompt": f"Write about {row['prompt_id']}.", "essay": row["essay"]} for row in ROWS]
+    score_file(scorer, str(write(tmp_path / "text.csv", rows)), str(tmp_path / "by_text.csv"))
+    score_file(scorer, str(write(tmp_path / "id.csv")), str(tmp_path / "by_id.csv"))
+    by_text, by_id = (pd.read_csv(tmp_path / name) for name in ("by_text.csv", "by_id.csv"))
+    assert (by_text["predicted_score"] == by_id["predicted_score"]).all()
+
+
+def test_an_essay_of_100_000_words_is_scored_and_said_to_be_cut(model_dir, tmp_path, capsys):
+    source = write(tmp_path / "in.csv", [{"prompt_id": "a", "essay": "word " * 100_000}])
+    score.main(["--model", str(model_dir), "--input", str(source), "--output", str(tmp_path / "out.csv")])
+    assert "1 essays were too long" in capsys.readouterr().err
+    assert len(read(tmp_path / "out.csv")[0]["essay"]) == 500_000
+
+
+BAD_INPUTS = {
+    "unknown prompt": ("prompt_id,essay\na,x\nz,y\n", "row 2: unknown prompt 'z'; .* scores a, b"),
+    "no prompt": ("essay\nx\n", "row 1: no prompt_id, and .* scores several prompts: a, b"),
+    "unknown text": ("prompt,essay\nSing!,x\n", "row 1: the prompt's text is none that"),
+    "empty essay": ("prompt_id,essay\na,x\nb,\n", "row 2: the essay is empty"),
+    "NUL": ("prompt_id,essay\na,x\nb,\0y\n", "NUL"),
+    "no essay column": ("prompt_id,text\na,x\n", "row 1: no column 'essay'; there are prompt_id, text"),
+    "column of ours": ("prompt_id,essay,confidence\na,x,1\n", "has a column 'confidence' of its own"),
+    "no rows": ("prompt_id,essay\n", "holds no essays"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_bad_rows_are_found_before_the_first_essay_is_scored(scorer, tmp_path, case, monkeypatch):
+    text, message = BAD_INPUTS[case]
+    (tmp_path / "in.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "out.csv").write_text("what was there before", encoding="utf-8")
+    monkeypatch.setattr(scorer, "score_encoded", lambda *_: pytest.fail("scored before all was checked"))
+    with pytest.raises(InputError, match=message):
+        score_file(scorer, str(tmp_path / "in.csv"), str(tmp_path / "out.csv"), overwrite=True)
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "what was there before"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_outputs_are_not_overwritten_and_appear_whole(scorer, tmp_path, monkeypatch):
+    source = write(tmp_path / "in.csv")
+    (tmp_path / "out.csv").write_text("before", encoding="utf-8")
+    with pytest.raises(InputError, match="exists.*--overwrite"):
+        score_file(scorer, str(source), str(tmp_path / "out.csv"))
+    with pytest.raises(InputError, match="Scores are written as csv, tsv, jsonl"):
+        score_file(scorer, str(source), str(tmp_path / "out.parquet"))
+
+
+def test_interrupted_scoring_goes_on_where_it_stopped(scorer, tmp_path, monkeypatch):
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    monkeypatch.setattr("trm_aes.scoring.stream.WINDOW", 10)
+    score_file(scorer, str(source), str(output))
+    expected = output.read_text(encoding="utf-8")
+    output.write_text("before", encoding="utf-8")
+    calls = []
+
+    def scores_two_windows(encoded, prompt_ids):
+        calls.append(len(encoded))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return EssayScorer.score_encoded(scorer, encoded, prompt_ids)
+
+    monkeypatch.setattr(scorer, "score_encoded", scores_two_windows)
+    with pytest.raises(InterruptedRun, match="after 20 essays. The same command goes on"):
+        score_file(scorer, str(source), str(output), overwrite=True)
+    assert output.read_text(encoding="utf-8") == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.csv.parts", "in.csv", "out.csv"]
+    parts = sorted((tmp_path / ".out.csv.parts").iterdir())
+    assert [path.name for path in parts] == ["00000000.json", "00000001.json", "settings.json"]
+    assert not any("Essay" in path.read_text(encoding="utf-8") for path in parts)
+    calls[:] = [0] * 3
+    score_file(scorer, str(source), str(output), overwrite=True)
+    assert calls[3:] == [10, 10] and output.read_text(encoding="utf-8") == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_parts_of_other_essays_are_thrown_away(scorer, tmp_path, monkeypatch):
+    monkeypatch.setattr("trm_aes.scoring.stream.WINDOW", 10)
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    parts = tmp_path / ".out.csv.parts"
+    parts.mkdir()
+    (parts / "settings.json").write_text("{}", encoding="utf-8")
+    (parts / "00000000.json").write_text("[]", encoding="utf-8")
+    assert score_file(scorer, str(source), str(output)).num_scored == 40
+
+
+def test_processes_share_the_work_and_one_may_be_lost(model_dir, tmp_path):
+    source = write(tmp_path / "in.parquet")
+
+    def launch(output, lost_rank=""):
+        program = [str(Path(__file__).with_name("score_worker.py")), "--model", str(model_dir), "--device", "cpu"]
+        return subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+            + [*program, "--input", str(source), "--output", str(output)],
+            env={**os.environ, "LOST_RANK": lost_rank}, capture_output=True, text=True, timeout=240,
+        )  # fmt: skip
+
+    score.main(["--model", str(model_dir), "--input", str(source), "--output", str(tmp_path / "alone.jsonl")])
+    first = launch(tmp_path / "out.jsonl", lost_rank="1")
+    assert first.returncode != 0 and not (tmp_path / "out.jsonl").exists()
+    second = launch(tmp_path / "out.jsonl")
+    assert second.returncode == 0, second.stderr[-3000:]
+    windows = [re.findall(r"window (\d+) by (\d)", run.stdout) for run in (first, second)]
+    # Seven windows of up to six essays, each scored once, by the process whose turn it is.
+    assert sorted(int(number) for number, _ in windows[0] + windows[1]) == list(range(7))
+    assert all(int(number) % 2 == int(rank) for number, rank in windows[0] + windows[1])
+    assert windows[0]
+    alone, shared = (read(tmp_path / name) for name in ("alone.jsonl", "out.jsonl"))
+    assert [row["essay"] for row in shared] == [row["essay"] for row in ROWS]
+    for one, other in zip(alone, shared, strict=True):
+        assert other["predicted_score"] == pytest.approx(one["predicted_score"], abs=1e-5)
+
+
+def test_rows_of_unlike_columns_need_json(scorer, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"essay": "x", "prompt_id": "a"}\n{"essay": "y", "prompt_id": "a", "k": [1]}\n')
+    with pytest.raises(InputError, match="field 'k' that the first row lacks"):
+        score_file(scorer, str(tmp_path / "in.jsonl"), str(tmp_path / "out.csv"))
+    score_file(scorer, str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"))
+    assert read(tmp_path / "out.jsonl")[1]["k"] == [1]
+    # By whatever name the format goes.
+    score_file(scorer, str(tmp_path / "in.jsonl"), str(tmp_path / "out.ndjson"))
+    assert (tmp_path / "out.ndjson").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
+
+
+def test_evaluation_agrees_with_scoring_and_with_training(model_dir, data_dir, tmp_path, capsys):
+    evaluate.main(
+        [
+            "--model",
+            str(model_dir),
+            "--data",
+            str(data_dir),
+            "--split",
+            "validation",
+            "--output-dir",
+            str(tmp_path / "e"),
+        ]
+    )
+    report = json.loads((tmp_path / "e" / "evaluation.json").read_text(encoding="utf-8"))
+    record = json.loads((model_dir / "run.json").read_text(encoding="utf-8"))
+    assert report["means"]["mean_qwk"] == pytest.approx(record["validation_metrics"]["eval_mean_qwk"], abs=1e-6)
+    assert report["constant_mean_qwk"] == 0
+    assert set(report["rater_qwk"]) == {"a", "b"} and max(report["rater_qwk"].values()) <= 1
+    printed = capsys.readouterr().out
+    assert "raters" in printed and "constant predictor" in printed and "mean QWK 0.000" in printed
+    predictions = pd.read_csv(tmp_path / "e" / "predictions.csv")
+    assert len(predictions) == 12 and set(predictions["prompt_id"]) == {"a", "b"}
+
+
+def test_every_checkpoint_of_a_run_can_be_evaluated(model_dir, data_dir, tmp_path):
+    checkpoints = sorted(model_dir.glob("checkpoint-*"))
+    assert checkpoints
+    for checkpoint in checkpoints:
+        evaluate.main(
+            ["--model", str(checkpoint), "--data", str(data_dir), "--output-dir", str(tmp_path / checkpoint.name)]
+        )
+        assert (tmp_path / checkpoint.name / "evaluation.json").is_file()
+
+
+def test_the_documented_use_from_python(model_dir):
+    [result] = EssayScorer.from_pretrained(model_dir).score(["Essay 3 is good good good good good."], ["a"])
+    assert 0 <= result.rounded_score <= 3 and 0 <= result.confidence <= 1
+
+
+def test_scripts_and_console_command_are_the_same_programs():
+    for name, program in (("build_dataset", "build"), ("train", "train"), ("evaluate", "evaluate"), ("score", "score")):
+        text = (ROOT / "scripts" / f"{name}.py").read_text(encoding="utf-8")
+        assert f"from trm_aes.cli.{program} import main" in text

@@ -1,0 +1,72 @@
+"""The benchmarks of speed and growth run and report what they measured; how fast things are is no test's business."""
+
+import importlib.util
+import json
+
+import pytest
+from benchmarks.speed import build_system, essay_lengths, ratios
+from helpers import ROOT
+
+from trm_aes.errors import InputError
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_speed(tmp_path, capsys):
+    peer = "all-MiniLM-L6-v2"
+    output = tmp_path / "speed.json"
+    short = ["--device", "cpu", "--essays", "3", "--rounds", "2", "--min-seconds", "0", "--latency-calls", "2"]
+    short += ["--train-batch-size", "2"]
+    arguments = ["--system", "tiny", peer, "--base", peer, "--dtype", "float32", *short]
+    script("benchmark_speed").main([*arguments, "--output", str(output)])
+    # Many CPUs only emulate bfloat16: one narrow system is enough.
+    alone = ["--system", "tiny", "--base", "tiny", "--dtype", "bfloat16", *short, "--train-steps", "0"]
+    script("benchmark_speed").main([*alone, "--output", str(tmp_path / "bfloat16.json")])
+    [measured] = json.loads((tmp_path / "bfloat16.json").read_text(encoding="utf-8"))["dtypes"]["bfloat16"][
+        "systems"
+    ].values()
+    assert len(measured["score_rates"]) == 2 and measured["train_rates"] == []
+    record = json.loads(output.read_text(encoding="utf-8"))
+    for measured_type in record["dtypes"].values():
+        systems = measured_type["systems"]
+        assert measured_type["matmul_gflops"] > 0
+        for values in systems.values():
+            assert len(values["score_rates"]) == len(values["train_rates"]) == 2 and len(values["latencies"]) == 4
+            assert min(values["score_rates"] + values["train_rates"] + values["latencies"]) > 0
+            # A process with PyTorch and a model in it.
+            assert 200 < values["peak_mib"] < 5000
+        # Six layers over 276 tokens: 4 d^2 + 2 d f weights and 2 n d for attention, twice each, and the head.
+        products = 6 * 276 * 2 * (4 * 384**2 + 2 * 384 * 1536 + 2 * 276 * 384) / 1e9
+        assert systems[peer]["gflop"] == pytest.approx(products, rel=0.01)
+        assert 0.1 < systems["tiny"]["gflop"] < 1
+        assert systems["tiny"]["mean_tokens"] == pytest.approx(essay_lengths(3).mean())
+    printed = capsys.readouterr().out
+    assert f"times {peer}" in printed and "1.0 (1.0 to 1.0)" in printed
+    with pytest.raises(InputError, match="--overwrite"):
+        script("benchmark_speed").main([*arguments, "--output", str(output)])
+    with pytest.raises(InputError, match="--system GPT"):
+        script("benchmark_speed").main(["--system", "GPT", "--output", str(tmp_path / "no.json")])
+
+
+def test_the_mix_of_lengths_and_the_peers_are_those_they_are_called():
+    for number in (32, 1000):
+        lengths = essay_lengths(number)
+        assert lengths.mean() == pytest.approx(276, rel=0.03) and lengths.max() <= 960 and lengths.min() >= 20
+    assert ratios([10, 30, 20], [5, 10, 5]) == (3, 2, 4)
+    # As published.
+    assert build_system("DistilBERT").num_parameters() / 1e6 == pytest.approx(67, rel=0.01)
+    assert build_system("all-MiniLM-L6-v2").num_parameters() / 1e6 == pytest.approx(22.7, rel=0.01)
+
+
+def test_growth(model_dir, tmp_path, capsys):
+    output = tmp_path / "growth.json"
+    script("benchmark_growth").main(["--model", str(model_dir), "--essays", "40", "80", "--output", str(output)])
+    measured = json.loads(output.read_text(encoding="utf-8"))["measured"]
+    assert [row["essays"] for row in measured] == [40, 80]
+    assert all(row["seconds"] > 0 and 200 < row["peak_mib"] < 5000 for row in measured)
+    assert "1,000,000 essays would take" in capsys.readouterr().out

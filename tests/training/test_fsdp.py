@@ -1,0 +1,65 @@
+"""Weights sharded over two processes (FSDP2, gloo): what one process gives, also when interrupted and resumed."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import NO_DROPOUT, free_port, options
+from safetensors.torch import load_file
+
+from trm_aes.cli import train
+from trm_aes.training.run import last_checkpoint
+
+
+def train_sharded(data_dir, output_dir, *more):
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+    worker = [
+        str(Path(__file__).with_name("fsdp_worker.py")),
+        *options(data_dir, output_dir, "--fsdp", "full_shard", *more),
+    ]
+    run = subprocess.run([sys.executable, *launcher, *worker], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def runs(data_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fsdp")
+    common = [*NO_DROPOUT, "--num_train_epochs", "2", "--num_supervision_steps", "2"]
+    train.main(options(data_dir, folder / "one", *common, "--per_device_train_batch_size", "8"))
+    common += ["--per_device_train_batch_size", "4"]
+    return folder, common, train_sharded(data_dir, folder / "two", *common)
+
+
+def check_equal(first, second):
+    weights = [load_file(folder / "model.safetensors") for folder in (first, second)]
+    assert weights[0].keys() == weights[1].keys()
+    for name in weights[0]:
+        torch.testing.assert_close(weights[1][name], weights[0][name], atol=1e-4, rtol=1e-4)
+
+
+def test_sharded_weights_give_what_one_process_gives(runs):
+    folder, _, output = runs
+    weights = len(load_file(folder / "one" / "checkpoint-10" / "optimizer_weights.safetensors"))
+    assert output.count("sharded ") == 2 and f"sharded {weights + 3} of {weights + 3}" in output
+    check_equal(folder / "one", folder / "two")
+    records = [json.loads((folder / name / "run.json").read_text(encoding="utf-8")) for name in ("one", "two")]
+    assert [record["machine"]["processes"] for record in records] == [1, 2]
+    for name in ("num_parameters", "num_trained_parameters"):
+        assert records[0][name] == records[1][name]
+    qwk = [record["validation_metrics"]["eval_mean_qwk"] for record in records]
+    assert qwk[0] == pytest.approx(qwk[1], abs=1e-4)
+
+
+def test_a_sharded_run_resumes(runs, data_dir, tmp_path):
+    folder, common, _ = runs
+    cut = tmp_path / "cut"
+    shutil.copytree(folder / "two", cut)
+    shutil.rmtree(last_checkpoint(cut))
+    (cut / "model.safetensors").unlink()
+    train_sharded(data_dir, cut, *common, "--resume_from_checkpoint", "last")
+    check_equal(folder / "two", cut)

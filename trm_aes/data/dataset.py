@@ -1,0 +1,237 @@
+"""Builds the tokenized data set that training and evaluation read, and loads it again."""
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset, DatasetDict, load_from_disk
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from ..checkpoints import load_tokenizer, vocabulary_checksum
+from ..errors import InputError
+from ..files import new_folder, read_json, write_json
+from ..model.essay_tokens import EncodedEssay, encode_essays
+from ..model.score_scale import ScoreRange
+from ..records import package_versions
+from .schema import EssayTable, prompt_rows, sort_prompt_ids
+from .splits import SPLITS, Splits
+
+CARD_NAME = "dataset_card.json"
+TOKENIZER_FOLDER = "tokenizer"
+TOKENIZE_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class TokenLimits:
+    """
+    Args:
+        max_tokens: longest sequence, special tokens among them.
+        max_prompt_tokens: what is left of the prompt where a sequence is too long.
+        drop_longer_than: leave out essays whose uncut sequence is longer than this.
+    """
+
+    max_tokens: int
+    max_prompt_tokens: int
+    drop_longer_than: int | None = None
+
+
+@dataclass(frozen=True)
+class EssayDataset:
+    """
+    A data set on disk: its splits, its card, and the tokenizer it was made with.
+
+    Args:
+        splits: `train`, `validation`, `test`, with the columns of the schema, `input_ids` and `token_type_ids`.
+        card: the content of `dataset_card.json`.
+        folder: where it lies.
+    """
+
+    splits: DatasetDict
+    card: dict
+    folder: Path
+
+    @property
+    def score_ranges(self) -> dict[str, ScoreRange]:
+        return {
+            prompt_id: ScoreRange(prompt["min_score"], prompt["max_score"])
+            for prompt_id, prompt in self.card["prompts"].items()
+        }
+
+    @property
+    def prompt_texts(self) -> dict[str, str]:
+        return {prompt_id: prompt["text"] for prompt_id, prompt in self.card["prompts"].items()}
+
+    def split(self, name: str) -> Dataset:
+        """
+        Raises:
+            InputError: if there is no such split.
+        """
+        if name not in self.splits:
+            raise InputError(f"--split {name}: {self.folder} has {', '.join(self.splits)}.")
+        return self.splits[name]
+
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        return load_tokenizer(self.folder / TOKENIZER_FOLDER)
+
+    def check_tokenizer(self, tokenizer: PreTrainedTokenizerBase, owner: str):
+        """
+        Raises:
+            InputError: if the tokenizer's ids do not mean the same words as this data set's.
+        """
+        if vocabulary_checksum(tokenizer) != self.card["tokenizer"]["vocabulary_sha256"]:
+            raise InputError(
+                f"{self.folder} was tokenized with {self.card['tokenizer']['name']}, whose vocabulary is not that of "
+                f"{owner}. Build the data set again with --tokenizer {owner}."
+            )
+
+
+def tokenize_frame(
+    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, progress: str
+) -> list[EncodedEssay]:
+    """Tokens of every essay of a table, in its order, with a progress bar."""
+    encoded: list[EncodedEssay] = []
+    with tqdm(total=len(frame), desc=progress, unit="essay", disable=None) as bar:
+        for start in range(0, len(frame), TOKENIZE_CHUNK):
+            chunk = frame.iloc[start : start + TOKENIZE_CHUNK]
+            try:
+                encoded += encode_essays(
+                    tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens
+                )
+            except ValueError as error:  # limits that leave no room for an essay
+                raise InputError(str(error)) from None
+            bar.update(len(chunk))
+    return encoded
+
+
+def build_dataset(
+    table: EssayTable,
+    splits: Splits,
+    tokenizer: PreTrainedTokenizerBase,
+    tokenizer_name: str,
+    limits: TokenLimits,
+    output_dir: str | Path,
+    options: dict,
+    overwrite: bool = False,
+) -> dict:
+    """
+    Tokenizes the splits and writes them as a `datasets.DatasetDict`, with the tokenizer and a JSON card.
+
+    Args:
+        table: the source, for the card.
+        splits: its essays by split.
+        tokenizer, tokenizer_name: what to tokenize with, and what to call it.
+        limits: how long sequences may be.
+        output_dir: where to write; it appears whole or not at all.
+        options: recorded in the card.
+        overwrite: whether an existing `output_dir` may be replaced.
+
+    Returns:
+        The card.
+
+    Raises:
+        InputError: if `output_dir` exists, or dropping long essays leaves a split empty.
+    """
+    with new_folder(output_dir, overwrite) as folder:
+        tokenized, dropped = {}, {}
+        for name in SPLITS:
+            tokenized[name], dropped[name] = _tokenize_split(splits.frames[name], tokenizer, limits, name)
+        card = {
+            "source": table.source,
+            "source_sha256": table.checksum,
+            "corpus": table.corpus,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "options": options,
+            "num_essays": {name: len(frame) for name, frame in tokenized.items()},
+            "num_in_no_split": splits.num_left_out,
+            "num_texts_in_several_splits": splits.num_texts_across,
+            "num_dropped_as_too_long": dropped,
+            "prompts": _prompt_cards(tokenized),
+            "tokenizer": {"name": tokenizer_name, "vocabulary_sha256": vocabulary_checksum(tokenizer)},
+            "token_limits": asdict(limits),
+            "packages": package_versions(),
+        }
+        DatasetDict(
+            {name: Dataset.from_pandas(frame, preserve_index=False) for name, frame in tokenized.items()}
+        ).save_to_disk(folder)
+        tokenizer.model_max_length = limits.max_tokens
+        tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+        write_json(folder / CARD_NAME, card)
+    return card
+
+
+def load_essay_dataset(folder: str | Path) -> EssayDataset:
+    """
+    Raises:
+        InputError: if the folder is no data set that [`build_dataset`] wrote.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist. Build a data set with: trm-aes build --output-dir {folder} …")
+    if not (folder / CARD_NAME).is_file():
+        raise InputError(f"{folder} holds no {CARD_NAME}: it is not a data set that `trm-aes build` wrote.")
+    try:
+        splits = load_from_disk(str(folder))
+    except Exception as error:  # pyarrow, datasets and json each have their own errors for a damaged file
+        raise InputError(f"{folder} is damaged ({type(error).__name__}: {error}). Build it again.") from None
+    return EssayDataset(splits, read_json(folder / CARD_NAME), folder)
+
+
+def _tokenize_split(
+    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, name: str
+) -> tuple[pd.DataFrame, int]:
+    encoded = tokenize_frame(frame, tokenizer, limits, f"Tokenizing {name}")
+    frame = frame.assign(
+        input_ids=[essay.input_ids for essay in encoded],
+        token_type_ids=[essay.token_type_ids for essay in encoded],
+        prompt_tokens_cut=[essay.prompt_tokens_cut for essay in encoded],
+        essay_tokens_cut=[essay.essay_tokens_cut for essay in encoded],
+    )
+    if limits.drop_longer_than is None:
+        return frame, 0
+    keep = np.array([essay.num_tokens <= limits.drop_longer_than for essay in encoded])
+    if not keep.any():
+        raise InputError(f"--drop-longer-than {limits.drop_longer_than} leaves no essay in the {name} split.")
+    return frame[keep], int((~keep).sum())
+
+
+def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
+    together = pd.concat(_without_tokens(tokenized.values()))
+    cards = {}
+    for prompt_id, prompt in prompt_rows(together).items():
+        essays = together[together["prompt_id"] == prompt_id]
+        cards[prompt_id] = {
+            "text": prompt["prompt"],
+            "min_score": float(prompt["min_score"]),
+            "max_score": float(prompt["max_score"]),
+            "num_essays": {name: int((frame["prompt_id"] == prompt_id).sum()) for name, frame in tokenized.items()},
+            "scores": {
+                f"{score:g}": int(count) for score, count in essays["score"].value_counts().sort_index().items()
+            },
+            "num_prompts_cut": int((essays["prompt_tokens_cut"] > 0).sum()),
+            "num_essays_cut": int((essays["essay_tokens_cut"] > 0).sum()),
+        }
+    return cards
+
+
+def _without_tokens(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
+    return [frame.drop(columns=["input_ids", "token_type_ids"]) for frame in frames]
+
+
+def card_table(card: dict) -> str:
+    """A card as lines to print: counts and ranges by prompt, and what was cut."""
+    lines = [f"{'prompt':<12}{'range':>8}{'train':>8}{'valid.':>8}{'test':>8}{'cut prompts':>13}{'cut essays':>12}"]
+    for prompt_id in sort_prompt_ids(card["prompts"]):
+        prompt = card["prompts"][prompt_id]
+        counts = prompt["num_essays"]
+        score_range = f"{prompt['min_score']:g}-{prompt['max_score']:g}"
+        lines.append(
+            f"{prompt_id:<12.12}{score_range:>8}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}"
+            f"{prompt['num_prompts_cut']:>13}{prompt['num_essays_cut']:>12}"
+        )
+    counts = card["num_essays"]
+    lines.append(f"{'all':<12}{'':>8}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}")
+    return "\n".join(lines)

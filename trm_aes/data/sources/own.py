@@ -1,0 +1,157 @@
+"""Your own scored essays: a CSV, TSV, JSON-lines or Parquet file whose columns you name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ...errors import InputError
+from ...model.essay_tokens import stand_in_text
+from ...model.score_scale import ScoreRange
+from ..prompts import PromptInfo
+from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
+from ..tables import STDIN, file_checksum, file_format, read_rows
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """
+    Columns of a file. `essay` and `score` must be there. Without `essay_id`, rows are numbered; without `prompt_id`,
+    each distinct `prompt` text is a prompt, and without both there is one prompt.
+    """
+
+    essay: str = "essay"
+    score: str = "score"
+    essay_id: str = "essay_id"
+    prompt_id: str = "prompt_id"
+    prompt: str = "prompt"
+    min_score: str = "min_score"
+    max_score: str = "max_score"
+
+
+def load_own_table(
+    path: str | Path,
+    columns: ColumnNames = ColumnNames(),
+    encoding: str = "utf-8",
+    prompts: dict[str, PromptInfo] | None = None,
+    ranges: dict[str | None, ScoreRange] | None = None,
+) -> EssayTable:
+    """
+    Args:
+        path: the file; its name tells the format.
+        columns: what its columns are called.
+        encoding: of CSV, TSV and JSON lines.
+        prompts: texts and ranges by prompt id, for what the file itself lacks.
+        ranges: score ranges by prompt id, and under `None` for every other prompt. They win over the file's and
+            over `prompts`; where none is known it is read off the scores.
+
+    Raises:
+        InputError: if the file, a column, a row or a range is no good; it says which.
+    """
+    if str(path) == STDIN or file_format(path) == "txt":
+        raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
+    source = str(path)
+    raw = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
+    if raw.empty:
+        raise InputError(f"{source} holds no rows.")
+    raw.index += 1
+    for option, name in (("--essay-column", columns.essay), ("--score-column", columns.score)):
+        if name not in raw:
+            raise InputError(
+                f"{source} has no column {name!r}; it has {', '.join(map(str, raw.columns))}. Name the right one with "
+                f"{option}."
+            )
+    scores = [parse_score(value, row, source, columns.score) for row, value in raw[columns.score].items()]
+    prompt_ids, texts = _prompts(raw, columns, source, prompts or {})
+    frame = pd.DataFrame(
+        {
+            "essay_id": _ids(raw, columns.essay_id, source),
+            "prompt_id": prompt_ids,
+            "prompt": texts,
+            "essay": raw[columns.essay].where(raw[columns.essay].notna(), None),
+            "score": scores,
+        },
+        index=raw.index,
+    )
+    _add_ranges(frame, raw, columns, source, prompts or {}, ranges or {})
+    used = {getattr(columns, name) for name in REQUIRED_COLUMNS}
+    for name in raw.columns:
+        if name not in used:
+            kept = f"{name}_in_source" if name in REQUIRED_COLUMNS + TOKEN_COLUMNS else name
+            frame[kept] = _as_numbers(raw[name])
+    table = EssayTable(frame, source, file_checksum(path))
+    check_table(table)
+    return table
+
+
+def _ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
+    if column not in raw:
+        return [str(row) for row in raw.index]
+    for row, value in raw[column].items():
+        if pd.isna(value) or not str(value).strip():
+            raise InputError(f"{source}, row {row}, column {column!r}: there is no id.")
+    return [str(value).strip() for value in raw[column]]
+
+
+def _prompts(
+    raw: pd.DataFrame, columns: ColumnNames, source: str, prompts: dict[str, PromptInfo]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Prompt ids and texts, row by row."""
+    own_texts = raw[columns.prompt].fillna("").astype(str).str.strip() if columns.prompt in raw else None
+    if columns.prompt_id in raw:
+        prompt_ids = _ids(raw, columns.prompt_id, source)
+    elif own_texts is not None:
+        prompt_ids = [str(code + 1) for code in pd.factorize(own_texts)[0]]
+    else:
+        prompt_ids = ["1"] * len(raw)
+    texts = []
+    for position, prompt_id in enumerate(prompt_ids):
+        text = prompts.get(prompt_id, PromptInfo()).text
+        own = own_texts.iloc[position] if own_texts is not None else ""
+        texts.append(text or own or stand_in_text(prompt_id))
+    by_prompt = pd.DataFrame({"id": prompt_ids, "text": texts}, index=raw.index).drop_duplicates()
+    twice = by_prompt[by_prompt["id"].duplicated()]
+    if len(twice):
+        raise InputError(
+            f"{source}, row {twice.index[0]}: prompt {twice['id'].iloc[0]!r} has another text than before. "
+            "Different tasks need different prompt ids."
+        )
+    return prompt_ids, texts
+
+
+def _add_ranges(
+    frame: pd.DataFrame,
+    raw: pd.DataFrame,
+    columns: ColumnNames,
+    source: str,
+    prompts: dict[str, PromptInfo],
+    ranges: dict[str | None, ScoreRange],
+):
+    in_file = columns.min_score in raw and columns.max_score in raw
+    frame["min_score"], frame["max_score"] = float("nan"), float("nan")
+    unknown = {name for name in ranges if name is not None} - set(frame["prompt_id"])
+    if unknown:
+        raise InputError(f"--score-range: {source} has no prompt {sorted(unknown)[0]!r}.")
+    for prompt_id, essays in frame.groupby("prompt_id", sort=False):
+        known = ranges.get(prompt_id) or ranges.get(None) or prompts.get(prompt_id, PromptInfo()).score_range
+        for name, column, read_off in (
+            ("min_score", columns.min_score, essays["score"].min()),
+            ("max_score", columns.max_score, essays["score"].max()),
+        ):
+            if known is not None:
+                values = float(getattr(known, name))
+            elif in_file:
+                values = [parse_score(raw.at[row, column], row, source, column) for row in essays.index]
+            else:
+                values = float(read_off)
+            frame.loc[essays.index, name] = values
+
+
+def _as_numbers(values: pd.Series) -> pd.Series:
+    """Numbers where all that is filled in are numbers, else text."""
+    filled = values.where(values.notna() & (values.astype(str).str.strip() != ""))
+    try:
+        return pd.to_numeric(filled)
+    except (TypeError, ValueError):
+        return values.where(values.notna(), "").astype(str)

@@ -1,0 +1,73 @@
+"""Calibration on validation essays: of score scales, prompt by prompt, and of the probability of being right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+# Fewer essays tell too little of the spread.
+MIN_ESSAYS = 30
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`score -> intercept + slope * score`."""
+
+    slope: float
+    intercept: float
+
+    def apply(self, scores: np.ndarray) -> np.ndarray:
+        return self.intercept + self.slope * np.asarray(scores, dtype=float)
+
+
+def fit_calibrations(
+    prompt_ids: Sequence[str], predictions: np.ndarray, references: np.ndarray
+) -> dict[str, Calibration]:
+    """
+    The line for each prompt that gives its predictions the mean and standard deviation of its gold scores.
+
+    Who minimizes the squared error predicts a spread of r (the correlation) times the gold one, and kappa punishes that:
+    with the spread matched, QWK rises from 2r^2 / (1 + r^2) to r.
+
+    Args:
+        prompt_ids, predictions, references: of essays that took no part in training, on any one scale.
+
+    Returns:
+        `prompt_id -> line`; prompts of fewer than 30 essays, or predicted without variation, are left out.
+    """
+    prompt_ids = np.asarray(prompt_ids)
+    predictions, references = np.asarray(predictions, dtype=float), np.asarray(references, dtype=float)
+    lines = {}
+    for prompt_id in dict.fromkeys(prompt_ids.tolist()):
+        predicted, gold = predictions[prompt_ids == prompt_id], references[prompt_ids == prompt_id]
+        if len(gold) < MIN_ESSAYS or predicted.std() == 0 or gold.std() == 0:
+            continue
+        slope = float(gold.std() / predicted.std())
+        lines[prompt_id] = Calibration(slope, float(gold.mean() - slope * predicted.mean()))
+    return lines
+
+
+def apply_calibrations(
+    calibrations: dict[str, Calibration], prompt_ids: Sequence[str], predictions: np.ndarray
+) -> np.ndarray:
+    """Predictions on their prompts' lines; those of a prompt without one stay as they are."""
+    calibrated = np.array(predictions, dtype=float)
+    prompt_ids = np.asarray(prompt_ids)
+    for prompt_id, line in calibrations.items():
+        rows = prompt_ids == prompt_id
+        calibrated[rows] = line.apply(calibrated[rows])
+    return calibrated
+
+
+def fit_shift(probabilities: np.ndarray, outcomes: np.ndarray) -> float:
+    """
+    What to add to the logits of `probabilities` (0-1) so that their mean is the share of true `outcomes`.
+
+    Shares of 0 and 1, which no finite shift gives, count as half an essay from there.
+    """
+    logits = logit(np.clip(np.asarray(probabilities, dtype=float), 1e-6, 1 - 1e-6))
+    half = 0.5 / len(logits)
+    share = float(np.clip(np.mean(outcomes), half, 1 - half))
+    return float(brentq(lambda shift: expit(logits + shift).mean() - share, -40, 40))

@@ -1,0 +1,114 @@
+"""How well a scorer agrees with human scores on essays it has not seen."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from tqdm import tqdm
+
+from ..data.dataset import EssayDataset
+from ..data.schema import sort_prompt_ids
+from ..errors import InputError
+from ..model.score_scale import denormalize_by_prompt, round_scores
+from ..scoring.scorer import EssayScorer
+from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
+
+RATER_COLUMNS = ("rater1", "rater2")
+SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    Args:
+        by_prompt: `prompt_id -> metrics`, see [`score_metrics`].
+        means: plain means over prompts, `mean_qwk` first among them.
+        constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score.
+        rater_qwk: `prompt_id -> QWK` of the columns `rater1` and `rater2` with each other, for prompts that have both.
+        predictions: a row an essay: ids, gold score, predicted score, confidence, supervision steps.
+    """
+
+    by_prompt: dict[str, dict[str, float]]
+    means: dict[str, float]
+    constant_mean_qwk: float
+    rater_qwk: dict[str, float]
+    predictions: pd.DataFrame
+
+
+def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Evaluation:
+    """
+    Raises:
+        InputError: if the data set has no such split, other tokens than the scorer's, or prompts it does not know.
+    """
+    rows = data.split(split)
+    data.check_tokenizer(scorer.tokenizer, scorer.name)
+    frame = rows.remove_columns(["input_ids", "token_type_ids"]).to_pandas()
+    _check_prompts(scorer, data, split)
+    tokens = rows.select_columns(["input_ids", "token_type_ids"]).to_list()
+    longest = max(len(row["input_ids"]) for row in tokens)
+    if longest > scorer.model.config.max_position_embeddings:
+        raise InputError(
+            f"{data.folder} has sequences of {longest} tokens, {scorer.name} takes "
+            f"{scorer.model.config.max_position_embeddings}: build the data set with a lower --max-tokens."
+        )
+    with tqdm(total=len(tokens), desc=f"Scoring {split}", unit="essay", disable=None) as bar:
+        raw = scorer.score_tokens(tokens, bar)
+    predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], scorer.score_ranges)
+    predictions = frame[["essay_id", "prompt_id", "score"]].assign(
+        predicted_score=predicted,
+        rounded_score=round_scores(predicted),
+        confidence=raw.confidence,
+        supervision_steps=raw.supervision_steps,
+    )
+    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
+    train = data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
+    constant = frame["prompt_id"].map(train.groupby("prompt_id")["score"].mean())
+    constant_by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], constant, scorer.score_ranges)
+    return Evaluation(
+        {prompt_id: by_prompt[prompt_id] for prompt_id in sort_prompt_ids(by_prompt)},
+        mean_over_prompts(by_prompt),
+        mean_over_prompts(constant_by_prompt)["mean_qwk"],
+        _rater_qwk(frame),
+        predictions,
+    )
+
+
+def _rater_qwk(frame: pd.DataFrame) -> dict[str, float]:
+    if not set(RATER_COLUMNS) <= set(frame):
+        return {}
+    qwk = {}
+    for prompt_id in sort_prompt_ids(frame["prompt_id"]):
+        essays = frame[frame["prompt_id"] == prompt_id]
+        # In tables of one's own these columns ride along as they came, as text perhaps.
+        ratings = [pd.to_numeric(essays[column], errors="coerce") for column in RATER_COLUMNS]
+        agreement = rater_agreement(*ratings)
+        if agreement is not None:
+            qwk[prompt_id] = agreement
+    return qwk
+
+
+def evaluation_table(evaluation: Evaluation) -> str:
+    """The metrics as text: a row a prompt (with the raters' QWK where known), their mean, and the constant predictor's QWK."""
+    rows = [{"prompt": prompt_id, **metrics} for prompt_id, metrics in evaluation.by_prompt.items()]
+    mean = {name: evaluation.means.get(f"mean_{name}") for name in SHOWN_METRICS}
+    rows.append({"prompt": "mean", **mean, "n": sum(row["n"] for row in rows)})
+    if evaluation.rater_qwk:
+        for row in rows[:-1]:
+            row["raters"] = evaluation.rater_qwk.get(row["prompt"])
+    table = pd.DataFrame(rows).set_index("prompt")
+    table = table[[*SHOWN_METRICS, *table.columns.intersection(["raters"])]]
+    return (
+        table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format, na_rep="")
+        + f"\nconstant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
+    )
+
+
+def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str):
+    for prompt_id in sort_prompt_ids(data.splits[split].unique("prompt_id")):
+        where = f"{data.folder}, split {split}"
+        scorer.prompt_of(prompt_id, None, where)
+        theirs, ours = data.score_ranges[prompt_id], scorer.score_ranges[prompt_id]
+        if theirs != ours:
+            raise InputError(
+                f"{where}: scores of prompt {prompt_id!r} range from {theirs.min_score:g} to {theirs.max_score:g}, those "
+                f"of {scorer.name} from {ours.min_score:g} to {ours.max_score:g}."
+            )

@@ -1,0 +1,210 @@
+# Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
+"""Configuration of the Tiny Recursive Model (TRM) for essay scoring."""
+
+from typing import Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class TRMConfig(PreTrainedConfig):
+    r"""
+    Configuration of a [`TRMModel`] or [`TRMForEssayScoring`]. All arguments are keyword-only.
+
+    The defaults give the published shape (arXiv 2510.04871 applied to essays): 37.6 M parameters, 23.4 M of them
+    word embeddings of the `bert-base-uncased` vocabulary.
+
+    Args:
+        vocab_size (`int`, defaults to 30522):
+            Size of the vocabulary; that of `bert-base-uncased`.
+        hidden_size (`int`, defaults to 768):
+            Width of the two recursive states and of the shared network.
+        embedding_size (`int`, *optional*):
+            Width of the word embeddings; `None` means `hidden_size`. Where it differs, a linear projection without
+            bias maps embeddings to `hidden_size` (factorized embeddings).
+        num_hidden_layers (`int`, defaults to 2):
+            Layers of the shared network. It is applied `H_cycles * (L_cycles + 1)` times a supervision step.
+        num_attention_heads (`int`, defaults to 12):
+            Attention heads; must divide `hidden_size` into heads of even width (RoPE).
+        intermediate_size (`int`, defaults to 2048):
+            Width of the SwiGLU feed-forward layer.
+        max_position_embeddings (`int`, defaults to 1024):
+            Longest sequence, in tokens.
+        type_vocab_size (`int`, defaults to 2):
+            Segments told apart by `token_type_ids` (0 prompt, 1 essay). Their embeddings start at zero.
+        H_cycles (`int`, defaults to 3):
+            Updates of the answer state `z_H` in a supervision step; see `num_gradient_cycles`.
+        L_cycles (`int`, defaults to 4):
+            Updates of the latent state `z_L` before each update of `z_H`.
+        num_gradient_cycles (`int`, defaults to 1):
+            How many of the H cycles, counted from the last, carry a gradient. 1, as published.
+        num_supervision_steps (`int`, defaults to 16):
+            Most supervision steps taken on an essay, in training and in scoring.
+        num_latents (`int`, defaults to 0):
+            How many latents recur in place of the tokens; they read the tokens by cross-attention. 0, as published: a
+            state for each token.
+        num_encoder_layers (`int`, defaults to 2):
+            Convolutions over the tokens before the latents read them.
+        encoder_kernel_size (`int`, defaults to 5):
+            Their width, in tokens.
+        prompt_registers (`bool`, defaults to `False`):
+            Whether the model keeps, for each prompt of `score_ranges`, a learned vector beside the latents, weights of
+            its own in the score's head, and the mean and spread of its scores. The prompt is recognized by its text
+            (segment 0), which is not read otherwise. Needs `num_latents`.
+        lexical_head (`bool`, defaults to `False`):
+            Whether a second head scores the essay by its words alone, a weight for each word and prompt; the score is
+            the mean of the two. Needs `prompt_registers`.
+        pooling (`"mean"` or `"cls"`, defaults to `"mean"`):
+            What the heads read: the mean of `z_H` over the tokens that are not padding (or the latents), or the first
+            of them.
+        residual_initialization (`"zeros"` or `"lecun"`, defaults to `"zeros"`):
+            Initial output projections of attention and feed-forward. With zeros every residual branch starts as the
+            identity, so extra recursion of an untrained model is harmless; `"lecun"` is the published one.
+        rope_theta (`float`, defaults to 10000.0):
+            Base of the rotary position embedding.
+        rms_norm_eps (`float`, defaults to 1e-5):
+            Epsilon of the (weightless) RMS normalization.
+        hidden_dropout_prob (`float`, defaults to 0.1):
+            Dropout on each residual branch.
+        attention_probs_dropout_prob (`float`, defaults to 0.0):
+            Dropout on attention weights.
+        embedding_dropout_prob (`float`, defaults to 0.1):
+            Dropout on the embedded input.
+        word_dropout_prob (`float`, defaults to 0.0):
+            Share of the tokens whose word embedding is zero in training.
+        halting_loss_weight (`float`, defaults to 0.5):
+            Weight of the halting head's binary cross-entropy beside the score's squared error.
+        halting_tolerance (`float`, defaults to 0.05):
+            Largest error, on the 0-1 scale, that counts as "right" for the halting head where the score range of an
+            essay is not known. Where it is (`score_spans`), "right" means rounding to the gold score.
+        halting_threshold (`float`, defaults to 0.5):
+            Probability above which an essay halts.
+        halt_at_inference (`bool`, defaults to `False`):
+            Whether halted essays stop recursing, and leave the batch, when scoring. The published model does not.
+        exit_tolerance (`float`, *optional*):
+            If set, an essay also stops recursing when scoring once a step moves its score, on the 0-1 scale, by no more
+            than this. Training of several supervision steps ends with the largest that costs no agreement on validation.
+        score_ranges (`dict[str, list[float]]`, *optional*):
+            `prompt_id -> [lowest, highest]` score. Maps the 0-1 output back to each prompt's scale.
+        prompt_texts (`dict[str, str]`, *optional*):
+            `prompt_id -> task text`, as the model was trained with it, so that an essay can be scored given its
+            `prompt_id` alone.
+        max_prompt_tokens (`int`, defaults to 128):
+            Tokens of the prompt that are kept where prompt and essay together are too long.
+        initializer_range (`float`, defaults to 0.02):
+            Standard deviation of the initial heads' weights.
+        embedding_initializer_range (`float`, defaults to 1.0):
+            Standard deviation of word embeddings that are not copied from a pretrained encoder. The states that they
+            are added to have unit root mean square.
+
+    Raises:
+        ValueError: for values that contradict one another or lie outside their range.
+    """
+
+    model_type = "trm"
+    keys_to_ignore_at_inference = [
+        "carry",
+        "halt_logits",
+        "step_logits",
+        "step_halt_logits",
+        "steps_used",
+        "hidden_states",
+        "attentions",
+    ]
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    embedding_size: int | None = None
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 12
+    intermediate_size: int = 2048
+    max_position_embeddings: int = 1024
+    type_vocab_size: int = 2
+    H_cycles: int = 3
+    L_cycles: int = 4
+    num_gradient_cycles: int = 1
+    num_supervision_steps: int = 16
+    num_latents: int = 0
+    num_encoder_layers: int = 2
+    encoder_kernel_size: int = 5
+    prompt_registers: bool = False
+    lexical_head: bool = False
+    pooling: Literal["mean", "cls"] = "mean"
+    residual_initialization: Literal["zeros", "lecun"] = "zeros"
+    rope_theta: float | int = 10000.0
+    rms_norm_eps: float = 1e-5
+    hidden_dropout_prob: float | int = 0.1
+    attention_probs_dropout_prob: float | int = 0.0
+    embedding_dropout_prob: float | int = 0.1
+    word_dropout_prob: float | int = 0.0
+    halting_loss_weight: float | int = 0.5
+    halting_tolerance: float | int = 0.05
+    halting_threshold: float | int = 0.5
+    halt_at_inference: bool = False
+    exit_tolerance: float | int | None = None
+    score_ranges: dict[str, list[float | int]] | None = None
+    prompt_texts: dict[str, str] | None = None
+    max_prompt_tokens: int = 128
+    initializer_range: float | int = 0.02
+    embedding_initializer_range: float | int = 1.0
+    pad_token_id: int | None = 0
+    problem_type: str | None = "regression"
+
+    def __post_init__(self, **kwargs):
+        if self.id2label is None and "num_labels" not in kwargs:
+            self.id2label = {0: "score"}
+            self.label2id = {"score": 0}
+        if self.embedding_size is None:
+            self.embedding_size = self.hidden_size
+        self._check_shape()
+        self._check_score_ranges()
+        super().__post_init__(**kwargs)
+
+    def _check_shape(self):
+        for name in [
+            "vocab_size",
+            "hidden_size",
+            "embedding_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "max_position_embeddings",
+            "H_cycles",
+            "L_cycles",
+            "num_gradient_cycles",
+            "num_supervision_steps",
+            "encoder_kernel_size",
+        ]:
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        for name in ("num_latents", "num_encoder_layers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout_prob",
+                     "word_dropout_prob"):  # fmt: skip
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must lie in [0, 1), got {getattr(self, name)}.")
+        if self.prompt_registers and not (self.num_latents and self.score_ranges):
+            raise ValueError("`prompt_registers` needs `num_latents` and `score_ranges`.")
+        if self.lexical_head and not self.prompt_registers:
+            raise ValueError("`lexical_head` needs `prompt_registers`.")
+        if not 0 < self.halting_threshold < 1:
+            raise ValueError(f"`halting_threshold` is a probability between 0 and 1, got {self.halting_threshold}.")
+        if self.exit_tolerance is not None and not 0 <= self.exit_tolerance < 1:
+            raise ValueError(f"`exit_tolerance` must lie in [0, 1), got {self.exit_tolerance}.")
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"`hidden_size` ({self.hidden_size}) must be a multiple of twice `num_attention_heads` "
+                f"({self.num_attention_heads}): rotary position embedding needs heads of even width."
+            )
+
+    def _check_score_ranges(self):
+        for prompt_id, score_range in (self.score_ranges or {}).items():
+            if len(score_range) != 2 or not score_range[0] < score_range[1]:
+                raise ValueError(
+                    f"`score_ranges` of prompt {prompt_id!r} must be [lowest, highest], got {score_range}."
+                )
+
+
+__all__ = ["TRMConfig"]

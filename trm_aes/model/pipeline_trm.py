@@ -1,0 +1,105 @@
+"""A Transformers pipeline for essay scoring: essays in, scores on each prompt's own scale out."""
+
+from typing import Any
+
+import torch
+from transformers import Pipeline
+
+from .essay_tokens import encode_for_model, find_prompt, known_prompts
+from .score_scale import ScoreRange
+
+
+class EssayScoringPipeline(Pipeline):
+    """
+    Scores essays with a [`TRMForEssayScoring`].
+
+    Example:
+
+    ```python
+    from transformers import pipeline
+
+    scorer = pipeline("essay-scoring", model="user/trm-essay-scorer", trust_remote_code=True)
+    scorer({"essay": "My essay …", "prompt_id": "4"})
+    # {'score': 2.31, 'rounded_score': 2, 'confidence': 0.71, 'supervision_steps': 1, 'prompt_id': '4', 'was_cut': False}
+    ```
+
+    An input is an essay, or a dictionary of `essay` and, where the model scores several prompts, `prompt_id` or `prompt`
+    (the prompt's text, one of those that the model knows). A list of inputs gives a list of results; `batch_size=…`
+    scores several at once.
+
+    A result has `score` (in the prompt's range, not rounded), `rounded_score` (whole), `confidence` (0-1: the halting
+    head's probability that this is the score a human would give), `supervision_steps`, `prompt_id`, and `was_cut` (the
+    essay was too long and its end was not read).
+    """
+
+    _load_processor = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_tokenizer = True
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not self.model.config.score_ranges:
+            raise ValueError(
+                "The model has no `score_ranges` in its configuration: it cannot tell what its scores mean."
+            )
+
+    def _sanitize_parameters(self, num_supervision_steps: int | None = None, **kwargs):
+        if kwargs:
+            raise ValueError(f"Unknown options of the essay-scoring pipeline: {', '.join(kwargs)}.")
+        steps = {} if num_supervision_steps is None else {"num_supervision_steps": num_supervision_steps}
+        return {}, steps, {}
+
+    def preprocess(self, inputs: str | dict[str, str]) -> dict[str, Any]:
+        if isinstance(inputs, str):
+            inputs = {"essay": inputs}
+        unknown = set(inputs) - {"essay", "prompt", "prompt_id"}
+        if unknown or not isinstance(inputs.get("essay"), str):
+            raise ValueError(f"An input is an essay, or a dictionary of essay and prompt_id or prompt, not {inputs!r}.")
+        prompt_id = self._prompt_of(inputs.get("prompt_id"), inputs.get("prompt"))
+        [encoded] = encode_for_model(self.tokenizer, self.model.config, [prompt_id], [inputs["essay"]])
+        return {
+            "input_ids": torch.tensor([encoded.input_ids]),
+            "token_type_ids": torch.tensor([encoded.token_type_ids]),
+            "attention_mask": torch.ones(1, len(encoded.input_ids), dtype=torch.long),
+            "prompt_id": prompt_id,
+            "was_cut": encoded.essay_tokens_cut > 0,
+        }
+
+    def _prompt_of(self, prompt_id: str | None, text: str | None) -> str:
+        known = list(self.model.config.score_ranges)
+        if prompt_id is not None:
+            if str(prompt_id) not in known:
+                raise ValueError(f"Unknown prompt_id {prompt_id!r}; this model scores {', '.join(known)}.")
+            return str(prompt_id)
+        if text is not None:
+            found = find_prompt(known_prompts(self.model.config), text)
+            if found is not None:
+                return found
+            raise ValueError(f"This prompt is none that the model knows. Give a prompt_id: {', '.join(known)}.")
+        if len(known) > 1:
+            raise ValueError(f"No prompt_id, and this model scores several prompts: {', '.join(known)}.")
+        return known[0]
+
+    def _forward(self, model_inputs: dict[str, Any], **steps) -> dict[str, Any]:
+        own = {name: model_inputs.pop(name) for name in ("prompt_id", "was_cut")}
+        outputs = self.model(**model_inputs, **steps)
+        return {
+            "normalized": outputs.logits.squeeze(-1),
+            "confidence": outputs.halt_logits.float().sigmoid(),
+            "supervision_steps": outputs.steps_used,
+            **own,
+        }
+
+    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
+        prompt_id = model_outputs["prompt_id"]
+        score_range = ScoreRange(*self.model.config.score_ranges[prompt_id])
+        score = score_range.denormalize(model_outputs["normalized"].item())
+        return {
+            "score": float(score),
+            "rounded_score": int(score_range.round(score)),
+            "confidence": model_outputs["confidence"].item(),
+            "supervision_steps": int(model_outputs["supervision_steps"].item()),
+            "prompt_id": prompt_id,
+            "was_cut": model_outputs["was_cut"],
+        }

@@ -1,0 +1,1 @@
+"""A trained scorer on the Hub, with its model card."""

@@ -1,0 +1,128 @@
+"""Publishing a scorer on the Hub: everything in one commit, so that it is there whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
+
+from ..errors import InputError, OutputError, brief
+
+# No checkpoints, no pickled training arguments, no predictions (they hold the ids of people's essays).
+PUBLISHED_FILES = (
+    "config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "*.py",
+    "run.json",
+)
+CARD_NAME = "README.md"
+MADE_BY_THE_HUB = {".gitattributes"}
+
+
+def publish(
+    folder: Path,
+    repo_id: str,
+    card: str | None,
+    evaluation_file: Path | None = None,
+    private: bool = False,
+    overwrite: bool = False,
+    token: str | None = None,
+    message: str = "Essay scorer",
+) -> str:
+    """
+    Uploads a scorer: model, tokenizer, the code of both, the record of its run, its evaluation and its card.
+
+    Args:
+        folder: the scorer's.
+        repo_id: `user/name`; made if it does not exist.
+        card: text of the model card; the folder's own README.md if not given.
+        evaluation_file: uploaded under the name of its folder and its own, as in `evaluation-test/evaluation.json`.
+        private: whether a new repository is private.
+        overwrite: whether to add a commit to a repository that holds files already. Its history stays.
+        token: of an account that may write there; the one of `hf auth login` or HF_TOKEN if not given.
+        message: of the commit.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        InputError: without a token or the right to write, if the folder is no scorer, if the repository holds files and
+            `overwrite` is false, or if it is public and `private` was asked for.
+        OutputError: if the Hub cannot be reached, or the upload breaks off.
+    """
+    files = [path for pattern in PUBLISHED_FILES for path in sorted(folder.glob(pattern))]
+    if not any(path.suffix == ".safetensors" for path in files) or not (folder / "config.json").is_file():
+        raise InputError(f"{folder} holds no config.json and model.safetensors: it is no scorer.")
+    operations = [CommitOperationAdd(path.name, path) for path in files]
+    if card is not None:
+        operations.append(CommitOperationAdd(CARD_NAME, card.encode()))
+    elif (folder / CARD_NAME).is_file():
+        operations.append(CommitOperationAdd(CARD_NAME, folder / CARD_NAME))
+    if evaluation_file is not None:
+        operations.append(CommitOperationAdd(f"{evaluation_file.parent.name}/{evaluation_file.name}", evaluation_file))
+    _check_repo_id(repo_id)
+    token = token or get_token()
+    if token is None:
+        raise InputError(
+            "No token for the Hub. Make one with the right to write at https://huggingface.co/settings/tokens, then run "
+            "`hf auth login` or set HF_TOKEN."
+        )
+    api = HfApi(token=token)
+    with clear_hub_errors(repo_id, "Nothing was published."):
+        is_new = _make_repo(api, repo_id, private, overwrite)
+    left = f"The repository is there, {'empty' if is_new else 'as it was'}: all files come with one commit, which was not confirmed"
+    with clear_hub_errors(repo_id, f"{left}. Run the same command again."):
+        return api.create_commit(repo_id, operations, commit_message=message).commit_url
+
+
+def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool) -> bool:
+    """Makes the repository, or checks that this one may be written to; whether it is new (or empty)."""
+    try:
+        info = api.repo_info(repo_id)
+    except RepositoryNotFoundError:
+        # Unless asked, the account's own default.
+        api.create_repo(repo_id, private=private or None)
+        return True
+    if private and not info.private:
+        raise InputError(
+            f"{repo_id} exists and is public. Make it private on its settings page, or choose another --repo-id."
+        )
+    held = {file.rfilename for file in info.siblings or []} - MADE_BY_THE_HUB
+    if held and not overwrite:
+        raise InputError(
+            f"{repo_id} exists and holds {len(held)} files. Choose another --repo-id, or pass --overwrite to add a commit to it."
+        )
+    return not held
+
+
+def _check_repo_id(repo_id: str):
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise InputError(f"--repo-id {repo_id}: {str(error).splitlines()[0]}") from None
+
+
+@contextmanager
+def clear_hub_errors(repo_id: str, state: str) -> Iterator[None]:
+    """Turns what the client raises into one message that says what has become of the repository."""
+    try:
+        yield
+    except InputError:
+        raise
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        if status in (401, 403):
+            raise InputError(
+                f"{repo_id}: the Hub refuses this token ({brief(error)}). Is it valid, and may it write there? {state}"
+            ) from None
+        raise OutputError(f"{repo_id}: the Hub answered: {brief(error)}. {state}") from error
+    except Exception as error:  # the client's transport errors differ between its versions
+        raise OutputError(
+            f"{repo_id}: the upload broke off ({type(error).__name__}: {brief(error)}). {state}"
+        ) from error

@@ -1,0 +1,117 @@
+"""A scorer as an ONNX graph: scored by onnxruntime without PyTorch, in float32 or with int8 weights."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import InputError
+from ..model.modeling_trm import TRMForEssayScoring
+from .scorer import EssayScorer, RawScores
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+OUTPUT_NAMES = ("score", "confidence")
+MAX_BATCH = 4096
+
+
+class _ScoresAlone(nn.Module):
+    """What the graph gives: normalized scores and the halting head's probabilities, each `(batch,)`."""
+
+    def __init__(self, model: TRMForEssayScoring):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return outputs.logits.squeeze(-1), outputs.halt_logits.sigmoid()
+
+
+def export_onnx(scorer: EssayScorer, path: Path):
+    """
+    Writes a scorer as one ONNX file with any batch size and length; the recursion is unrolled in it.
+
+    Args:
+        scorer: on the CPU.
+        path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64. Outputs:
+            `score` (0-1 of the prompt's range, not clipped) and `confidence` (0-1), `(batch,)` float32.
+
+    Raises:
+        InputError: if the scorer lets essays halt, which a graph of fixed depth cannot.
+    """
+    config = scorer.model.config
+    if config.halt_at_inference or config.exit_tolerance is not None:
+        raise InputError(
+            f"{scorer.name} has halt_at_inference or exit_tolerance set: an ONNX graph takes the same steps for all "
+            "essays. Switch them off in its config.json (false, null)."
+        )
+    rows = [
+        vars(essay)
+        for essay in scorer.encode(["An example.", "Another one, longer."], [next(iter(scorer.score_ranges))] * 2)
+    ]
+    [(_, example)] = scorer.batches(rows)
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    tokens = torch.export.Dim("tokens", min=2, max=config.max_position_embeddings)
+    implementation = config._attn_implementation
+    scorer.model.set_attn_implementation("eager")
+    try:
+        torch.onnx.export(
+            _ScoresAlone(scorer.model).eval(),
+            tuple(example[name] for name in INPUT_NAMES),
+            path,
+            input_names=list(INPUT_NAMES),
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes=({0: batch, 1: tokens},) * len(INPUT_NAMES),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    finally:
+        scorer.model.set_attn_implementation(implementation)
+
+
+def quantize_onnx(path: Path, quantized: Path):
+    """Writes a copy of a graph whose matrix products have int8 weights; activations are quantized as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(path, quantized, weight_type=QuantType.QInt8)
+
+
+def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> RawScores:
+    """What [`EssayScorer.score_tokens`] gives, computed by onnxruntime on the CPU, with as many threads as PyTorch has."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    steps = np.full(len(rows), scorer.model.config.num_supervision_steps)
+    raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), steps)
+    for indices, batch in scorer.batches(rows):
+        outputs = session.run(list(OUTPUT_NAMES), {name: batch[name].numpy() for name in INPUT_NAMES})
+        raw.normalized[indices], raw.confidence[indices] = outputs
+    return raw
+
+
+def compare_with_onnx(paths: dict[str, Path], scorer: EssayScorer, rows: Sequence[dict]) -> dict[str, dict]:
+    """
+    Scores essays with PyTorch and with each graph.
+
+    Returns:
+        For `pytorch` and each name of `paths`: `normalized` (scores, 0-1), `seconds`, and for graphs `megabytes` and
+        `largest_difference` to PyTorch's scores.
+    """
+    started = time.perf_counter()
+    expected = scorer.score_tokens(rows).normalized
+    results = {"pytorch": {"normalized": expected, "seconds": time.perf_counter() - started}}
+    for name, path in paths.items():
+        started = time.perf_counter()
+        scores = score_with_onnx(path, scorer, rows).normalized
+        results[name] = {
+            "normalized": scores,
+            "seconds": time.perf_counter() - started,
+            "megabytes": path.stat().st_size / 1e6,
+            "largest_difference": float(np.abs(scores - expected).max()),
+        }
+    return results

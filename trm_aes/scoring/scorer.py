@@ -1,0 +1,244 @@
+"""A trained scorer at work: tokens in, scores on each prompt's own scale out."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from ..checkpoints import find_checkpoint, load_tokenizer
+from ..devices import choose_device
+from ..errors import InputError, brief
+from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt, known_prompts
+from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
+from ..model.score_scale import ScoreRange
+
+# Of the sizes tried, the fastest or near it on two CPU cores (docs/performance.md); accelerators like more.
+DEFAULT_BATCH_TOKENS = 8192
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class EssayScore:
+    """
+    Args:
+        score: in the prompt's range, not rounded.
+        rounded_score: a whole score in the prompt's range.
+        confidence: the halting head's probability (0-1) that `rounded_score` is the score a human would give.
+        supervision_steps: supervision steps taken.
+        was_cut: whether the essay was too long and its end was not read.
+    """
+
+    score: float
+    rounded_score: int
+    confidence: float
+    supervision_steps: int
+    was_cut: bool = False
+
+
+@dataclass(frozen=True)
+class RawScores:
+    """Outputs for a list of essays, in its order: `normalized` and `confidence` (0-1) and `supervision_steps`."""
+
+    normalized: np.ndarray
+    confidence: np.ndarray
+    supervision_steps: np.ndarray
+
+
+class EssayScorer:
+    """
+    A model with its tokenizer, on a device.
+
+    Example:
+
+    ```python
+    scorer = EssayScorer.from_pretrained("runs/quickstart/model")
+    [result] = scorer.score(["My essay …"], ["phones"])
+    print(result.rounded_score, result.confidence)
+    ```
+    """
+
+    def __init__(
+        self,
+        model: TRMForEssayScoring,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str,
+        device: str | torch.device = "cpu",
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ):
+        if not model.config.score_ranges:
+            raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
+        if batch_tokens < 1:
+            raise InputError(f"--batch-tokens must be at least 1, got {batch_tokens}.")
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.device = torch.device(device)
+        self.batch_tokens = batch_tokens
+        self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
+        self._collate = EssayCollator(tokenizer)
+        self.prompt_texts = known_prompts(model.config)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        device: str | torch.device | None = None,
+        batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        dtype: str = "float32",
+    ) -> "EssayScorer":
+        """
+        Loads a scorer from a folder, the Hub's cache or the Hub.
+
+        Args:
+            name_or_folder: what training wrote (the run's folder or any checkpoint in it), or an id on the Hub.
+            device: `cpu`, `cuda` or `mps`; the best there is if not given.
+            batch_tokens: tokens in a batch, padding among them (an essay that has more is a batch of its own); it changes
+                no score by more than rounding does.
+            dtype: `float32`, or `bfloat16`, which is faster where the hardware has it and moves scores a little. The
+                heads compute in float32 either way.
+
+        Raises:
+            InputError: if it cannot be had, is damaged or is no essay scorer, or the device is absent.
+        """
+        if dtype not in DTYPES:
+            raise InputError(f"--dtype {dtype}: there are {' and '.join(DTYPES)}.")
+        checkpoint = find_checkpoint(str(name_or_folder))
+        name, folder = checkpoint.name, checkpoint.folder
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder} holds no config.json: it is no model that `trm-aes train` wrote.")
+        try:
+            model, loading = TRMForEssayScoring.from_pretrained(
+                folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True
+            )
+        except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+            raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({brief(error)})") from None
+        missing = sorted(loading["missing_keys"])
+        if missing:
+            raise InputError(
+                f"{name} is no whole essay scorer: {len(missing)} weights are missing, {missing[0]} first."
+            )
+        tokenizer = load_tokenizer(folder)
+        if len(tokenizer) != model.config.vocab_size:
+            raise InputError(
+                f"{name}: the tokenizer has {len(tokenizer)} words and the model {model.config.vocab_size}. "
+                "They do not belong together."
+            )
+        return cls(model, tokenizer, name, choose_device(device), batch_tokens)
+
+    def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str:
+        """
+        The id of the prompt that an essay answers: the one named; else the one whose text is given; else the model's
+        only prompt.
+
+        Raises:
+            InputError: if the model does not know the prompt, or none is named and it knows several. `where` names the
+                essay's place.
+        """
+        known = ", ".join(self.score_ranges)
+        if prompt_id:
+            if prompt_id not in self.score_ranges:
+                raise InputError(f"{where}: unknown prompt {prompt_id!r}; {self.name} scores {known}.")
+            return prompt_id
+        if prompt_text:
+            found = find_prompt(self.prompt_texts, prompt_text)
+            if found is not None:
+                return found
+            raise InputError(f"{where}: the prompt's text is none that {self.name} knows. Give a prompt_id: {known}.")
+        if len(self.score_ranges) > 1:
+            raise InputError(f"{where}: no prompt_id, and {self.name} scores several prompts: {known}.")
+        return next(iter(self.score_ranges))
+
+    def encode(self, essays: Sequence[str], prompt_ids: Sequence[str]) -> list[EncodedEssay]:
+        """Tokens of essays, cut as in training."""
+        return encode_for_model(self.tokenizer, self.model.config, prompt_ids, essays)
+
+    def score(self, essays: Sequence[str], prompt_ids: Sequence[str]) -> list[EssayScore]:
+        """
+        Scores essays, in their order.
+
+        Args:
+            essays: their texts.
+            prompt_ids: the prompt that each answers; see [`prompt_of`].
+        """
+        return self.score_encoded(self.encode(essays, prompt_ids), prompt_ids)
+
+    def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
+        """Scores what [`encode`] made of essays, in their order."""
+        raw = self.score_tokens([vars(essay) for essay in encoded])
+        results = []
+        for index, prompt_id in enumerate(prompt_ids):
+            score_range = self.score_ranges[prompt_id]
+            score = score_range.denormalize(raw.normalized[index])
+            results.append(
+                EssayScore(
+                    score=float(score),
+                    rounded_score=int(score_range.round(score)),
+                    confidence=float(raw.confidence[index]),
+                    supervision_steps=int(raw.supervision_steps[index]),
+                    was_cut=encoded[index].essay_tokens_cut > 0,
+                )
+            )
+        return results
+
+    def score_tokens(self, rows: Sequence[dict], progress: tqdm | None = None) -> RawScores:
+        """
+        Scores tokenized essays.
+
+        Args:
+            rows: each with `input_ids` and `token_type_ids`; other entries are ignored.
+            progress: a bar that is told how many essays are done.
+        """
+        raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
+        for indices, outputs in self._outputs(rows):
+            raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
+            raw.confidence[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
+            raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
+            if progress is not None:
+                progress.update(len(indices))
+        return raw
+
+    def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Normalized scores and halting probabilities (0-1) of tokenized essays after each of `num_steps` supervision
+        steps, both `(essays, num_steps)`; where essays may halt, one that has repeats its last values.
+        """
+        scores, halts = np.zeros((len(rows), num_steps)), np.zeros((len(rows), num_steps))
+        for indices, outputs in self._outputs(rows, num_supervision_steps=num_steps):
+            scores[indices] = outputs.step_logits.float().cpu().numpy()
+            halts[indices] = outputs.step_halt_logits.float().sigmoid().cpu().numpy()
+        return scores, halts
+
+    @torch.inference_mode()
+    def _outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
+        """Outputs of batches of essays of like length, with the essays' places in `rows`."""
+        for indices, batch in self.batches(rows):
+            yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)
+
+    def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """
+        The model's inputs for tokenized essays, with the essays' places in `rows`: batches of like length and of at most
+        `batch_tokens` tokens, the longest first: less padding, and too little memory shows at once.
+        """
+        lengths = [len(row["input_ids"]) for row in rows]
+        order = sorted(range(len(rows)), key=lambda index: -lengths[index])
+        start = 0
+        while start < len(order):
+            size = max(1, self.batch_tokens // lengths[order[start]])
+            indices = order[start : start + size]
+            start += size
+            inputs = [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
+            yield indices, self._collate(inputs)
+
+    def checksum(self) -> str:
+        """SHA-256 of the model's weights: equal for scorers that score alike, as far as the weights decide it."""
+        digest = hashlib.sha256()
+        for name, weights in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
+        return digest.hexdigest()

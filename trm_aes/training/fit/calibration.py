@@ -1,0 +1,39 @@
+"""What ends the training of a model that knows its prompts: scores and probabilities matched to the validation essays."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ...evaluation.calibration import apply_calibrations, fit_calibrations, fit_shift
+from ...model.modeling_trm import TRMForEssayScoring
+from ...model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from ...scoring.scorer import RawScores
+
+
+@torch.no_grad()
+def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, ranges: dict[str, ScoreRange]) -> dict:
+    """
+    Fits what a trained model says to its validation essays: lets its scores spread as the gold ones do, prompt by prompt
+    (see [`fit_calibrations`]), and its probabilities be right on average.
+
+    Args:
+        raw: the model's outputs for the validation essays.
+        essays: their `prompt_id` and gold `score`, on the prompts' own scales.
+        ranges: of the prompts, in the order of the model's configuration.
+
+    Returns:
+        What was changed: `scores`, a line for each prompt, and `halting_bias`, what was added to the halting head's.
+    """
+    gold = np.array([ranges[p].normalize(s) for p, s in zip(essays["prompt_id"], essays["score"], strict=True)])
+    lines = fit_calibrations(essays["prompt_id"], raw.normalized, gold)
+    prompts = model.model.prompts
+    for place, prompt_id in enumerate(ranges):
+        if prompt_id in lines:
+            prompts.score_means[place] = lines[prompt_id].apply(prompts.score_means[place].item())
+            prompts.score_stds[place] *= lines[prompt_id].slope
+    calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
+    scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
+    is_right = round_scores(scores) == essays["score"].to_numpy()
+    shift = fit_shift(raw.confidence, is_right)
+    model.halt_head.bias += shift
+    return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}
