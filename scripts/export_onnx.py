@@ -14,7 +14,7 @@ from trm_aes.files import check_is_free, new_folder, write_json
 from trm_aes.model.score_scale import denormalize_by_prompt
 from trm_aes.records import package_versions
 from trm_aes.scoring.onnx import compare_with_onnx, export_onnx, quantize_onnx
-from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.scoring.scorer import SCORED_COLUMNS, EssayScorer
 
 
 def main(argv=None):
@@ -35,7 +35,7 @@ def main(argv=None):
     split = data.split(args.split)
     scorer = EssayScorer.from_pretrained(args.model, "cpu")
     data.check_tokenizer(scorer.tokenizer, scorer.name)
-    rows = split.select_columns(["input_ids", "token_type_ids"]).to_list()
+    rows = split.select_columns(list(SCORED_COLUMNS)).to_list()
     frame = split.select_columns(["prompt_id", "score"]).to_pandas()
     # The exporter speaks of its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -70,7 +70,7 @@ def registered_model(**changes):
     """A model that knows two prompts: tokens 5 6 7 and tokens 8 9."""
     model = small_model(**{**REGISTERED, **changes}).eval()
     words = model.get_input_embeddings().weight.detach()
-    model.model.prompts.describe(
+    model.model.prompt_bank.set_statistics(
         signatures=torch.stack([words[[5, 6, 7]].mean(0), words[[8, 9]].mean(0)]),
         score_means=torch.tensor([0.6, 0.3]),
         score_stds=torch.tensor([0.1, 0.2]),
@@ -78,7 +78,7 @@ def registered_model(**changes):
         length_stds=torch.tensor([0.5, 0.5]),
     )
     torch.manual_seed(3)
-    heads = [model.model.prompts.head]
+    heads = [model.model.prompt_bank.score_weights]
     if model.lexical_head is not None:
         heads += [model.lexical_head.words, model.lexical_head.counts]
     for weights in heads:

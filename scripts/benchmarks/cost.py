@@ -7,6 +7,13 @@ from transformers import PreTrainedModel
 COUNTED_TOKENS = 350
 
 
+def first_prompt(model: PreTrainedModel, batch_size: int) -> dict[str, torch.Tensor]:
+    """`prompt_indices` that say that all essays answer the first prompt, for a model that keeps prompts apart."""
+    if not getattr(model.config, "prompt_registers", False):
+        return {}
+    return {"prompt_indices": torch.zeros(batch_size, dtype=torch.long, device=model.device)}
+
+
 def forward_gflop(model: PreTrainedModel, num_tokens: int = COUNTED_TOKENS) -> float:
     """GFLOP (a multiply-add counts twice) to score one essay of `num_tokens` tokens; embedding look-ups are free."""
     input_ids = torch.ones(1, num_tokens, dtype=torch.long, device=model.device)
@@ -15,7 +22,7 @@ def forward_gflop(model: PreTrainedModel, num_tokens: int = COUNTED_TOKENS) -> f
     model.set_attn_implementation("eager")
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model.eval()(input_ids=input_ids, attention_mask=torch.ones_like(input_ids))
+            model.eval()(input_ids=input_ids, attention_mask=torch.ones_like(input_ids), **first_prompt(model, 1))
     finally:
         model.set_attn_implementation(implementation)
     return counter.get_total_flops() / 1e9

@@ -25,8 +25,9 @@ from transformers import (
 from trm_aes.model.configuration_trm import TRMConfig
 from trm_aes.model.modeling_trm import TRMForEssayScoring
 from trm_aes.presets import load_recipe, recipe_names
+from trm_aes.scoring.scorer import batches_by_tokens
 
-from .cost import forward_gflop
+from .cost import first_prompt, forward_gflop
 
 # Essays and mean length in word pieces of ASAP's eight prompts; their lengths are about log-normal.
 ASAP_COUNTS = (1783, 1800, 1726, 1772, 1805, 1800, 1569, 723)
@@ -198,12 +199,9 @@ class SpeedTest:
             for start in range(0, len(self.lengths), 8):
                 yield self._batch(self.lengths[start : start + 8])
             return
-        lengths = sorted(self.lengths, reverse=True)
-        start = 0
-        while start < len(lengths):
-            size = max(1, self.batch_tokens // (lengths[start] + PROMPT_TOKENS * self.is_ours))
-            yield self._batch(lengths[start : start + size])
-            start += size
+        prompt = PROMPT_TOKENS if self.is_ours else 0
+        for places in batches_by_tokens([length + prompt for length in self.lengths], self.batch_tokens):
+            yield self._batch([self.lengths[place] for place in places])
 
     def _batch(self, lengths: Sequence[int]) -> dict[str, torch.Tensor]:
         prompt = PROMPT_TOKENS if self.is_ours else 0
@@ -213,6 +211,7 @@ class SpeedTest:
         batch["attention_mask"] = is_token.long()
         if self.is_ours:
             batch["token_type_ids"] = (is_token & (places >= prompt)).long()
+            batch |= first_prompt(self.model, len(lengths))
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
     def _finish(self):

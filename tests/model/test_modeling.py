@@ -9,7 +9,8 @@ from helpers import essay_batch, prompted, registered_model, small_config, small
 from torch import nn
 
 from trm_aes import TRMConfig, TRMForEssayScoring
-from trm_aes.model.modeling_trm import TRMPacking, rms_norm
+from trm_aes.model.latents_trm import TRMPacking
+from trm_aes.model.layers_trm import rms_norm
 
 
 def net(model, hidden_states, cos, sin):
@@ -273,8 +274,7 @@ def test_saved_and_loaded_scores_are_equal_to_the_bit(tmp_path, num_latents):
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json",
         "model.safetensors",
-        "configuration_trm.py",
-        "modeling_trm.py",
+        *(f"{name}_trm.py" for name in ("configuration", "essays", "latents", "layers", "modeling", "prompts")),
     }
     loaded = TRMForEssayScoring.from_pretrained(tmp_path).eval()
     assert torch.equal(loaded(**batch).step_logits, expected.step_logits)
@@ -299,8 +299,47 @@ def test_wrong_calls_say_what_is_wrong():
         model(**essay_batch([40]))
     with pytest.raises(ValueError, match="exactly one"):
         model(attention_mask=torch.ones(1, 3))
+    with pytest.raises(ValueError, match="exactly one"):
+        model(**essay_batch([4]), inputs_embeds=torch.ones(1, 4, 16))
+    with pytest.raises(ValueError, match=r"`prompt_indices` must have the shape \(1,\)"):
+        model(**essay_batch([4]), prompt_indices=torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="`attention_mask` must be"):
+        model(input_ids=torch.ones(1, 3, dtype=torch.long), attention_mask=torch.ones(1, 1, 3, 3))
     with pytest.raises(ValueError, match="at least 1"):
         model(**essay_batch([4]), num_supervision_steps=0)
+
+
+def test_misspelled_arguments_are_refused():
+    model = small_model()
+    for call in (model, model.model):
+        with pytest.raises(TypeError, match="no argument 'num_supervison_steps'. Is it misspelled"):
+            call(**essay_batch([4]), num_supervison_steps=1)
+    with pytest.raises(ValueError, match="`num_latent` is no argument of TRMConfig. Did you mean `num_latents`"):
+        small_config(num_latent=3)
+
+
+def test_embeddings_without_words_are_refused_where_half_of_the_score_is_of_words():
+    model = registered_model()
+    batch = prompted([5, 6, 7], [11, 12, 13, 14])
+    embeds = model.get_input_embeddings()(batch["input_ids"])
+    segments = batch["token_type_ids"]
+    with pytest.raises(ValueError, match="pass `input_ids` beside `inputs_embeds`"):
+        model(inputs_embeds=embeds, token_type_ids=segments)
+    expected = model(**batch).logits
+    torch.testing.assert_close(model(**batch, inputs_embeds=embeds).logits, expected)
+    # The recursive part takes the embeddings that are given.
+    assert (model(**batch, inputs_embeds=embeds.flip(-1)).logits - expected).abs() > 1e-4
+
+
+def test_named_prompts_are_not_guessed():
+    model = registered_model()
+    essay = [11, 12, 13, 14]
+    by_text = [model(**prompted(text, essay)).logits.item() for text in ([5, 6, 7], [8, 9])]
+    for text in ([5, 6, 7], [8, 9], [20]):
+        by_index = [
+            model(**prompted(text, essay), prompt_indices=torch.tensor([place])).logits.item() for place in (0, 1)
+        ]
+        assert by_index == pytest.approx(by_text, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -327,12 +366,12 @@ def test_rms_norm_by_hand():
 def test_prompts_are_recognized_by_their_first_tokens_alone():
     model = registered_model()
     essay = [8, 9, 8, 9, 20]
-    assert model.model.recognize_prompts(**prompted([5, 6, 7], essay)).tolist() == [0]
-    assert model.model.recognize_prompts(**prompted([8, 9], essay)).tolist() == [1]
+    assert model.model.read_essays(**prompted([5, 6, 7], essay)).prompt_indices.tolist() == [0]
+    assert model.model.read_essays(**prompted([8, 9], essay)).prompt_indices.tolist() == [1]
     # What comes after `max_prompt_tokens` may have been cut.
-    assert model.model.recognize_prompts(**prompted([5, 6, 7, 5] + [8, 9] * 4, essay)).tolist() == [0]
+    assert model.model.read_essays(**prompted([5, 6, 7, 5] + [8, 9] * 4, essay)).prompt_indices.tolist() == [0]
     # An essay alone, as the stock pipeline passes it, is taken for the likeliest prompt's.
-    assert model.model.recognize_prompts(torch.tensor([essay])).tolist() == [1]
+    assert model.model.read_essays(torch.tensor([essay])).prompt_indices.tolist() == [1]
 
 
 def test_the_prompt_decides_scale_and_register_but_its_text_is_not_read():
@@ -393,7 +432,11 @@ def test_packed_batches_have_few_shapes():
 def test_gradients_reach_what_belongs_to_the_essays_prompt():
     model = registered_model().train()
     model(**prompted([8, 9], [11, 12, 13]), labels=torch.tensor([0.9])).loss.backward()
-    for weights in (model.model.prompts.registers, model.model.prompts.head, model.lexical_head.counts):
+    for weights in (
+        model.model.prompt_bank.registers,
+        model.model.prompt_bank.score_weights,
+        model.lexical_head.counts,
+    ):
         assert weights.weight.grad[1].abs().sum() > 0 and weights.weight.grad[0].abs().sum() == 0
     of_words = model.lexical_head.words.weight.grad
     assert set(of_words.nonzero()[:, 0].tolist()) == {11, 12, 13}

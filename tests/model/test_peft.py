@@ -20,7 +20,8 @@ class Essays(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("make", [small_model, registered_model], ids=["tokens", "latents"])
 def test_lora_on_the_shared_layers_trains_and_merges(make, tmp_path):
-    base = make()
+    # Without the halting loss: its head is not trained here, and the better the score the more it is wrong.
+    base = make(halting_loss_weight=0.0)
     before = {name: weight.clone() for name, weight in base.state_dict().items()}
     lora = LoraConfig(
         r=2, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"], modules_to_save=["score_head"]

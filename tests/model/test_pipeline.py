@@ -47,7 +47,7 @@ def test_what_is_too_long_is_said_to_be_cut(scorer):
     [
         ("An essay alone.", "No prompt_id, and this model scores several prompts: a, b"),
         ({"essay": "x", "prompt_id": "c"}, "Unknown prompt_id 'c'; this model scores a, b"),
-        ({"essay": "x", "prompt": "Write about c."}, "none that the model knows"),
+        ({"essay": "x", "prompt": "Write about c."}, "knows no prompt with this text"),
         ({"text": "x"}, "An input is an essay"),
     ],
 )

@@ -41,8 +41,9 @@ def test_auto_classes_load_what_was_saved(model_dir, tmp_path):
     folder = tmp_path / "saved"
     scorer.model.save_pretrained(folder)
     scorer.tokenizer.save_pretrained(folder)
-    # Exactly the two files of code, copied as they are, and no weights in a format that can run code.
-    assert sorted(path.name for path in folder.glob("*.py")) == ["configuration_trm.py", "modeling_trm.py"]
+    # The model's own files of code, and no weights in a format that can run code.
+    names = ("configuration", "essays", "latents", "layers", "modeling", "prompts")
+    assert sorted(path.name for path in folder.glob("*.py")) == [f"{name}_trm.py" for name in names]
     assert not [path for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".pkl")]
     found = run_without_package(LOAD, folder, json.dumps(ESSAYS), cwd=tmp_path)
     assert found["classes"] == ["TRMConfig", "TRMForEssayScoring", "TRMModel"]

@@ -86,7 +86,7 @@ def test_bfloat16_moves_scores_a_little_and_leaves_the_heads_alone(scorer, model
     half = EssayScorer.from_pretrained(model_dir, device="cpu", dtype="bfloat16")
     model = half.model
     assert model.dtype == torch.bfloat16 and model.model.layers[0].mlp.down_proj.weight.dtype == torch.bfloat16
-    for part in (model.score_head, model.halt_head, model.lexical_head, model.model.prompts):
+    for part in (model.score_head, model.halt_head, model.lexical_head, model.model.prompt_bank):
         assert all(tensor.dtype == torch.float32 for tensor in part.state_dict().values())
     essays, prompt_ids = [row["essay"] for row in ROWS], [row["prompt_id"] for row in ROWS]
     full, rounded = (torch.tensor([r.score for r in s.score(essays, prompt_ids)]) for s in (scorer, half))

@@ -23,9 +23,8 @@ def lexical_scores(model, data, essays):
     columns = ["input_ids", "token_type_ids", "score", "min_score", "max_score"]
     batch = EssayCollator(data.load_tokenizer())(essays.select_columns(columns).to_list())
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
-    prompts = model.model.recognize_prompts(**inputs)
     with torch.no_grad():
-        return model._lexical_scores(*inputs.values(), prompts)[:, 0], batch["labels"]
+        return model._lexical_scores(model.model.read_essays(**inputs))[:, 0], batch["labels"]
 
 
 @pytest.mark.parametrize("prompt_id", ["a", "b"])

@@ -20,6 +20,7 @@ from trm_aes.cli import build, train
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.presets import hardware_names, load_hardware, load_recipe, recipe_names
+from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.training.recipe import parse_arguments
 from trm_aes.training.run import last_checkpoint
 from trm_aes.training.trainer import TRMTrainer
@@ -285,7 +286,7 @@ def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path)
     train.main(options(data_dir, tmp_path / "m", "--num_train_epochs", "3"))
     record = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))
     model = TRMForEssayScoring.from_pretrained(tmp_path / "m")
-    prompts, data = model.model.prompts, load_essay_dataset(data_dir)
+    prompts, data = model.model.prompt_bank, load_essay_dataset(data_dir)
     train_split = data.splits["train"].to_pandas()
     for place, (prompt_id, score_range) in enumerate(data.score_ranges.items()):
         essays = train_split[train_split["prompt_id"] == prompt_id]
@@ -298,14 +299,42 @@ def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path)
         # Every essay of the prompt is recognized as such, by the text that comes with it.
         for row in essays.head(3).to_dict("records"):
             tokens = {name: torch.tensor([list(row[name])]) for name in ("input_ids", "token_type_ids")}
-            assert model.model.recognize_prompts(**tokens).tolist() == [place]
+            assert model.model.read_essays(**tokens).prompt_indices.tolist() == [place]
 
 
-def test_prompts_of_one_text_cannot_be_told_apart(tmp_path):
-    lines = ["essay_id,prompt_id,prompt,essay,score"]
-    lines += [f"{n},{'ab'[n % 2]},The same text.,Essay {n} is good.,{n // 2 % 3}" for n in range(40)]
-    (tmp_path / "essays.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    build.main(["--source", str(tmp_path / "essays.csv"), "--output-dir", str(tmp_path / "d")])
-    with pytest.raises(InputError, match="Prompts 'a' and 'b' have the same text"):
-        train.main(options(tmp_path / "d", tmp_path / "m"))
-    assert not (tmp_path / "m").exists()
+TWIN_TEXTS = {
+    "the same text": ("Write about a trip.", "Write about a trip."),
+    "another case and order": ("Write about a trip.", "A trip about write."),
+    "alike as far as it is read": ("word " * 40 + "one", "word " * 40 + "two"),
+}
+
+
+@pytest.mark.parametrize("texts", TWIN_TEXTS.values(), ids=TWIN_TEXTS)
+def test_prompts_whose_texts_do_not_tell_them_apart_are_two_by_their_ids(tmp_path, texts):
+    """A prompt that the caller names is not guessed from its text."""
+    rows = []
+    for number in range(80):
+        prompt_id, word = ("a", "good") if number % 2 else ("b", "bad")
+        score = number // 2 % 3
+        # The same word raises the score of one prompt's essays and lowers the other's.
+        essay = f"Essay {number} is {' '.join([word] * (1 + score) + ['plain'] * (3 - score))}."
+        rows.append({"essay_id": number, "prompt_id": prompt_id, "prompt": texts[number % 2], "essay": essay,
+                     "score": score if number % 2 else 10 * (2 - score)})  # fmt: skip
+    source = tmp_path / "essays.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    build.main(["--source", str(source), "--output-dir", str(tmp_path / "d"), "--max-prompt-tokens", "16"])
+    train.main(options(tmp_path / "d", tmp_path / "m", "--num_train_epochs", "2"))
+    scorer = EssayScorer.from_pretrained(tmp_path / "m", "cpu")
+    essay = "Essay 7 is good good plain."
+    first, second = scorer.score([essay] * 2, ["a", "b"])
+    assert 0 <= first.score <= 2 and second.score > 2
+    both = scorer.score([essay] * 4, ["b", "a", "a", "b"])
+    assert [score.score for score in both] == pytest.approx(
+        [second.score, first.score, first.score, second.score], abs=1e-4
+    )
+    # Tokens alone do not tell, so it is refused.
+    [encoded] = scorer.encode([essay], ["a"])
+    with pytest.raises(
+        ValueError, match="'[ab]' and '[ab]' cannot be told apart by their texts. Pass `prompt_indices`"
+    ):
+        scorer.model(torch.tensor([encoded.input_ids]), token_type_ids=torch.tensor([encoded.token_type_ids]))

@@ -9,7 +9,7 @@ from ..data.dataset import EssayDataset
 from ..data.schema import sort_prompt_ids
 from ..errors import InputError
 from ..model.score_scale import denormalize_by_prompt, round_scores
-from ..scoring.scorer import EssayScorer
+from ..scoring.scorer import SCORED_COLUMNS, EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 
 RATER_COLUMNS = ("rater1", "rater2")
@@ -43,7 +43,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     data.check_tokenizer(scorer.tokenizer, scorer.name)
     frame = rows.remove_columns(["input_ids", "token_type_ids"]).to_pandas()
     _check_prompts(scorer, data, split)
-    tokens = rows.select_columns(["input_ids", "token_type_ids"]).to_list()
+    tokens = rows.select_columns(list(SCORED_COLUMNS)).to_list()
     longest = max(len(row["input_ids"]) for row in tokens)
     if longest > scorer.model.config.max_position_embeddings:
         raise InputError(

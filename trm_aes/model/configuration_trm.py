@@ -1,7 +1,8 @@
 # Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
 """Configuration of the Tiny Recursive Model (TRM) for essay scoring."""
 
-from typing import Literal
+import difflib
+from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -12,8 +13,9 @@ class TRMConfig(PreTrainedConfig):
     r"""
     Configuration of a [`TRMModel`] or [`TRMForEssayScoring`]. All arguments are keyword-only.
 
-    The defaults give the published shape (arXiv 2510.04871 applied to essays): 37.6 M parameters, 23.4 M of them
-    word embeddings of the `bert-base-uncased` vocabulary.
+    `TRMConfig()` is the published shape (arXiv 2510.04871 applied to essays): 37.6 M parameters, 23.4 M of them word
+    embeddings of the `bert-base-uncased` vocabulary. It is not what `trm-aes train` trains when no recipe is named: that
+    is the recipe `fast`, which sets most of the fields below (`trm_aes/presets/recipes`).
 
     Args:
         vocab_size (`int`, defaults to 30522):
@@ -50,8 +52,9 @@ class TRMConfig(PreTrainedConfig):
             Their width, in tokens.
         prompt_registers (`bool`, defaults to `False`):
             Whether the model keeps, for each prompt of `score_ranges`, a learned vector beside the latents, weights of
-            its own in the score's head, and the mean and spread of its scores. The prompt is recognized by its text
-            (segment 0), which is not read otherwise. Needs `num_latents`.
+            its own in the score's head, and the mean and spread of its scores. Callers name an essay's prompt by
+            `prompt_indices`; where they pass tokens alone it is recognized by its text (segment 0), which is not read
+            otherwise. Needs `num_latents`.
         lexical_head (`bool`, defaults to `False`):
             Whether a second head scores the essay by its words alone, a weight for each word and prompt; the score is
             the mean of the two. Needs `prompt_registers`.
@@ -99,7 +102,7 @@ class TRMConfig(PreTrainedConfig):
             are added to have unit root mean square.
 
     Raises:
-        ValueError: for values that contradict one another or lie outside their range.
+        ValueError: for values that contradict one another or lie outside their range, and for misspelled arguments.
     """
 
     model_type = "trm"
@@ -152,6 +155,7 @@ class TRMConfig(PreTrainedConfig):
     problem_type: str | None = "regression"
 
     def __post_init__(self, **kwargs):
+        self._refuse_misspelled(kwargs)
         if self.id2label is None and "num_labels" not in kwargs:
             self.id2label = {0: "score"}
             self.label2id = {"score": 0}
@@ -160,6 +164,13 @@ class TRMConfig(PreTrainedConfig):
         self._check_shape()
         self._check_score_ranges()
         super().__post_init__(**kwargs)
+
+    def _refuse_misspelled(self, others: dict[str, Any]):
+        """Transformers takes any argument for an attribute; one that is nearly ours was meant to be ours."""
+        for name in others:
+            near = difflib.get_close_matches(name, type(self).__annotations__, n=1, cutoff=0.85)
+            if near:
+                raise ValueError(f"`{name}` is no argument of TRMConfig. Did you mean `{near[0]}`?")
 
     def _check_shape(self):
         for name in [

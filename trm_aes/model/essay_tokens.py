@@ -1,7 +1,7 @@
 """Prompt and essay as one token sequence, `[CLS] prompt [SEP] essay [SEP]`, and batches of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -29,13 +29,13 @@ class EncodedEssay:
 
 
 def stand_in_text(prompt_id: str) -> str:
-    """What the model reads of a prompt whose text nobody knows: it must know it by something."""
+    """The text that stands for a prompt whose own is not known."""
     return f"Prompt {prompt_id}"
 
 
 def encode_essays(
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    prompt_texts: Sequence[str],
     essays: Sequence[str],
     max_tokens: int = DEFAULT_MAX_TOKENS,
     max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
@@ -54,33 +54,60 @@ def encode_essays(
             f"{special} special tokens: raise it, or lower `max_prompt_tokens`."
         )
     # Essays of one prompt share its text: tokenize each text once.
-    prompt_texts = sorted(set(prompts))
-    prompt_ids = dict(zip(prompt_texts, _token_ids(tokenizer, prompt_texts), strict=True))
+    distinct = sorted(set(prompt_texts))
+    tokens_of_text = dict(zip(distinct, _token_ids(tokenizer, distinct), strict=True))
     return [
-        _join(tokenizer, prompt_ids[prompt], essay, max_tokens - special, max_prompt_tokens)
-        for prompt, essay in zip(prompts, _token_ids(tokenizer, list(essays)), strict=True)
+        _join(tokenizer, tokens_of_text[text], essay, max_tokens - special, max_prompt_tokens)
+        for text, essay in zip(prompt_texts, _token_ids(tokenizer, list(essays)), strict=True)
     ]
 
 
-def known_prompts(config: PreTrainedConfig) -> dict[str, str]:
+def known_prompt_texts(config: PreTrainedConfig) -> dict[str, str]:
     """`prompt_id -> text` of the prompts that a model scores, as it was trained with them."""
     texts = config.prompt_texts or {}
     return {prompt_id: texts.get(prompt_id) or stand_in_text(prompt_id) for prompt_id in config.score_ranges}
 
 
-def find_prompt(prompts: dict[str, str], text: str) -> str | None:
-    """The id of the prompt that has this text, whatever space is around it; None if there is none."""
-    return next((prompt_id for prompt_id, known in prompts.items() if known.strip() == text.strip()), None)
+def find_prompt_id(config: PreTrainedConfig, prompt_id: str | None = None, prompt_text: str | None = None) -> str:
+    """
+    The prompt that an essay answers: the one named; else the one whose text is given, whatever space is around it; else
+    the model's only prompt.
+
+    Args:
+        config: of the model.
+        prompt_id, prompt_text: what is known of the prompt; empty counts as absent.
+
+    Raises:
+        ValueError: if the model does not know the prompt, the text is that of several, or nothing is given and the
+            model scores several prompts.
+    """
+    known = list(config.score_ranges)
+    listed = ", ".join(known)
+    if prompt_id:
+        if prompt_id in known:
+            return prompt_id
+        raise ValueError(f"Unknown prompt_id {prompt_id!r}; this model scores {listed}.")
+    if prompt_text:
+        found = [name for name, text in known_prompt_texts(config).items() if text.strip() == prompt_text.strip()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ValueError(f"Prompts {', '.join(found)} all have this text. Give a prompt_id.")
+        raise ValueError(f"This model knows no prompt with this text. Give a prompt_id: {listed}.")
+    if len(known) > 1:
+        raise ValueError(f"No prompt_id, and this model scores several prompts: {listed}.")
+    return known[0]
 
 
 def encode_for_model(
     tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, prompt_ids: Sequence[str], essays: Sequence[str]
 ) -> list[EncodedEssay]:
     """Essays of a model's prompts, tokenized and cut as in its training."""
-    prompts = known_prompts(config)
+    texts = known_prompt_texts(config)
     max_tokens = min(tokenizer.model_max_length, config.max_position_embeddings)
-    texts = [prompts[prompt_id] for prompt_id in prompt_ids]
-    return encode_essays(tokenizer, texts, essays, max_tokens, config.max_prompt_tokens)
+    return encode_essays(
+        tokenizer, [texts[prompt_id] for prompt_id in prompt_ids], essays, max_tokens, config.max_prompt_tokens
+    )
 
 
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
@@ -106,17 +133,30 @@ def _join(
     )
 
 
+def prompt_index_of(config: PreTrainedConfig) -> dict[str, int]:
+    """`prompt_id -> place in score_ranges`, which the model takes as `prompt_indices`; empty if it keeps no prompts apart."""
+    if not config.prompt_registers:
+        return {}
+    return {prompt_id: place for place, prompt_id in enumerate(config.score_ranges)}
+
+
 @dataclass
 class EssayCollator:
     """
     Batches rows that hold `input_ids` and `token_type_ids`, padded to the longest of the batch. From rows that hold
-    `score`, `min_score` and `max_score` it makes the labels (0-1) and the spans of the score ranges. Other columns are
-    left out.
+    `score`, `min_score` and `max_score` it makes the labels (0-1) and the spans of the score ranges, and from their
+    `prompt_id` the model's `prompt_indices`. Other columns are left out.
+
+    Args:
+        tokenizer: pads.
+        prompt_index: `prompt_id -> place in score_ranges` (see [`prompt_index_of`]); no `prompt_indices` if empty.
     """
 
     tokenizer: PreTrainedTokenizerBase
+    prompt_index: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        """`input_ids`, `token_type_ids`, `attention_mask` `(batch, tokens)`; what else there is `(batch,)`."""
         batch = self.tokenizer.pad(
             [{"input_ids": row["input_ids"], "token_type_ids": row["token_type_ids"]} for row in rows],
             padding="longest",
@@ -124,6 +164,8 @@ class EssayCollator:
             verbose=False,
         )
         batch = dict(batch)
+        if self.prompt_index:
+            batch["prompt_indices"] = torch.tensor([self.prompt_index[row["prompt_id"]] for row in rows])
         if "score" in rows[0]:
             ranges = [ScoreRange(row["min_score"], row["max_score"]) for row in rows]
             labels = [r.normalize(row["score"]) for r, row in zip(ranges, rows, strict=True)]

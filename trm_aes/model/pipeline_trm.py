@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from transformers import Pipeline
 
-from .essay_tokens import encode_for_model, find_prompt, known_prompts
+from .essay_tokens import encode_for_model, find_prompt_id, prompt_index_of
 from .score_scale import ScoreRange
 
 
@@ -28,8 +28,8 @@ class EssayScoringPipeline(Pipeline):
     scores several at once.
 
     A result has `score` (in the prompt's range, not rounded), `rounded_score` (whole), `confidence` (0-1: the halting
-    head's probability that this is the score a human would give), `supervision_steps`, `prompt_id`, and `was_cut` (the
-    essay was too long and its end was not read).
+    head's probability that this is the score a human would give), `supervision_steps`, `prompt_id`, and `was_cut`
+    (whether the essay was too long, so that its end was not read).
     """
 
     _load_processor = False
@@ -51,37 +51,29 @@ class EssayScoringPipeline(Pipeline):
         return {}, steps, {}
 
     def preprocess(self, inputs: str | dict[str, str]) -> dict[str, Any]:
+        """An input to the model's tensors, each with a batch of one, and what the result says beside the scores."""
         if isinstance(inputs, str):
             inputs = {"essay": inputs}
         unknown = set(inputs) - {"essay", "prompt", "prompt_id"}
         if unknown or not isinstance(inputs.get("essay"), str):
             raise ValueError(f"An input is an essay, or a dictionary of essay and prompt_id or prompt, not {inputs!r}.")
-        prompt_id = self._prompt_of(inputs.get("prompt_id"), inputs.get("prompt"))
+        named = inputs.get("prompt_id")
+        prompt_id = find_prompt_id(self.model.config, None if named is None else str(named), inputs.get("prompt"))
         [encoded] = encode_for_model(self.tokenizer, self.model.config, [prompt_id], [inputs["essay"]])
-        return {
+        model_inputs = {
             "input_ids": torch.tensor([encoded.input_ids]),
             "token_type_ids": torch.tensor([encoded.token_type_ids]),
             "attention_mask": torch.ones(1, len(encoded.input_ids), dtype=torch.long),
             "prompt_id": prompt_id,
             "was_cut": encoded.essay_tokens_cut > 0,
         }
-
-    def _prompt_of(self, prompt_id: str | None, text: str | None) -> str:
-        known = list(self.model.config.score_ranges)
-        if prompt_id is not None:
-            if str(prompt_id) not in known:
-                raise ValueError(f"Unknown prompt_id {prompt_id!r}; this model scores {', '.join(known)}.")
-            return str(prompt_id)
-        if text is not None:
-            found = find_prompt(known_prompts(self.model.config), text)
-            if found is not None:
-                return found
-            raise ValueError(f"This prompt is none that the model knows. Give a prompt_id: {', '.join(known)}.")
-        if len(known) > 1:
-            raise ValueError(f"No prompt_id, and this model scores several prompts: {', '.join(known)}.")
-        return known[0]
+        prompt_index = prompt_index_of(self.model.config)
+        if prompt_index:
+            model_inputs["prompt_indices"] = torch.tensor([prompt_index[prompt_id]])
+        return model_inputs
 
     def _forward(self, model_inputs: dict[str, Any], **steps) -> dict[str, Any]:
+        """Scores (0-1) and confidences of a batch, `(batch,)`."""
         own = {name: model_inputs.pop(name) for name in ("prompt_id", "was_cut")}
         outputs = self.model(**model_inputs, **steps)
         return {
@@ -92,6 +84,7 @@ class EssayScoringPipeline(Pipeline):
         }
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
+        """The result of one essay, its score on its prompt's scale."""
         prompt_id = model_outputs["prompt_id"]
         score_range = ScoreRange(*self.model.config.score_ranges[prompt_id])
         score = score_range.denormalize(model_outputs["normalized"].item())

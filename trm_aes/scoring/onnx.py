@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..model.modeling_trm import TRMForEssayScoring
 from .scorer import EssayScorer, RawScores
 
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices")
 OUTPUT_NAMES = ("score", "confidence")
 MAX_BATCH = 4096
 
@@ -24,8 +24,13 @@ class _ScoresAlone(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids, attention_mask, token_type_ids):
-        outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+    def forward(self, input_ids, attention_mask, token_type_ids, prompt_indices=None):
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            prompt_indices=prompt_indices,
+        )
         return outputs.logits.squeeze(-1), outputs.halt_logits.sigmoid()
 
 
@@ -35,7 +40,8 @@ def export_onnx(scorer: EssayScorer, path: Path):
 
     Args:
         scorer: on the CPU.
-        path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64. Outputs:
+        path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64, and, where the
+            model keeps prompts apart, `prompt_indices`, `(batch,)` int64, places in the configuration's `score_ranges`. Outputs:
             `score` (0-1 of the prompt's range, not clipped) and `confidence` (0-1), `(batch,)` float32.
 
     Raises:
@@ -47,23 +53,24 @@ def export_onnx(scorer: EssayScorer, path: Path):
             f"{scorer.name} has halt_at_inference or exit_tolerance set: an ONNX graph takes the same steps for all "
             "essays. Switch them off in its config.json (false, null)."
         )
-    rows = [
-        vars(essay)
-        for essay in scorer.encode(["An example.", "Another one, longer."], [next(iter(scorer.score_ranges))] * 2)
-    ]
-    [(_, example)] = scorer.batches(rows)
+    prompt_id = next(iter(scorer.score_ranges))
+    encoded = scorer.encode(["An example.", "Another one, longer."], [prompt_id] * 2)
+    [(_, example)] = scorer.batches([{**vars(essay), "prompt_id": prompt_id} for essay in encoded])
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     tokens = torch.export.Dim("tokens", min=2, max=config.max_position_embeddings)
+    input_names = [name for name in INPUT_NAMES if name in example]
     implementation = config._attn_implementation
     scorer.model.set_attn_implementation("eager")
     try:
         torch.onnx.export(
             _ScoresAlone(scorer.model).eval(),
-            tuple(example[name] for name in INPUT_NAMES),
+            tuple(example[name] for name in input_names),
             path,
-            input_names=list(INPUT_NAMES),
+            input_names=list(input_names),
             output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=({0: batch, 1: tokens},) * len(INPUT_NAMES),
+            dynamic_shapes=tuple(
+                {0: batch, 1: tokens} if name != "prompt_indices" else {0: batch} for name in input_names
+            ),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -89,7 +96,7 @@ def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> Ra
     steps = np.full(len(rows), scorer.model.config.num_supervision_steps)
     raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), steps)
     for indices, batch in scorer.batches(rows):
-        outputs = session.run(list(OUTPUT_NAMES), {name: batch[name].numpy() for name in INPUT_NAMES})
+        outputs = session.run(list(OUTPUT_NAMES), {name: tensor.numpy() for name, tensor in batch.items()})
         raw.normalized[indices], raw.confidence[indices] = outputs
     return raw
 

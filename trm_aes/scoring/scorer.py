@@ -1,6 +1,7 @@
 """A trained scorer at work: tokens in, scores on each prompt's own scale out."""
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ from transformers import PreTrainedTokenizerBase
 from ..checkpoints import find_checkpoint, load_tokenizer
 from ..devices import choose_device
 from ..errors import InputError, brief
-from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt, known_prompts
+from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id, prompt_index_of
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.score_scale import ScoreRange
 
 # Of the sizes tried, the fastest or near it on two CPU cores (docs/performance.md); accelerators like more.
 DEFAULT_BATCH_TOKENS = 8192
 DTYPES = ("float32", "bfloat16")
+# Of tokenized essays, what scoring needs.
+SCORED_COLUMNS = ("input_ids", "token_type_ids", "prompt_id")
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class EssayScore:
         rounded_score: a whole score in the prompt's range.
         confidence: the halting head's probability (0-1) that `rounded_score` is the score a human would give.
         supervision_steps: supervision steps taken.
-        was_cut: whether the essay was too long and its end was not read.
+        was_cut: whether the essay was too long, so that its end was not read.
     """
 
     score: float
@@ -40,10 +43,16 @@ class EssayScore:
     supervision_steps: int
     was_cut: bool = False
 
+    @property
+    def probability(self) -> float:
+        """The former name of `confidence`, which goes with version 0.3."""
+        warnings.warn("EssayScore.probability is now called confidence.", FutureWarning, stacklevel=2)
+        return self.confidence
+
 
 @dataclass(frozen=True)
 class RawScores:
-    """Outputs for a list of essays, in its order: `normalized` and `confidence` (0-1) and `supervision_steps`."""
+    """Outputs for a list of essays, in its order, each `(essays,)`: `normalized` and `confidence` (0-1) and `supervision_steps`."""
 
     normalized: np.ndarray
     confidence: np.ndarray
@@ -74,15 +83,14 @@ class EssayScorer:
         if not model.config.score_ranges:
             raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
         if batch_tokens < 1:
-            raise InputError(f"--batch-tokens must be at least 1, got {batch_tokens}.")
+            raise InputError(f"`batch_tokens` must be at least 1, got {batch_tokens}.")
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.name = name
         self.device = torch.device(device)
         self.batch_tokens = batch_tokens
         self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
-        self._collate = EssayCollator(tokenizer)
-        self.prompt_texts = known_prompts(model.config)
+        self._collate = EssayCollator(tokenizer, prompt_index_of(model.config))
 
     @classmethod
     def from_pretrained(
@@ -107,7 +115,7 @@ class EssayScorer:
             InputError: if it cannot be had, is damaged or is no essay scorer, or the device is absent.
         """
         if dtype not in DTYPES:
-            raise InputError(f"--dtype {dtype}: there are {' and '.join(DTYPES)}.")
+            raise InputError(f"`dtype` {dtype}: there are {' and '.join(DTYPES)}.")
         checkpoint = find_checkpoint(str(name_or_folder))
         name, folder = checkpoint.name, checkpoint.folder
         if not (folder / "config.json").is_file():
@@ -140,19 +148,10 @@ class EssayScorer:
             InputError: if the model does not know the prompt, or none is named and it knows several. `where` names the
                 essay's place.
         """
-        known = ", ".join(self.score_ranges)
-        if prompt_id:
-            if prompt_id not in self.score_ranges:
-                raise InputError(f"{where}: unknown prompt {prompt_id!r}; {self.name} scores {known}.")
-            return prompt_id
-        if prompt_text:
-            found = find_prompt(self.prompt_texts, prompt_text)
-            if found is not None:
-                return found
-            raise InputError(f"{where}: the prompt's text is none that {self.name} knows. Give a prompt_id: {known}.")
-        if len(self.score_ranges) > 1:
-            raise InputError(f"{where}: no prompt_id, and {self.name} scores several prompts: {known}.")
-        return next(iter(self.score_ranges))
+        try:
+            return find_prompt_id(self.model.config, prompt_id, prompt_text)
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None
 
     def encode(self, essays: Sequence[str], prompt_ids: Sequence[str]) -> list[EncodedEssay]:
         """Tokens of essays, cut as in training."""
@@ -170,7 +169,11 @@ class EssayScorer:
 
     def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
         """Scores what [`encode`] made of essays, in their order."""
-        raw = self.score_tokens([vars(essay) for essay in encoded])
+        rows = [
+            {"input_ids": essay.input_ids, "token_type_ids": essay.token_type_ids, "prompt_id": prompt_id}
+            for essay, prompt_id in zip(encoded, prompt_ids, strict=True)
+        ]
+        raw = self.score_tokens(rows)
         results = []
         for index, prompt_id in enumerate(prompt_ids):
             score_range = self.score_ranges[prompt_id]
@@ -191,7 +194,8 @@ class EssayScorer:
         Scores tokenized essays.
 
         Args:
-            rows: each with `input_ids` and `token_type_ids`; other entries are ignored.
+            rows: each with `input_ids`, `token_type_ids` and the `prompt_id` that the essay answers, one that the scorer
+                knows; other entries are ignored.
             progress: a bar that is told how many essays are done.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
@@ -221,18 +225,9 @@ class EssayScorer:
             yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)
 
     def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """
-        The model's inputs for tokenized essays, with the essays' places in `rows`: batches of like length and of at most
-        `batch_tokens` tokens, the longest first: less padding, and too little memory shows at once.
-        """
-        lengths = [len(row["input_ids"]) for row in rows]
-        order = sorted(range(len(rows)), key=lambda index: -lengths[index])
-        start = 0
-        while start < len(order):
-            size = max(1, self.batch_tokens // lengths[order[start]])
-            indices = order[start : start + size]
-            start += size
-            inputs = [{name: rows[index][name] for name in ("input_ids", "token_type_ids")} for index in indices]
+        """The model's inputs for tokenized essays, with the essays' places in `rows`; see [`batches_by_tokens`]."""
+        for indices in batches_by_tokens([len(row["input_ids"]) for row in rows], self.batch_tokens):
+            inputs = [{name: rows[index][name] for name in SCORED_COLUMNS} for index in indices]
             yield indices, self._collate(inputs)
 
     def checksum(self) -> str:
@@ -242,3 +237,16 @@ class EssayScorer:
             digest.update(name.encode())
             digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
         return digest.hexdigest()
+
+
+def batches_by_tokens(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """
+    Places of essays in batches of like length and of at most `batch_tokens` tokens, padding among them (an essay that has
+    more is a batch of its own). The longest come first: little padding, and too little memory shows at once.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // lengths[order[start]])
+        yield order[start : start + size]
+        start += size

@@ -19,25 +19,25 @@ from ..errors import InputError, InterruptedRun
 from ..evaluation.agreement import build_compute_metrics
 from ..files import check_is_free, is_occupied, new_files, write_json
 from ..model.configuration_trm import TRMConfig
-from ..model.essay_tokens import EssayCollator
+from ..model.essay_tokens import EssayCollator, prompt_index_of
 from ..model.modeling_trm import TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
 from ..presets import Recipe
 from ..records import RUN_RECORD_NAME, package_versions
-from ..scoring.scorer import EssayScorer
+from ..scoring.scorer import SCORED_COLUMNS, EssayScorer
 from .arguments import TRMTrainingArguments
 from .fit.calibration import calibrate
 from .fit.embeddings import copy_word_embeddings
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
-from .fit.prompts import describe_prompts
+from .fit.prompts import set_prompt_statistics
 from .interrupts import StopOnInterrupt
 from .trainer import TRMTrainer
 
 NO_EMBEDDINGS = "none"
 LAST_CHECKPOINT = "last"
 RECORDED_OF_DATA = ("source", "source_sha256", "corpus", "num_essays", "options", "tokenizer", "token_limits")
-MODEL_INPUTS = ("input_ids", "token_type_ids", "score", "min_score", "max_score")
+MODEL_INPUTS = ("input_ids", "token_type_ids", "prompt_id", "score", "min_score", "max_score")
 
 
 @dataclass
@@ -109,7 +109,7 @@ def train_scorer(run: RunArguments, recipe: Recipe, model_overrides: dict, args:
         args=args,
         train_dataset=data.splits["train"].select_columns(list(MODEL_INPUTS)),
         eval_dataset=validation.select_columns(list(MODEL_INPUTS)),
-        data_collator=EssayCollator(tokenizer),
+        data_collator=EssayCollator(tokenizer, prompt_index_of(model.config)),
         processing_class=tokenizer,
         compute_metrics=build_compute_metrics(validation["prompt_id"], data.score_ranges),
         callbacks=[*_callbacks(args), interrupts],
@@ -167,9 +167,9 @@ def _fit_to_validation(scorer: EssayScorer, data: EssayDataset) -> dict:
     """
     fitted = {"calibration": None, "exit_rule": None}
     model, config = scorer.model, scorer.model.config
-    tokens = data.splits["validation"].select_columns(["input_ids", "token_type_ids"]).to_list()
+    tokens = data.splits["validation"].select_columns(list(SCORED_COLUMNS)).to_list()
     essays = data.splits["validation"].select_columns(["prompt_id", "score"]).to_pandas()
-    if model.model.prompts is not None:
+    if model.model.prompt_bank is not None:
         fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), essays, data.score_ranges)
     if config.num_supervision_steps > 1 and config.exit_tolerance is None:
         step_scores, _ = scorer.score_steps(tokens, config.num_supervision_steps)
@@ -221,8 +221,8 @@ def build_model(
         copy_word_embeddings(model, checkpoint, tokenizer, rescale, freeze)
     elif freeze and run.freeze_embeddings:
         raise InputError("--freeze_embeddings with --embeddings none would freeze random embeddings.")
-    if model.model.prompts is not None:
-        describe_prompts(model, data, tokenizer)
+    if model.model.prompt_bank is not None:
+        set_prompt_statistics(model, data, tokenizer)
     if model.lexical_head is not None:
         fit_lexical_head(model, data)
     return model

@@ -26,11 +26,11 @@ def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, r
     """
     gold = np.array([ranges[p].normalize(s) for p, s in zip(essays["prompt_id"], essays["score"], strict=True)])
     lines = fit_calibrations(essays["prompt_id"], raw.normalized, gold)
-    prompts = model.model.prompts
+    bank = model.model.prompt_bank
     for place, prompt_id in enumerate(ranges):
         if prompt_id in lines:
-            prompts.score_means[place] = lines[prompt_id].apply(prompts.score_means[place].item())
-            prompts.score_stds[place] *= lines[prompt_id].slope
+            bank.score_means[place] = lines[prompt_id].apply(bank.score_means[place].item())
+            bank.score_stds[place] *= lines[prompt_id].slope
     calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
     scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
     is_right = round_scores(scores) == essays["score"].to_numpy()

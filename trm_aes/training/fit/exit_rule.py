@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ...evaluation.agreement import mean_qwk
+from ...model.modeling_trm import has_settled
 from ...model.score_scale import ScoreRange, denormalize_by_prompt
 
 TOLERANCES = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 0.0005)
@@ -46,6 +47,6 @@ def choose_exit_tolerance(step_scores: np.ndarray, essays: pd.DataFrame, ranges:
 
 def exit_steps(step_scores: np.ndarray, tolerance: float) -> np.ndarray:
     """Steps that each essay takes, from 1: up to the first that moves its score by no more than the tolerance."""
-    rests = np.abs(np.diff(step_scores, axis=1)) <= tolerance
+    rests = has_settled(step_scores[:, :-1], step_scores[:, 1:], tolerance)
     rests = np.concatenate([rests, np.ones((len(rests), 1), dtype=bool)], axis=1)
     return np.minimum(rests.argmax(axis=1) + 2, step_scores.shape[1])

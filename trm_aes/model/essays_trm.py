@@ -1,0 +1,116 @@
+# Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
+"""What is known of a batch of essays, worked out once a forward pass and handed to all that read it."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+
+# Length of an ordinary essay, in tokens: log lengths are counted from there.
+ORDINARY_LENGTH = 256
+
+
+@dataclass
+class EssayBatch:
+    """
+    Essays, with their prompts before them, as one batch.
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch, tokens)`): token ids; may be absent where `inputs_embeds` is given.
+        token_type_ids (`torch.LongTensor` of shape `(batch, tokens)`): 0 prompt, 1 essay; all essay if absent.
+        inputs_embeds (`torch.Tensor` of shape `(batch, tokens, embedding_size)`): word embeddings in place of the model's.
+        attention_mask (`torch.Tensor` of shape `(batch, tokens)`): 0 for padding, on either side; no padding if absent.
+        is_prompt, is_essay (`torch.BoolTensor` of shape `(batch, tokens)`): which tokens are whose; padding is neither.
+        log_lengths (`torch.Tensor` of shape `(batch,)`): see [`log_lengths`].
+        prompt_indices (`torch.LongTensor` of shape `(batch,)`): places of the essays' prompts in `config.score_ranges`;
+            None where the model does not know its prompts.
+        source: what the recursive states read ([`TokenInput`] or [`LatentInput`]).
+    """
+
+    input_ids: torch.LongTensor | None
+    token_type_ids: torch.LongTensor | None
+    inputs_embeds: torch.Tensor | None
+    attention_mask: torch.Tensor | None
+    is_prompt: torch.BoolTensor
+    is_essay: torch.BoolTensor
+    log_lengths: torch.Tensor
+    prompt_indices: torch.LongTensor | None = None
+    source: Any = None
+
+    @classmethod
+    def from_tensors(
+        cls,
+        input_ids: torch.LongTensor | None,
+        attention_mask: torch.Tensor | None,
+        token_type_ids: torch.LongTensor | None,
+        inputs_embeds: torch.Tensor | None,
+    ) -> "EssayBatch":
+        """
+        Tells prompt, essay and padding apart: the one place where that is decided.
+
+        Raises:
+            ValueError: if there is neither `input_ids` nor `inputs_embeds`, or the mask is not one of tokens.
+        """
+        if input_ids is None and inputs_embeds is None:
+            raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
+        tokens = input_ids if inputs_embeds is None else inputs_embeds
+        shape = tokens.shape[:2]
+        if attention_mask is not None and attention_mask.dim() != 2:
+            raise ValueError(
+                f"`attention_mask` must be (batch, tokens), 1 for tokens and 0 for padding; it has "
+                f"{attention_mask.dim()} dimensions."
+            )
+        is_token = (
+            torch.ones(shape, dtype=torch.bool, device=tokens.device)
+            if attention_mask is None
+            else attention_mask.bool()
+        )
+        if token_type_ids is None:
+            is_essay = is_token
+        else:
+            is_essay = is_token & (token_type_ids == 1)
+            # All tokens of a lone segment, which tokenizers number 0, are the essay's.
+            is_essay = is_essay | (is_token & ~is_essay.any(dim=1, keepdim=True))
+        return cls(
+            input_ids=input_ids,
+            token_type_ids=token_type_ids,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            is_prompt=is_token & ~is_essay,
+            is_essay=is_essay,
+            log_lengths=log_lengths(is_essay),
+        )
+
+    @property
+    def is_token(self) -> torch.BoolTensor:
+        """Which places hold a token and not padding: `(batch, tokens)`."""
+        return self.is_prompt | self.is_essay
+
+    def __len__(self) -> int:
+        return len(self.is_essay)
+
+    def select(self, rows: torch.LongTensor) -> "EssayBatch":
+        """The essays of the given rows, with what their states read."""
+        chosen = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, torch.Tensor):
+                # A single row may serve the whole batch.
+                value = value if len(value) == 1 else value[rows]
+            elif value is not None:
+                value = value.select(rows)
+            chosen[field.name] = value
+        return replace(self, **chosen)
+
+
+def log_lengths(is_essay: torch.BoolTensor) -> torch.Tensor:
+    """Logarithm of the number of an essay's tokens over that of an ordinary essay (256): `(batch,)` in float32."""
+    return torch.log(is_essay.float().sum(dim=1).clamp(min=1) / ORDINARY_LENGTH)
+
+
+def can_wait(device: torch.device) -> bool:
+    """
+    Whether shapes may follow from what the tensors hold. On an accelerator a little padding is cheaper than waiting to
+    learn how much there is, and a compiled graph should not be cut.
+    """
+    return device.type == "cpu" and not torch.compiler.is_compiling()

@@ -1,0 +1,186 @@
+# Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
+"""What is particular to each prompt: its register, its scales, its weights in the score, and how its text is recognized."""
+
+import torch
+from torch import nn
+
+from .configuration_trm import TRMConfig
+from .layers_trm import TRMZeroEmbedding
+
+# Two texts whose mean embeddings differ by less than this share of their size cannot be told apart for sure.
+MIN_RELATIVE_DISTANCE = 1e-4
+
+
+class TRMPromptEmbedding(nn.Embedding):
+    """A vector for each prompt, beside states of unit root mean square."""
+
+
+class TRMPromptBank(nn.Module):
+    """
+    What the model knows of each prompt of `config.score_ranges`, in their order. `prompt_indices` are places in it.
+
+    Trained are each prompt's register (a vector that the latents see) and its own weights in the score's head. Told
+    before training, by [`set_statistics`], are the mean and standard deviation of its scores on the 0-1 scale, in whose
+    units the heads speak, and of its essays' log lengths, and its signature: the mean embedding of its text, by which an
+    essay's prompt is recognized where the caller passes tokens and no `prompt_indices`.
+    """
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        num_prompts = len(config.score_ranges)
+        self.prompt_ids = list(config.score_ranges)
+        self.max_signature_tokens = config.max_prompt_tokens
+        self.registers = TRMPromptEmbedding(num_prompts, config.hidden_size)
+        self.score_weights = TRMZeroEmbedding(num_prompts, config.hidden_size)
+        self.score_biases = TRMZeroEmbedding(num_prompts, 1)
+        self.register_buffer("signatures", torch.empty(num_prompts, config.embedding_size))
+        self.register_buffer("score_means", torch.empty(num_prompts))
+        self.register_buffer("score_stds", torch.empty(num_prompts))
+        self.register_buffer("length_means", torch.empty(num_prompts))
+        self.register_buffer("length_stds", torch.empty(num_prompts))
+
+    def set_statistics(self, **statistics: torch.Tensor):
+        """
+        Sets what is known of the prompts before training.
+
+        Args:
+            statistics: `signatures` `(num_prompts, embedding_size)`; `score_means` and `score_stds` (0-1 scale),
+                `length_means` and `length_stds` (of log lengths), each `(num_prompts,)`.
+        """
+        for name, values in statistics.items():
+            getattr(self, name).copy_(values)
+
+    # ---- What a known prompt changes
+
+    def standardize_lengths(self, log_lengths: torch.Tensor, prompt_indices: torch.LongTensor) -> torch.Tensor:
+        """Log lengths in standard deviations from the mean of their prompts' essays; all `(batch,)`."""
+        return (log_lengths - self.length_means[prompt_indices]) / self.length_stds[prompt_indices]
+
+    def score_offsets(self, pooled: torch.Tensor, prompt_indices: torch.LongTensor) -> torch.Tensor:
+        """What the prompts' own weights add to the score's head: `pooled` `(batch, hidden_size)` to `(batch,)` float32."""
+        with torch.autocast(pooled.device.type, enabled=False):
+            weights, biases = self.score_weights(prompt_indices).float(), self.score_biases(prompt_indices).float()
+            return (pooled.float() * weights).sum(dim=-1) + biases[:, 0]
+
+    def to_unit_scale(self, scores: torch.Tensor, prompt_indices: torch.LongTensor) -> torch.Tensor:
+        """Scores in standard deviations about their prompts' mean score, to the prompts' 0-1 scales; all `(batch,)`."""
+        return self.score_means[prompt_indices] + self.score_stds[prompt_indices] * scores
+
+    # ---- Recognition by text
+
+    def counts_for_signature(self, is_prompt: torch.BoolTensor) -> torch.BoolTensor:
+        """A prompt's first `max_prompt_tokens` tokens, those that are never cut; `is_prompt` and this `(batch, tokens)`."""
+        return is_prompt & (is_prompt.cumsum(dim=1) <= self.max_signature_tokens)
+
+    def signatures_of(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.Tensor:
+        """
+        Mean embeddings of the prompts that stand before essays: `(batch, embedding_size)`.
+
+        Args:
+            word_embeddings (`torch.Tensor` of shape `(batch, tokens, embedding_size)`).
+            is_prompt (`torch.BoolTensor` of shape `(batch, tokens)`): which of them are the prompt's.
+        """
+        weights = self.counts_for_signature(is_prompt).to(word_embeddings.dtype)
+        sums = torch.matmul(weights[:, None], word_embeddings)[:, 0]
+        return sums / weights.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def recognize(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.LongTensor:
+        """
+        The prompts whose texts are nearest: their indices, `(batch,)`. Arguments are those of [`signatures_of`].
+
+        Raises:
+            ValueError: if such a prompt's text is also another's. (Not looked for in a compiled graph.)
+        """
+        signatures = self.signatures_of(word_embeddings, is_prompt).float()
+        distances = (signatures[:, None] - self.signatures.float()).square().sum(dim=-1)  # (batch, num_prompts)
+        prompt_indices = distances.argmin(dim=1)
+        if not torch.compiler.is_compiling():
+            self._check_told_apart(prompt_indices)
+        return prompt_indices
+
+    def _check_told_apart(self, prompt_indices: torch.LongTensor):
+        known = self.signatures.float()
+        # Pair by pair: the faster way, by a matrix product, is too coarse for texts that differ by a word.
+        distances = torch.cdist(known, known, compute_mode="donot_use_mm_for_euclid_dist")
+        distances.fill_diagonal_(float("inf"))
+        is_same = distances <= MIN_RELATIVE_DISTANCE * known.norm(dim=1).max()
+        doubtful = is_same[prompt_indices].any(dim=1)
+        if doubtful.any():
+            first = prompt_indices[doubtful][0]
+            others = [self.prompt_ids[place] for place in is_same[first].nonzero()[:, 0].tolist()]
+            raise ValueError(
+                f"Prompts {self.prompt_ids[first]!r} and {others[0]!r} cannot be told apart by their texts. Pass "
+                "`prompt_indices`: for each essay, its prompt's place in the configuration's `score_ranges`."
+            )
+
+
+class TRMLexicalHead(nn.Module):
+    """
+    Scores an essay by which words it has: a linear model of `1 + log(count)` for each word piece, the length, and the
+    number of distinct word pieces, with weights for each prompt. See [`lexical_features`].
+    """
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        num_prompts = len(config.score_ranges)
+        self.words = TRMZeroEmbedding(config.vocab_size, num_prompts)
+        self.counts = TRMZeroEmbedding(num_prompts, NUM_COUNTS)
+
+    @torch.no_grad()
+    def resize(self, vocab_size: int):
+        """Forgets the words beyond `vocab_size`, or gives new ones a weight of zero."""
+        old = self.words.weight
+        words = TRMZeroEmbedding(vocab_size, old.shape[1], device=old.device, dtype=old.dtype)
+        words.weight.zero_()
+        num_kept = min(vocab_size, len(old))
+        words.weight[:num_kept] = old[:num_kept]
+        self.words = words
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor,
+        is_essay: torch.BoolTensor,
+        lengths: torch.Tensor,
+        prompt_indices: torch.LongTensor,
+    ) -> torch.Tensor:
+        """
+        Scores essays: `(batch,)` in float32, in standard deviations from their prompts' mean scores.
+
+        Args:
+            input_ids, is_essay (`torch.Tensor` of shape `(batch, tokens)`): word pieces, and which of them count.
+            lengths (`torch.Tensor` of shape `(batch,)`): standardized log lengths.
+            prompt_indices (`torch.LongTensor` of shape `(batch,)`).
+        """
+        shares, counts = lexical_features(input_ids, is_essay, lengths, self.words.num_embeddings)
+        with torch.autocast(shares.device.type, enabled=False):
+            of_all_prompts = self.words(input_ids).float()  # (batch, tokens, num_prompts)
+            words = of_all_prompts.gather(2, prompt_indices[:, None, None].expand(*input_ids.shape, 1))[..., 0]
+            return (shares * words).sum(dim=1) + (counts * self.counts(prompt_indices).float()).sum(dim=1)
+
+
+# Of a constant, the length, and the distinct word pieces.
+NUM_COUNTS = 3
+
+
+def lexical_features(
+    input_ids: torch.LongTensor, is_essay: torch.BoolTensor, lengths: torch.Tensor, vocab_size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    What the lexical head sees of essays, in training and in scoring.
+
+    Args:
+        input_ids, is_essay (`torch.Tensor` of shape `(batch, tokens)`): word pieces, and which of them count.
+        lengths (`torch.Tensor` of shape `(batch,)`): standardized log lengths.
+        vocab_size: the number of word pieces that there are.
+
+    Returns:
+        Both in float32: `(batch, tokens)`, each token's share of its word piece's feature, so that the `c` places of a
+        word piece add up to `1 + log(c)`, and zero for tokens that do not count; and `(batch, 3)`: 1, the length, and
+        the number of distinct word pieces in hundreds.
+    """
+    counted = is_essay.float()
+    counts = counted.new_zeros(input_ids.shape[0], vocab_size).scatter_add(1, input_ids, counted)
+    count = counts.gather(1, input_ids).clamp(min=1)  # of each token's word piece: (batch, tokens)
+    shares = counted * (1 + count.log()) / count
+    num_distinct = (counts > 0).sum(dim=1) / 100
+    return shares, torch.stack((torch.ones_like(num_distinct), lengths.float(), num_distinct), dim=1)
