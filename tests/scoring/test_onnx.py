@@ -29,10 +29,9 @@ def test_the_script_exports_compares_and_reports(model_dir, data_dir, tmp_path, 
 
     # Other batch sizes and lengths than those it was exported with, each essay's score its own.
     scorer = EssayScorer.from_pretrained(model_dir, "cpu", batch_tokens=150)
-    rows = [
-        vars(e)
-        for e in scorer.encode(["Good.", "Bad bad " * 20, "Fair and good and excellent."] * 3, ["a", "b", "a"] * 3)
-    ]
+    prompt_ids = ["a", "b", "a"] * 3
+    encoded = scorer.encode(["Good.", "Bad bad " * 20, "Fair and good and excellent."] * 3, prompt_ids)
+    rows = [{**vars(essay), "prompt_id": prompt_id} for essay, prompt_id in zip(encoded, prompt_ids, strict=True)]
     scores = score_with_onnx(out / "model.onnx", scorer, rows).normalized
     np.testing.assert_allclose(scores, scorer.score_tokens(rows).normalized, atol=1e-4)
     np.testing.assert_allclose(scores[:3], scores[3:6], atol=1e-5)

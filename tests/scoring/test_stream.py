@@ -92,7 +92,7 @@ def test_bfloat16_moves_scores_a_little_and_leaves_the_heads_alone(scorer, model
     full, rounded = (torch.tensor([r.score for r in s.score(essays, prompt_ids)]) for s in (scorer, half))
     # Of ranges of three points.
     assert 0 < (full - rounded).abs().max() < 0.03
-    with pytest.raises(InputError, match="--dtype float64"):
+    with pytest.raises(InputError, match="`dtype` float64"):
         EssayScorer.from_pretrained(model_dir, dtype="float64")
 
 
@@ -142,9 +142,9 @@ def test_an_essay_of_100_000_words_is_scored_and_said_to_be_cut(model_dir, tmp_p
 
 
 BAD_INPUTS = {
-    "unknown prompt": ("prompt_id,essay\na,x\nz,y\n", "row 2: unknown prompt 'z'; .* scores a, b"),
-    "no prompt": ("essay\nx\n", "row 1: no prompt_id, and .* scores several prompts: a, b"),
-    "unknown text": ("prompt,essay\nSing!,x\n", "row 1: the prompt's text is none that"),
+    "unknown prompt": ("prompt_id,essay\na,x\nz,y\n", "row 2: Unknown prompt_id 'z'; .* scores a, b"),
+    "no prompt": ("essay\nx\n", "row 1: No prompt_id, and .* scores several prompts: a, b"),
+    "unknown text": ("prompt,essay\nSing!,x\n", "row 1: This model knows no prompt with this text"),
     "empty essay": ("prompt_id,essay\na,x\nb,\n", "row 2: the essay is empty"),
     "NUL": ("prompt_id,essay\na,x\nb,\0y\n", "NUL"),
     "no essay column": ("prompt_id,text\na,x\n", "row 1: no column 'essay'; there are prompt_id, text"),

@@ -153,7 +153,7 @@ def test_depth_table_takes_each_step_from_one_pass(model_dir, data_dir):
     ]
     assert (scorer.model.config.H_cycles, scorer.model.config.L_cycles) == (2, 2)
     assert np.isnan(table["moved"].iloc[0]) and (table["moved"].dropna() > 0).all()
-    rows = data.splits["test"].select_columns(["input_ids", "token_type_ids"]).to_list()
+    rows = data.splits["test"].select_columns(["input_ids", "token_type_ids", "prompt_id"]).to_list()
     scores, _ = scorer.score_steps(rows, 3)
     expected = np.abs(scores[:, 2] - scores[:, 1]).mean()
     assert table["moved"].iloc[2] == pytest.approx(expected)

@@ -86,8 +86,10 @@ class EssayBatch:
         """Which places hold a token and not padding: `(batch, tokens)`."""
         return self.is_prompt | self.is_essay
 
-    def __len__(self) -> int:
-        return len(self.is_essay)
+    @property
+    def batch_size(self) -> int:
+        """How many essays there are. (`len()` would fix their number in an exported graph.)"""
+        return self.is_essay.shape[0]
 
     def select(self, rows: torch.LongTensor) -> "EssayBatch":
         """The essays of the given rows, with what their states read."""

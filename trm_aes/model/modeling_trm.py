@@ -236,7 +236,7 @@ class TRMModel(TRMPreTrainedModel):
             )
         source = essays.source
         if carry is None:
-            shape = (len(essays), source.num_states, -1)
+            shape = (essays.batch_size, source.num_states, -1)
             z_H, z_L = (z.to(source.embeds.dtype).expand(*shape) for z in (self.initial_z_H, self.initial_z_L))
         else:
             z_H, z_L = carry.unbind(dim=1)
@@ -313,9 +313,9 @@ class TRMModel(TRMPreTrainedModel):
                 f"The sequence has {num_tokens} tokens, more than `max_position_embeddings` "
                 f"({self.config.max_position_embeddings}): truncate it, or raise that value and train with it."
             )
-        if prompt_indices is not None and prompt_indices.shape != (len(essays),):
+        if prompt_indices is not None and prompt_indices.shape != (essays.batch_size,):
             raise ValueError(
-                f"`prompt_indices` must have the shape ({len(essays)},), one for each essay, and has "
+                f"`prompt_indices` must have the shape ({essays.batch_size},), one for each essay, and has "
                 f"{tuple(prompt_indices.shape)}."
             )
 
@@ -328,7 +328,7 @@ class TRMModel(TRMPreTrainedModel):
             ValueError: where two prompts cannot be told apart by their texts.
         """
         tokens = essays.input_ids if essays.inputs_embeds is None else essays.inputs_embeds
-        # An essay that comes without its prompt is the best hint at it that there is.
+        # An essay that comes without its prompt is the best hint at it.
         is_prompt = essays.is_prompt | (essays.is_essay & ~essays.is_prompt.any(dim=1, keepdim=True))
         if can_wait(tokens.device):
             # The essays, most of the tokens, need not be embedded.

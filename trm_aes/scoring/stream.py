@@ -193,7 +193,9 @@ def _score_parts(
     processes: PartialState,
     num_essays: int | None,
 ):
-    """Scores this process's share of the windows, every so many'th, but for those that an earlier run has finished."""
+    """
+    Scores this process's share of the windows: every `num_processes`-th, but for those that an earlier run has finished.
+    """
 
     def windows() -> Iterator[tuple[int, list[CheckedRow]]]:
         for number, window in enumerate(_windows(rows)):
