@@ -87,7 +87,7 @@ def score_file(
             raise InputError(f"{output}: unknown format. Scores are written as {', '.join(OUTPUT_FORMATS)}.")
         check_is_free(output, overwrite)
     if prompt_id is not None:
-        scorer.prompt_of(prompt_id, None, "--prompt-id")
+        scorer.prompt_of(prompt_id, None, "`prompt_id`")
 
     def checked_rows() -> Iterator[CheckedRow]:
         for number, row in enumerate(read_rows(source, encoding), start=1):
@@ -131,7 +131,7 @@ def _check_row(
     where = f"{source}, row {number}"
     if columns.essay not in row:
         raise InputError(
-            f"{where}: no column {columns.essay!r}; there are {', '.join(map(str, row))}. Name it with --essay-column."
+            f"{where}: no column {columns.essay!r}; there are {', '.join(map(str, row))}. Name it with `columns.essay`."
         )
     taken = [name for name in ADDED_COLUMNS if name in row]
     if taken:
