@@ -152,7 +152,9 @@ class TRMConfig(PreTrainedConfig):
     initializer_range: float | int = 0.02
     embedding_initializer_range: float | int = 1.0
     pad_token_id: int | None = 0
-    problem_type: str | None = "regression"
+    problem_type: Literal["regression", "single_label_classification", "multi_label_classification"] | None = (
+        "regression"
+    )
 
     def __post_init__(self, **kwargs):
         self._refuse_misspelled(kwargs)

@@ -157,13 +157,13 @@ class EssayCollator:
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """`input_ids`, `token_type_ids`, `attention_mask` `(batch, tokens)`; what else there is `(batch,)`."""
-        batch = self.tokenizer.pad(
+        padded = self.tokenizer.pad(
             [{"input_ids": row["input_ids"], "token_type_ids": row["token_type_ids"]} for row in rows],
             padding="longest",
             return_tensors="pt",
             verbose=False,
         )
-        batch = dict(batch)
+        batch: dict[str, torch.Tensor] = dict(padded)
         if self.prompt_index:
             batch["prompt_indices"] = torch.tensor([self.prompt_index[row["prompt_id"]] for row in rows])
         if "score" in rows[0]:

@@ -27,23 +27,23 @@ class EssayBatch:
         source: what the recursive states read ([`TokenInput`] or [`LatentInput`]).
     """
 
-    input_ids: torch.LongTensor | None
-    token_type_ids: torch.LongTensor | None
+    input_ids: torch.Tensor | None
+    token_type_ids: torch.Tensor | None
     inputs_embeds: torch.Tensor | None
     attention_mask: torch.Tensor | None
-    is_prompt: torch.BoolTensor
-    is_essay: torch.BoolTensor
+    is_prompt: torch.Tensor
+    is_essay: torch.Tensor
     log_lengths: torch.Tensor
-    prompt_indices: torch.LongTensor | None = None
+    prompt_indices: torch.Tensor | None = None
     source: Any = None
 
     @classmethod
     def from_tensors(
         cls,
-        input_ids: torch.LongTensor | None,
-        attention_mask: torch.Tensor | None,
-        token_type_ids: torch.LongTensor | None,
-        inputs_embeds: torch.Tensor | None,
+        input_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
     ) -> "EssayBatch":
         """
         Tells prompt, essay and padding apart: the one place where that is decided.
@@ -51,9 +51,9 @@ class EssayBatch:
         Raises:
             ValueError: if there is neither `input_ids` nor `inputs_embeds`, or the mask is not one of tokens.
         """
-        if input_ids is None and inputs_embeds is None:
-            raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
         tokens = input_ids if inputs_embeds is None else inputs_embeds
+        if tokens is None:
+            raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`.")
         shape = tokens.shape[:2]
         if attention_mask is not None and attention_mask.dim() != 2:
             raise ValueError(
@@ -82,7 +82,7 @@ class EssayBatch:
         )
 
     @property
-    def is_token(self) -> torch.BoolTensor:
+    def is_token(self) -> torch.Tensor:
         """Which places hold a token and not padding: `(batch, tokens)`."""
         return self.is_prompt | self.is_essay
 
@@ -91,7 +91,7 @@ class EssayBatch:
         """How many essays there are. (`len()` would fix their number in an exported graph.)"""
         return self.is_essay.shape[0]
 
-    def select(self, rows: torch.LongTensor) -> "EssayBatch":
+    def select(self, rows: torch.Tensor) -> "EssayBatch":
         """The essays of the given rows, with what their states read."""
         chosen = {}
         for field in fields(self):
@@ -105,7 +105,7 @@ class EssayBatch:
         return replace(self, **chosen)
 
 
-def log_lengths(is_essay: torch.BoolTensor) -> torch.Tensor:
+def log_lengths(is_essay: torch.Tensor) -> torch.Tensor:
     """Logarithm of the number of an essay's tokens over that of an ordinary essay (256): `(batch,)` in float32."""
     return torch.log(is_essay.float().sum(dim=1).clamp(min=1) / ORDINARY_LENGTH)
 

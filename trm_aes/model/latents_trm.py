@@ -11,6 +11,7 @@ Both have `embeds` (batch, states, hidden_size), `num_states`, `mask` (batch, st
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,7 +37,7 @@ class TokenInput:
 
     embeds: torch.Tensor
     mask: torch.Tensor | None
-    position_ids: torch.LongTensor
+    position_ids: torch.Tensor
 
     @property
     def num_states(self) -> int:
@@ -47,13 +48,13 @@ class TokenInput:
         """`x`, whatever the states are: `(batch, tokens, hidden_size)`."""
         return self.embeds
 
-    def select(self, rows: torch.LongTensor) -> "TokenInput":
+    def select(self, rows: torch.Tensor) -> "TokenInput":
         """That of the given rows of the batch; positions that serve the whole batch are kept as they are."""
         positions = self.position_ids if len(self.position_ids) == 1 else self.position_ids[rows]
         return TokenInput(self.embeds[rows], None if self.mask is None else self.mask[rows], positions)
 
 
-def count_positions(attention_mask: torch.Tensor | None, num_states: int, device: torch.device) -> torch.LongTensor:
+def count_positions(attention_mask: torch.Tensor | None, num_states: int, device: torch.device) -> torch.Tensor:
     """Positions of tokens, counted without padding: `(batch, tokens)`, or `(1, num_states)` where there is no mask."""
     if attention_mask is None:
         return torch.arange(num_states, device=device)[None]
@@ -105,6 +106,7 @@ class TRMLatentReader(nn.Module):
             encoded = self.encode(embeds, is_read)  # (batch, tokens, 2 * hidden_size)
         key, value = self.split_heads(encoded)
         identities = self.identities(essays.log_lengths, registers).to(embeds.dtype)
+        token_mask: Any
         if is_flash_attention_requested(self.config):
             token_mask = is_read[:, None, None, :]  # the reader goes by SDPA then, see `forward`
         else:
@@ -116,7 +118,7 @@ class TRMLatentReader(nn.Module):
             )
         return LatentInput(self, key, value, token_mask, identities)
 
-    def encode(self, tokens: torch.Tensor, is_token: torch.BoolTensor) -> torch.Tensor:
+    def encode(self, tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
         """
         Keys and values of the tokens: `(batch, tokens, 2 * hidden_size)`.
 
@@ -192,7 +194,7 @@ class LatentInput:
         return self.identities.shape[1]
 
     @property
-    def position_ids(self) -> torch.LongTensor:
+    def position_ids(self) -> torch.Tensor:
         """The latents' places, `(1, num_latents)`: they tell latents apart, and say nothing of the text."""
         return count_positions(None, self.num_states, self.identities.device)
 
@@ -200,7 +202,7 @@ class LatentInput:
         """`x`: what the states `(batch, num_latents, hidden_size)` read, of the same shape."""
         return self.reader(states, self)
 
-    def select(self, rows: torch.LongTensor) -> "LatentInput":
+    def select(self, rows: torch.Tensor) -> "LatentInput":
         """That of the given rows of the batch."""
         mask = None if self.token_mask is None else self.token_mask[rows]
         return LatentInput(self.reader, self.key[rows], self.value[rows], mask, self.identities[rows])
@@ -215,7 +217,7 @@ class TRMPacking:
         gap: zeros before, between and after essays, so that a convolution does not see a neighbor.
     """
 
-    def __init__(self, is_token: torch.BoolTensor, gap: int):
+    def __init__(self, is_token: torch.Tensor, gap: int):
         self.is_token = is_token
         lengths = is_token.sum(dim=1)  # (batch,)
         ranks = is_token.cumsum(dim=1) - 1  # a token's place in its own essay: (batch, tokens)

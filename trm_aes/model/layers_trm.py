@@ -66,6 +66,8 @@ def eager_attention_forward(
 class TRMRotaryEmbedding(nn.Module):
     """The cosines and sines of the rotary position embedding."""
 
+    inv_freq: torch.Tensor
+
     def __init__(self, config: TRMConfig):
         super().__init__()
         self.head_dim = config.hidden_size // config.num_attention_heads
@@ -78,7 +80,7 @@ class TRMRotaryEmbedding(nn.Module):
         return 1.0 / self.theta**exponents
 
     @torch.no_grad()
-    def forward(self, position_ids: torch.LongTensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`position_ids` `(batch, states)` to cosines and sines, each `(batch, 1, states, head_dim)` in float32."""
         angles = position_ids[:, None, :, None].float() * self.inv_freq.float()
         angles = torch.cat((angles, angles), dim=-1)
@@ -102,19 +104,18 @@ class TRMEmbeddings(nn.Module):
 
     def __init__(self, config: TRMConfig):
         super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
+        width = config.embedding_size or config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)
         self.token_type_embeddings = TRMZeroEmbedding(config.type_vocab_size, config.hidden_size)
-        is_factorized = config.embedding_size != config.hidden_size
-        self.projection = (
-            nn.Linear(config.embedding_size, config.hidden_size, bias=False) if is_factorized else nn.Identity()
-        )
+        is_factorized = width != config.hidden_size
+        self.projection = nn.Linear(width, config.hidden_size, bias=False) if is_factorized else nn.Identity()
         self.dropout = nn.Dropout(config.embedding_dropout_prob)
         self.word_dropout = config.word_dropout_prob
 
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """
@@ -238,7 +239,7 @@ class TRMTokenEncoder(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.eps = config.rms_norm_eps
 
-    def forward(self, tokens: torch.Tensor, is_token: torch.BoolTensor) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
         """
         `(batch, tokens, hidden_size)` to the same shape.
 

@@ -27,7 +27,6 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.masking_utils import create_bidirectional_mask
-from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
@@ -57,7 +56,7 @@ FORMER_NAMES = {
 @dataclass
 class TRMModelOutput(ModelOutput):
     """
-    Output of one supervision step.
+    Output of one supervision step. (`ModelOutput` wants a default for fields that are always there, too.)
 
     Args:
         last_hidden_state (`torch.Tensor` of shape `(batch, tokens or latents, hidden_size)`): the answer state `z_H`.
@@ -66,10 +65,10 @@ class TRMModelOutput(ModelOutput):
         hidden_states, attentions: outputs of every call of every layer, in order, where asked for.
     """
 
-    last_hidden_state: torch.FloatTensor | None = None
-    carry: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
+    last_hidden_state: torch.Tensor = None  # type: ignore[assignment]
+    carry: torch.Tensor = None  # type: ignore[assignment]
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -93,15 +92,15 @@ class TRMEssayScoringOutput(ModelOutput):
         hidden_states, attentions: those of the last supervision step, where asked for.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    halt_logits: torch.FloatTensor | None = None
-    step_logits: torch.FloatTensor | None = None
-    step_halt_logits: torch.FloatTensor | None = None
-    steps_used: torch.LongTensor | None = None
-    carry: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor = None  # type: ignore[assignment]
+    halt_logits: torch.Tensor = None  # type: ignore[assignment]
+    step_logits: torch.Tensor = None  # type: ignore[assignment]
+    step_halt_logits: torch.Tensor = None  # type: ignore[assignment]
+    steps_used: torch.Tensor = None  # type: ignore[assignment]
+    carry: torch.Tensor = None  # type: ignore[assignment]
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
 
 
 class TRMPreTrainedModel(PreTrainedModel):
@@ -133,7 +132,8 @@ class TRMPreTrainedModel(PreTrainedModel):
         """
         if self.base_model._auto_class is not None and self.base_model is not self:
             os.makedirs(save_directory, exist_ok=True)
-            custom_object_save(self.base_model, save_directory, config=self.config)
+            # Annotated as a dictionary, and used as a configuration.
+            custom_object_save(self.base_model, save_directory, config=self.config)  # type: ignore[arg-type]
         kwargs.setdefault("save_original_format", False)
         super().save_pretrained(save_directory, *args, **kwargs)
 
@@ -174,6 +174,9 @@ class TRMPreTrainedModel(PreTrainedModel):
 class TRMModel(TRMPreTrainedModel):
     """The recursive network without heads. One call of `forward` is one supervision step."""
 
+    initial_z_H: torch.Tensor
+    initial_z_L: torch.Tensor
+
     def __init__(self, config: TRMConfig):
         super().__init__(config)
         self.embeddings = TRMEmbeddings(config)
@@ -190,23 +193,23 @@ class TRMModel(TRMPreTrainedModel):
         """The word embeddings."""
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Embedding):
+    def set_input_embeddings(self, value: nn.Module):
         """Replaces the word embeddings."""
-        self.embeddings.word_embeddings = value
+        self.embeddings.word_embeddings = value  # type: ignore[assignment]
 
     @merge_with_config_defaults
     @capture_outputs
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
         carry: torch.Tensor | None = None,
-        prompt_indices: torch.LongTensor | None = None,
+        prompt_indices: torch.Tensor | None = None,
         essays: EssayBatch | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> TRMModelOutput:
         """
         Takes one supervision step.
@@ -278,12 +281,12 @@ class TRMModel(TRMPreTrainedModel):
 
     def read_essays(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        prompt_indices: torch.LongTensor | None = None,
+        prompt_indices: torch.Tensor | None = None,
     ) -> EssayBatch:
         """
         Works out, once for all steps, what is known of essays and what their states read. Arguments are those of
@@ -304,7 +307,7 @@ class TRMModel(TRMPreTrainedModel):
             essays.source = self.reader.read_essays(essays, self.embeddings, registers)
         return essays
 
-    def _check_essays(self, essays: EssayBatch, prompt_indices: torch.LongTensor | None):
+    def _check_essays(self, essays: EssayBatch, prompt_indices: torch.Tensor | None):
         num_tokens = essays.is_essay.shape[1]
         if essays.input_ids is not None and essays.inputs_embeds is not None and not self.config.lexical_head:
             raise ValueError("Give exactly one of `input_ids` and `inputs_embeds`: only a lexical head needs both.")
@@ -320,23 +323,25 @@ class TRMModel(TRMPreTrainedModel):
             )
 
     @torch.no_grad()
-    def recognize_prompts(self, essays: EssayBatch) -> torch.LongTensor:
+    def recognize_prompts(self, essays: EssayBatch) -> torch.Tensor:
         """
         The essays' prompts by their texts, as places in `score_ranges`: `(batch,)`. Needs `prompt_registers`.
 
         Raises:
             ValueError: where two prompts cannot be told apart by their texts.
         """
-        tokens = essays.input_ids if essays.inputs_embeds is None else essays.inputs_embeds
+        bank, tokens = self.prompt_bank, essays.input_ids if essays.inputs_embeds is None else essays.inputs_embeds
+        if bank is None or tokens is None:
+            raise ValueError("A model without `prompt_registers` does not know its prompts.")
         # An essay that comes without its prompt is the best hint at it.
         is_prompt = essays.is_prompt | (essays.is_essay & ~essays.is_prompt.any(dim=1, keepdim=True))
         if can_wait(tokens.device):
             # The essays, most of the tokens, need not be embedded.
-            counts = self.prompt_bank.counts_for_signature(is_prompt).any(dim=0)
+            counts = bank.counts_for_signature(is_prompt).any(dim=0)
             width = int((counts * torch.arange(1, len(counts) + 1)).max())
             is_prompt, tokens = is_prompt[:, :width], tokens[:, :width]
         embedded = self.embeddings.word_embeddings(tokens) if essays.inputs_embeds is None else tokens
-        return self.prompt_bank.recognize(embedded, is_prompt)
+        return bank.recognize(embedded, is_prompt)
 
 
 @dataclass
@@ -345,7 +350,7 @@ class _StepRecord:
 
     recursive_scores: torch.Tensor
     halt_logits: torch.Tensor
-    steps_used: torch.LongTensor
+    steps_used: torch.Tensor
     carry: torch.Tensor
     last: TRMModelOutput
 
@@ -375,17 +380,17 @@ class TRMForEssayScoring(TRMPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: torch.LongTensor | None = None,
+        input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.LongTensor | None = None,
-        position_ids: torch.LongTensor | None = None,
-        inputs_embeds: torch.FloatTensor | None = None,
-        prompt_indices: torch.LongTensor | None = None,
-        labels: torch.FloatTensor | None = None,
-        score_spans: torch.FloatTensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        prompt_indices: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        score_spans: torch.Tensor | None = None,
         carry: torch.Tensor | None = None,
         num_supervision_steps: int | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> TRMEssayScoringOutput:
         """
         Takes the configured number of supervision steps; labels have no part in the prediction.
@@ -439,30 +444,24 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         self, essays: EssayBatch, lexical: torch.Tensor | None, carry: torch.Tensor | None, num_steps: int, **kwargs
     ) -> _StepRecord:
         """Takes supervision steps; essays that halt leave the batch, and repeat their last values."""
+        scores, halts, outputs = self._supervision_step(essays, carry, **kwargs)
+        carry, steps_used = outputs.carry, torch.ones_like(scores, dtype=torch.long)
+        scores_by_step, halts_by_step = [scores], [halts]
         may_leave = not self.training and (self.config.halt_at_inference or self.config.exit_tolerance is not None)
-        running: torch.LongTensor | None = None  # rows of the essays that still recurse; None while all do
-        scores_by_step: list[torch.Tensor] = []
-        halts_by_step: list[torch.Tensor] = []
-        for step in range(1, num_steps + 1):
-            if running is None:
+        for _ in range(num_steps - 1):
+            goes_on = self._goes_on(scores_by_step, halts, lexical) if may_leave else None
+            if goes_on is None or goes_on.all():
                 scores, halts, outputs = self._supervision_step(essays, carry, **kwargs)
-                carry = outputs.carry
-                steps_used = torch.full_like(scores, step, dtype=torch.long)
+                carry, steps_used = outputs.carry, steps_used + 1
+            elif goes_on.any():
+                rows = goes_on.nonzero().squeeze(-1)
+                new_scores, new_halts, outputs = self._supervision_step(essays.select(rows), carry[rows], **kwargs)
+                scores, halts = scores.index_copy(0, rows, new_scores), halts.index_copy(0, rows, new_halts)
+                carry, steps_used = carry.index_copy(0, rows, outputs.carry), steps_used + goes_on
             else:
-                new_scores, new_halts, outputs = self._supervision_step(
-                    essays.select(running), carry[running], **kwargs
-                )
-                scores = scores.index_copy(0, running, new_scores)
-                halts = halts.index_copy(0, running, new_halts)
-                carry = carry.index_copy(0, running, outputs.carry)
-                steps_used = steps_used.index_add(0, running, torch.ones_like(running))
+                break
             scores_by_step.append(scores)
             halts_by_step.append(halts)
-            if may_leave and step < num_steps:
-                goes_on = self._goes_on(scores_by_step, halts, lexical)
-                if not goes_on.any():
-                    break
-                running = None if goes_on.all() else goes_on.nonzero().squeeze(-1)
         return _StepRecord(
             torch.stack(scores_by_step, dim=1), torch.stack(halts_by_step, dim=1), steps_used, carry, outputs
         )
@@ -483,7 +482,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
 
     def _goes_on(
         self, scores_by_step: Sequence[torch.Tensor], halts: torch.Tensor, lexical: torch.Tensor | None
-    ) -> torch.BoolTensor:
+    ) -> torch.Tensor:
         """
         Which essays take another step, `(batch,)`. One that has left keeps its halting logit and no longer moves, so it
         stays out.

@@ -32,10 +32,10 @@ class EssayScoringPipeline(Pipeline):
     (whether the essay was too long, so that its end was not read).
     """
 
-    _load_processor = False
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_tokenizer = True
+    _load_processor = False  # type: ignore[assignment]
+    _load_image_processor = False  # type: ignore[assignment]
+    _load_feature_extractor = False  # type: ignore[assignment]
+    _load_tokenizer = True  # type: ignore[assignment]
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -50,10 +50,9 @@ class EssayScoringPipeline(Pipeline):
         steps = {} if num_supervision_steps is None else {"num_supervision_steps": num_supervision_steps}
         return {}, steps, {}
 
-    def preprocess(self, inputs: str | dict[str, str]) -> dict[str, Any]:
+    def preprocess(self, input_: str | dict[str, str], **parameters: Any) -> dict[str, Any]:
         """An input to the model's tensors, each with a batch of one, and what the result says beside the scores."""
-        if isinstance(inputs, str):
-            inputs = {"essay": inputs}
+        inputs = {"essay": input_} if isinstance(input_, str) else input_
         unknown = set(inputs) - {"essay", "prompt", "prompt_id"}
         if unknown or not isinstance(inputs.get("essay"), str):
             raise ValueError(f"An input is an essay, or a dictionary of essay and prompt_id or prompt, not {inputs!r}.")
@@ -72,7 +71,7 @@ class EssayScoringPipeline(Pipeline):
             model_inputs["prompt_indices"] = torch.tensor([prompt_index[prompt_id]])
         return model_inputs
 
-    def _forward(self, model_inputs: dict[str, Any], **steps) -> dict[str, Any]:
+    def _forward(self, model_inputs: dict[str, Any], **steps: Any) -> Any:
         """Scores (0-1) and confidences of a batch, `(batch,)`."""
         own = {name: model_inputs.pop(name) for name in ("prompt_id", "was_cut")}
         outputs = self.model(**model_inputs, **steps)
@@ -83,7 +82,7 @@ class EssayScoringPipeline(Pipeline):
             **own,
         }
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
+    def postprocess(self, model_outputs: Any, **parameters: Any) -> dict[str, Any]:
         """The result of one essay, its score on its prompt's scale."""
         prompt_id = model_outputs["prompt_id"]
         score_range = ScoreRange(*self.model.config.score_ranges[prompt_id])

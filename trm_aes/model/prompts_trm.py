@@ -25,15 +25,21 @@ class TRMPromptBank(nn.Module):
     essay's prompt is recognized where the caller passes tokens and no `prompt_indices`.
     """
 
+    signatures: torch.Tensor
+    score_means: torch.Tensor
+    score_stds: torch.Tensor
+    length_means: torch.Tensor
+    length_stds: torch.Tensor
+
     def __init__(self, config: TRMConfig):
         super().__init__()
-        num_prompts = len(config.score_ranges)
-        self.prompt_ids = list(config.score_ranges)
+        num_prompts = len(config.score_ranges or {})
+        self.prompt_ids = list(config.score_ranges or {})
         self.max_signature_tokens = config.max_prompt_tokens
         self.registers = TRMPromptEmbedding(num_prompts, config.hidden_size)
         self.score_weights = TRMZeroEmbedding(num_prompts, config.hidden_size)
         self.score_biases = TRMZeroEmbedding(num_prompts, 1)
-        self.register_buffer("signatures", torch.empty(num_prompts, config.embedding_size))
+        self.register_buffer("signatures", torch.empty(num_prompts, config.embedding_size or config.hidden_size))
         self.register_buffer("score_means", torch.empty(num_prompts))
         self.register_buffer("score_stds", torch.empty(num_prompts))
         self.register_buffer("length_means", torch.empty(num_prompts))
@@ -52,27 +58,27 @@ class TRMPromptBank(nn.Module):
 
     # ---- What a known prompt changes
 
-    def standardize_lengths(self, log_lengths: torch.Tensor, prompt_indices: torch.LongTensor) -> torch.Tensor:
+    def standardize_lengths(self, log_lengths: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """Log lengths in standard deviations from the mean of their prompts' essays; all `(batch,)`."""
         return (log_lengths - self.length_means[prompt_indices]) / self.length_stds[prompt_indices]
 
-    def score_offsets(self, pooled: torch.Tensor, prompt_indices: torch.LongTensor) -> torch.Tensor:
+    def score_offsets(self, pooled: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """What the prompts' own weights add to the score's head: `pooled` `(batch, hidden_size)` to `(batch,)` float32."""
         with torch.autocast(pooled.device.type, enabled=False):
             weights, biases = self.score_weights(prompt_indices).float(), self.score_biases(prompt_indices).float()
             return (pooled.float() * weights).sum(dim=-1) + biases[:, 0]
 
-    def to_unit_scale(self, scores: torch.Tensor, prompt_indices: torch.LongTensor) -> torch.Tensor:
+    def to_unit_scale(self, scores: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """Scores in standard deviations about their prompts' mean score, to the prompts' 0-1 scales; all `(batch,)`."""
         return self.score_means[prompt_indices] + self.score_stds[prompt_indices] * scores
 
     # ---- Recognition by text
 
-    def counts_for_signature(self, is_prompt: torch.BoolTensor) -> torch.BoolTensor:
+    def counts_for_signature(self, is_prompt: torch.Tensor) -> torch.Tensor:
         """A prompt's first `max_prompt_tokens` tokens, those that are never cut; `is_prompt` and this `(batch, tokens)`."""
         return is_prompt & (is_prompt.cumsum(dim=1) <= self.max_signature_tokens)
 
-    def signatures_of(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.Tensor:
+    def signatures_of(self, word_embeddings: torch.Tensor, is_prompt: torch.Tensor) -> torch.Tensor:
         """
         Mean embeddings of the prompts that stand before essays: `(batch, embedding_size)`.
 
@@ -84,7 +90,7 @@ class TRMPromptBank(nn.Module):
         sums = torch.matmul(weights[:, None], word_embeddings)[:, 0]
         return sums / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
-    def recognize(self, word_embeddings: torch.Tensor, is_prompt: torch.BoolTensor) -> torch.LongTensor:
+    def recognize(self, word_embeddings: torch.Tensor, is_prompt: torch.Tensor) -> torch.Tensor:
         """
         The prompts whose texts are nearest: their indices, `(batch,)`. Arguments are those of [`signatures_of`].
 
@@ -98,7 +104,7 @@ class TRMPromptBank(nn.Module):
             self._check_told_apart(prompt_indices)
         return prompt_indices
 
-    def _check_told_apart(self, prompt_indices: torch.LongTensor):
+    def _check_told_apart(self, prompt_indices: torch.Tensor):
         known = self.signatures.float()
         # Pair by pair: the faster way, by a matrix product, is too coarse for texts that differ by a word.
         distances = torch.cdist(known, known, compute_mode="donot_use_mm_for_euclid_dist")
@@ -122,7 +128,7 @@ class TRMLexicalHead(nn.Module):
 
     def __init__(self, config: TRMConfig):
         super().__init__()
-        num_prompts = len(config.score_ranges)
+        num_prompts = len(config.score_ranges or {})
         self.words = TRMZeroEmbedding(config.vocab_size, num_prompts)
         self.counts = TRMZeroEmbedding(num_prompts, NUM_COUNTS)
 
@@ -138,10 +144,10 @@ class TRMLexicalHead(nn.Module):
 
     def forward(
         self,
-        input_ids: torch.LongTensor,
-        is_essay: torch.BoolTensor,
+        input_ids: torch.Tensor,
+        is_essay: torch.Tensor,
         lengths: torch.Tensor,
-        prompt_indices: torch.LongTensor,
+        prompt_indices: torch.Tensor,
     ) -> torch.Tensor:
         """
         Scores essays: `(batch,)` in float32, in standard deviations from their prompts' mean scores.
@@ -163,7 +169,7 @@ NUM_COUNTS = 3
 
 
 def lexical_features(
-    input_ids: torch.LongTensor, is_essay: torch.BoolTensor, lengths: torch.Tensor, vocab_size: int
+    input_ids: torch.Tensor, is_essay: torch.Tensor, lengths: torch.Tensor, vocab_size: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     What the lexical head sees of essays, in training and in scoring.

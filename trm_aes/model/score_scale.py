@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -18,20 +19,20 @@ class ScoreRange:
         """Highest less lowest."""
         return self.max_score - self.min_score
 
-    def normalize(self, scores: np.ndarray) -> np.ndarray:
+    def normalize(self, scores: ArrayLike) -> np.ndarray:
         """Maps scores of this range to 0-1."""
         return (np.asarray(scores, dtype=np.float64) - self.min_score) / self.span
 
-    def denormalize(self, normalized: np.ndarray) -> np.ndarray:
+    def denormalize(self, normalized: ArrayLike) -> np.ndarray:
         """Maps 0-1 (values outside are clipped) to scores of this range, not rounded."""
         return self.min_score + np.clip(np.asarray(normalized, dtype=np.float64), 0.0, 1.0) * self.span
 
-    def round(self, scores: np.ndarray) -> np.ndarray:
+    def round(self, scores: ArrayLike) -> np.ndarray:
         """Rounds scores of this range, see [`round_scores`]."""
         return round_scores(scores)
 
 
-def round_scores(scores: np.ndarray) -> np.ndarray:
+def round_scores(scores: ArrayLike) -> np.ndarray:
     """Rounds to whole scores. Halves go up, as raters expect; NumPy would round them to even."""
     return np.floor(np.asarray(scores, dtype=np.float64) + 0.5).astype(np.int64)
 

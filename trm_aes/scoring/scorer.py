@@ -84,7 +84,7 @@ class EssayScorer:
             raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
         if batch_tokens < 1:
             raise InputError(f"`batch_tokens` must be at least 1, got {batch_tokens}.")
-        self.model = model.to(device).eval()
+        self.model = model.to(device).eval()  # type: ignore[arg-type]
         self.tokenizer = tokenizer
         self.name = name
         self.device = torch.device(device)
