@@ -58,6 +58,8 @@ class EssayScoringPipeline(Pipeline):
             raise ValueError(f"An input is an essay, or a dictionary of essay and prompt_id or prompt, not {inputs!r}.")
         named = inputs.get("prompt_id")
         prompt_id = find_prompt_id(self.model.config, None if named is None else str(named), inputs.get("prompt"))
+        if self.tokenizer is None:
+            raise ValueError("The pipeline has no tokenizer: give the one that was saved with the model.")
         [encoded] = encode_for_model(self.tokenizer, self.model.config, [prompt_id], [inputs["essay"]])
         model_inputs = {
             "input_ids": torch.tensor([encoded.input_ids]),
@@ -71,10 +73,10 @@ class EssayScoringPipeline(Pipeline):
             model_inputs["prompt_indices"] = torch.tensor([prompt_index[prompt_id]])
         return model_inputs
 
-    def _forward(self, model_inputs: dict[str, Any], **steps: Any) -> Any:
+    def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> Any:
         """Scores (0-1) and confidences of a batch, `(batch,)`."""
-        own = {name: model_inputs.pop(name) for name in ("prompt_id", "was_cut")}
-        outputs = self.model(**model_inputs, **steps)
+        own = {name: input_tensors.pop(name) for name in ("prompt_id", "was_cut")}
+        outputs = self.model(**input_tensors, **forward_parameters)
         return {
             "normalized": outputs.logits.squeeze(-1),
             "confidence": outputs.halt_logits.float().sigmoid(),
