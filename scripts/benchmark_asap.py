@@ -30,10 +30,10 @@ DEFAULT_SYSTEMS = [
     "length",
     "ridge",
     "boosting",
-    "default",
+    "fast",
     # Its controls: no recursion, at the same parameters; and a stack of as many layers as the recursion calls.
     "baseline",
-    "default:H_cycles=1,L_cycles=1,num_hidden_layers=6",
+    "fast:H_cycles=1,L_cycles=1,num_hidden_layers=6",
 ]
 DEPTH_CYCLES = ((1, 1), (2, 2), (3, 4))
 

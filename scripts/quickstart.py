@@ -22,7 +22,7 @@ def main(argv=None):
     _step("1. Build a data set of synthetic essays")
     build.main(["--source", DEMO_SOURCE, "--output-dir", data, *again])
     _step("2. Train the tiny preset")
-    train.main(["--data", data, "--recipe", "tiny", "--hardware", "cpu", "--output_dir", model, *again])
+    train.main(["--data", data, "--recipe", "tiny", "--hardware", "cpu", "--output-dir", model, *again])
     _step("3. Evaluate on held-out essays")
     evaluate.main(["--model", model, "--data", data, "--split", "test", *again])
     _step("4. Score three new essays")

@@ -78,7 +78,7 @@ def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:
     try:
         HfApi().repo_info(repo_id, repo_type=repo_type, timeout=HUB_TIMEOUT_SECONDS)
     except HfHubHTTPError as error:
-        return f"the Hub answered: {str(error).splitlines()[0]}"
+        return f"the Hub answered: {brief(error)}"
     except Exception as error:  # the client's transport errors differ between its versions
         return f"the Hub cannot be reached: {type(error).__name__}"
     return None

@@ -1,10 +1,19 @@
-"""What a training run and an evaluation leave on record beside their other files."""
+"""What a training run and an evaluation leave on record beside their other files: `run.json`, `evaluation.json`."""
 
 import contextlib
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self, TypeVar, get_args, get_type_hints
+
+from .errors import InputError
+from .files import read_json, write_json
+from .typed_json import check_types
 
 RUN_RECORD_NAME = "run.json"
 EVALUATION_NAME = "evaluation.json"
+# To be raised when a field is renamed or changes its meaning; one more field with a default needs no new number.
+FORMAT_VERSION = 1
 RECORDED_PACKAGES = (
     "trm-aes",
     "torch",
@@ -19,6 +28,18 @@ RECORDED_PACKAGES = (
     "numpy",
 )
 
+T = TypeVar("T")
+
+
+def _holds(*keys: str) -> Any:
+    """A field that is an object of which readers need certain keys, whatever else is in it."""
+    return field(metadata={"keys": keys})
+
+
+def _holds_each(*keys: str) -> Any:
+    """A field that is an object of objects, of each of which readers need certain keys."""
+    return field(metadata={"keys_of_each": keys})
+
 
 def package_versions() -> dict[str, str]:
     """Versions of the packages that decide a result, for the record beside it."""
@@ -27,3 +48,220 @@ def package_versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord:
+    """
+    The data set that a record is about, as its card describes it.
+
+    Args:
+        source: name of the source: a file, `Hub: …`, or the synthetic corpus.
+        source_sha256: checksum of the source.
+        corpus: name of a corpus that the package knows, or None.
+        num_essays: `split -> number of essays`.
+        options: what the data set was built with.
+        tokenizer: `name` and `vocabulary_sha256`.
+        token_limits: `max_tokens`, `max_prompt_tokens` and `drop_longer_than`, in word pieces.
+    """
+
+    source: str
+    source_sha256: str
+    corpus: str | None = None
+    num_essays: dict[str, int] = _holds("train", "validation", "test")
+    options: dict[str, Any] = field(default_factory=dict)
+    tokenizer: dict[str, str] = field(default_factory=dict)
+    token_limits: dict[str, int | None] = _holds("max_tokens")
+
+    @classmethod
+    def of_card(cls, card: dict[str, Any]) -> Self:
+        """The part of a data set's card that belongs on record."""
+        return cls(**{item.name: card[item.name] for item in fields(cls) if item.name in card})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingsRecord:
+    """
+    The encoder whose word embeddings a model started from.
+
+    Args:
+        name: name or folder of the encoder.
+        hub_id: its id on the Hub, or None.
+    """
+
+    name: str
+    hub_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineRecord:
+    """
+    Where a model was trained.
+
+    Args:
+        platform: operating system and processor.
+        device: of the first process, in PyTorch's words.
+        processes: number of processes.
+    """
+
+    platform: str
+    device: str
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """
+    `run.json`: how a scorer was made, and what was measured on the way. It may be published, so it holds no token.
+
+    Args:
+        format_version: of the file. Files from before there was one count as version 1.
+        command: the words of the command line.
+        run: the choices that are neither the model's nor the Trainer's, resolved: data, recipe, hardware, embeddings.
+        model: fields of `TRMConfig` that differ from its defaults.
+        training: all fields of `TRMTrainingArguments`.
+        seed: of the training.
+        num_parameters, num_trained_parameters: of the model.
+        data: the data set.
+        embeddings: the encoder whose word embeddings the model started from; None if they were random.
+        packages: `package -> version`.
+        machine: where the model was trained.
+        seconds: from the start to the end of the run.
+        train_metrics, validation_metrics: `metric -> value`; the second are of the finished scorer.
+        calibration, exit_rule: what was fitted to the validation essays when training ended; None for what was left out.
+        best_checkpoint: folder of the checkpoint that was kept, or None.
+        history: the Trainer's log, entry by entry.
+    """
+
+    format_version: int = FORMAT_VERSION
+    command: list[str] = field(default_factory=list)
+    run: dict[str, Any] = _holds("recipe")
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = _holds(
+        "per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "learning_rate", "ema_decay",
+        "bf16", "fp16",
+    )  # fmt: skip
+    seed: int
+    num_parameters: int
+    num_trained_parameters: int
+    data: DataRecord
+    embeddings: EmbeddingsRecord | None
+    packages: dict[str, str] = _holds("trm-aes", "torch", "transformers")
+    machine: MachineRecord
+    seconds: float
+    train_metrics: dict[str, Any] = field(default_factory=dict)
+    validation_metrics: dict[str, Any]
+    calibration: dict[str, Any] | None = None
+    exit_rule: dict[str, Any] | None = None
+    best_checkpoint: str | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def validation_qwk(self) -> float | None:
+        """Mean QWK over prompts of the finished scorer on the validation split, from -1 to 1."""
+        return self.validation_metrics.get("eval_mean_qwk")
+
+    @property
+    def batch_size(self) -> int:
+        """Essays in an optimizer step, over all micro-batches and processes."""
+        args = self.training
+        return args["per_device_train_batch_size"] * args["gradient_accumulation_steps"] * self.machine.processes
+
+    def write(self, folder: Path) -> None:
+        """Writes the record into the folder of its scorer."""
+        write_json(folder / RUN_RECORD_NAME, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """
+        Reads the record of the scorer in a folder.
+
+        Raises:
+            InputError: if there is none, or the file is damaged, from a later version, or not such a record.
+        """
+        return _read(cls, folder / RUN_RECORD_NAME, "trm-aes train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord:
+    """
+    `evaluation.json`: how well a scorer agrees with human scores on one split of a data set.
+
+    Args:
+        format_version: of the file. Files from before there was one count as version 1.
+        model: name of the scorer.
+        split: name of the split.
+        device: on which essays were scored.
+        data: `source`, `source_sha256` and `options` of the data set.
+        by_prompt: `prompt_id -> metric -> value`, see [`score_metrics`]; None for what is not defined.
+        means: plain means over prompts, by `mean_<metric>`.
+        constant_mean_qwk: of a predictor that gives every essay its prompt's mean training score.
+        rater_qwk: `prompt_id -> QWK` of two human raters with each other, for prompts that have both.
+        packages: `package -> version`.
+    """
+
+    format_version: int = FORMAT_VERSION
+    model: str
+    split: str
+    device: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    by_prompt: dict[str, dict[str, int | float | None]] = _holds_each("n", "qwk", "adjacent_agreement", "smd")
+    means: dict[str, int | float | None] = _holds("mean_qwk")
+    constant_mean_qwk: float
+    rater_qwk: dict[str, int | float] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Writes the record into the folder of the evaluation."""
+        write_json(folder / EVALUATION_NAME, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """
+        Reads the record of an evaluation in a folder.
+
+        Raises:
+            InputError: if there is none, or the file is damaged, from a later version, or not such a record.
+        """
+        return _read(cls, folder / EVALUATION_NAME, "trm-aes evaluate")
+
+
+def _read(kind: type[T], path: Path, program: str) -> T:
+    content = read_json(path)
+    found = content.get("format_version", FORMAT_VERSION) if isinstance(content, dict) else FORMAT_VERSION
+    if isinstance(found, int) and found > FORMAT_VERSION:
+        raise InputError(f"{path} has format version {found}, this version reads {FORMAT_VERSION}: upgrade trm-aes.")
+    try:
+        return _build(kind, content, str(path))
+    except InputError as error:
+        raise InputError(f"{error} Is it what `{program}` wrote? If an earlier version did, run that again.") from None
+
+
+def _build(kind: type[T], content: Any, where: str) -> T:
+    """An object of a record's class, and of the classes within it, from parsed JSON. Other keys are passed over."""
+    if not isinstance(content, dict):
+        raise InputError(f"{where} holds no JSON object.")
+    types, values = get_type_hints(kind), {}
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.name in content:
+            values[item.name] = _build_field(types[item.name], content[item.name], f"{where}, {item.name}")
+        elif item.default is MISSING and item.default_factory is MISSING:
+            raise InputError(f"{where} lacks {item.name!r}.")
+    check_types(values, types, where)
+    for item in fields(kind):  # type: ignore[arg-type]
+        _check_keys(item, values.get(item.name), f"{where}, {item.name}")
+    return kind(**values)
+
+
+def _check_keys(item: Field, value: Any, where: str) -> None:
+    needed = [(where, value, key) for key in item.metadata.get("keys", ())]
+    for name, inner in value.items() if "keys_of_each" in item.metadata else ():
+        needed += [(f"{where}, {name}", inner, key) for key in item.metadata["keys_of_each"]]
+    for place, holder, key in needed:
+        if key not in holder:
+            raise InputError(f"{place} lacks {key!r}.")
+
+
+def _build_field(kind: Any, value: Any, where: str) -> Any:
+    nested = [part for part in (kind, *get_args(kind)) if isinstance(part, type) and is_dataclass(part)]
+    return _build(nested[0], value, where) if nested and value is not None else value

@@ -10,10 +10,10 @@ from trm_aes.data.dataset import EssayDataset
 from trm_aes.devices import available_device
 from trm_aes.evaluation.evaluate import evaluate_scorer
 from trm_aes.files import read_json, write_json
-from trm_aes.presets import load_recipe
 from trm_aes.records import package_versions
 from trm_aes.scoring.scorer import EssayScorer
-from trm_aes.training.recipe import parse_arguments
+from trm_aes.training.arguments import RunArguments
+from trm_aes.training.recipe import resolve_plan
 from trm_aes.training.run import train_scorer
 
 from .cost import COUNTED_TOKENS, forward_gflop
@@ -90,24 +90,22 @@ def _run_recipe(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     """Predictions by split, and costs: parameters, seconds to train, GFLOP and seconds to score an essay."""
     model_dir = folder / "model"
-    argv = ["--data", str(data.folder), "--recipe", system.base, "--hardware", hardware, "--output_dir", str(model_dir)]
-    argv += ["--seed", str(seed), "--save_total_limit", "1", "--overwrite", "true"]
-    for key, value in system.training.items():
-        argv += [f"--{key}", str(value)]
-    run, _, args = parse_arguments(argv)
-    record = train_scorer(run, load_recipe(system.base), system.model, args)
+    training = {"output_dir": str(model_dir), "seed": seed, "save_total_limit": 1, **system.training}
+    run = RunArguments(data=str(data.folder), recipe=system.base, hardware=hardware, overwrite=True)
+    plan = resolve_plan(run, system.model, training)
+    record = train_scorer(plan)
     for checkpoint in model_dir.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
-    scorer = EssayScorer.from_pretrained(model_dir, None if hardware == "auto" else args.device.type)
+    scorer = EssayScorer.from_pretrained(model_dir, None if hardware == "auto" else plan.training.device.type)
     validation = evaluate_scorer(scorer, data, "validation").predictions
     # Scores come back to the CPU, so nothing is still under way when the clock stops.
     started = time.time()
     test = evaluate_scorer(scorer, data, "test").predictions
     score_seconds = time.time() - started
     cost = {
-        "parameters": record["num_parameters"],
-        "trained_parameters": record["num_trained_parameters"],
-        "train_seconds": record["seconds"],
+        "parameters": record.num_parameters,
+        "trained_parameters": record.num_trained_parameters,
+        "train_seconds": record.seconds,
         f"gflop_an_essay_of_{COUNTED_TOKENS}_tokens": forward_gflop(scorer.model),
         "score_seconds_an_essay": score_seconds / len(test),
     }

@@ -94,7 +94,7 @@ def build_system(name: str) -> nn.Module:
     )
     model = TRMForEssayScoring(config).eval()
     # As `trm-aes train` has it.
-    model.get_input_embeddings().requires_grad_(not recipe.embeddings["freeze"])
+    model.get_input_embeddings().requires_grad_(not recipe.freeze_embeddings)
     if model.lexical_head is not None:
         model.lexical_head.requires_grad_(False)
     return model

@@ -10,8 +10,6 @@ from trm_aes.training.arguments import TRMTrainingArguments
 
 from .peers import PEERS
 
-BASELINE_CONTROL = "H_cycles=1,L_cycles=1,num_supervision_steps=1"
-
 
 @dataclass(frozen=True)
 class System:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from ..data.dataset import load_essay_dataset
 from ..errors import InputError
-from ..evaluation.evaluate import evaluate_scorer, evaluation_table
-from ..files import check_is_free, new_folder, write_json
-from ..records import EVALUATION_NAME, package_versions
+from ..evaluation.evaluate import evaluate_scorer, evaluation_record, evaluation_table
+from ..files import check_is_free, new_folder
 from .options import add_scorer_options, load_scorer, new_parser
 
 PREDICTIONS_NAME = "predictions.csv"
@@ -39,19 +38,6 @@ def main(argv: Sequence[str] | None = None):
     evaluation = evaluate_scorer(scorer, data, args.split)
     with new_folder(output_dir, args.overwrite) as folder:
         evaluation.predictions.to_csv(folder / PREDICTIONS_NAME, index=False)
-        write_json(
-            folder / EVALUATION_NAME,
-            {
-                "model": scorer.name,
-                "split": args.split,
-                "device": str(scorer.device),
-                "data": {key: data.card[key] for key in ("source", "source_sha256", "options")},
-                "by_prompt": evaluation.by_prompt,
-                "means": evaluation.means,
-                "constant_mean_qwk": evaluation.constant_mean_qwk,
-                "rater_qwk": evaluation.rater_qwk,
-                "packages": package_versions(),
-            },
-        )
+        evaluation_record(evaluation, scorer, data, args.split).write(folder)
     print(evaluation_table(evaluation))
     print(f"Wrote {output_dir}")

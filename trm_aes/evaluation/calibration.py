@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-# Fewer essays tell too little of the spread.
+# Fewer essays say too little about the spread.
 MIN_ESSAYS = 30
 
 
@@ -28,8 +28,8 @@ def fit_calibrations(
     """
     The line for each prompt that gives its predictions the mean and standard deviation of its gold scores.
 
-    Who minimizes the squared error predicts a spread of r (the correlation) times the gold one, and kappa punishes that:
-    with the spread matched, QWK rises from 2r^2 / (1 + r^2) to r.
+    Predictions that minimize the squared error spread r times as far as the gold scores, r being their correlation, and
+    kappa punishes that: with the spread matched, QWK rises from 2r^2 / (1 + r^2) to r.
 
     Args:
         prompt_ids, predictions, references: of essays that took no part in training, on any one scale.
@@ -63,7 +63,7 @@ def apply_calibrations(
 
 def fit_shift(probabilities: np.ndarray, outcomes: np.ndarray) -> float:
     """
-    What to add to the logits of `probabilities` (0-1) so that their mean is the share of true `outcomes`.
+    The number to add to the logits of `probabilities` (0-1) so that their mean is the share of true `outcomes`.
 
     Shares of 0 and 1, which no finite shift gives, count as half an essay from there.
     """

@@ -9,6 +9,7 @@ from ..data.dataset import EssayDataset
 from ..data.schema import sort_prompt_ids
 from ..errors import InputError
 from ..model.score_scale import denormalize_by_prompt, round_scores
+from ..records import EvaluationRecord, package_versions
 from ..scoring.scorer import SCORED_COLUMNS, EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 
@@ -36,6 +37,13 @@ class Evaluation:
 
 def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Evaluation:
     """
+    Scores a split of a data set and measures the agreement with its gold scores, prompt by prompt.
+
+    Args:
+        scorer: what is measured.
+        data: a data set of the scorer's vocabulary and prompts. Its training split is read for the constant predictor.
+        split: name of the split.
+
     Raises:
         InputError: if the data set has no such split, other tokens than the scorer's, or prompts it does not know.
     """
@@ -48,7 +56,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     if longest > scorer.model.config.max_position_embeddings:
         raise InputError(
             f"{data.folder} has sequences of {longest} tokens, {scorer.name} takes "
-            f"{scorer.model.config.max_position_embeddings}: build the data set with a lower --max-tokens."
+            f"{scorer.model.config.max_position_embeddings}: build the data set with a lower `max_tokens`."
         )
     with tqdm(total=len(tokens), desc=f"Scoring {split}", unit="essay", disable=None) as bar:
         raw = scorer.score_tokens(tokens, bar)
@@ -69,6 +77,21 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
         mean_over_prompts(constant_by_prompt)["mean_qwk"],
         _rater_qwk(frame),
         predictions,
+    )
+
+
+def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str) -> EvaluationRecord:
+    """The metrics of an evaluation with what they are about, as they are kept beside the predictions."""
+    return EvaluationRecord(
+        model=scorer.name,
+        split=split,
+        device=str(scorer.device),
+        data={key: data.card[key] for key in ("source", "source_sha256", "options")},
+        by_prompt=evaluation.by_prompt,
+        means=evaluation.means,
+        constant_mean_qwk=evaluation.constant_mean_qwk,
+        rater_qwk=evaluation.rater_qwk,
+        packages=package_versions(),
     )
 
 
@@ -102,7 +125,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
     )
 
 
-def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str):
+def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str) -> None:
     for prompt_id in sort_prompt_ids(data.splits[split].unique("prompt_id")):
         where = f"{data.folder}, split {split}"
         scorer.prompt_of(prompt_id, None, where)

@@ -1,38 +1,60 @@
 """Presets, as data: recipes (what is trained, and how) and hardware (on what). Each is a JSON file beside this one."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import read_json
+from ..typed_json import check_types, refuse_unknown
+
+DEFAULT_NAME = "default"
+# The recipe that is used where none is named, or `default` is.
+DEFAULT_RECIPE = "fast"
 
 
 @dataclass(frozen=True)
 class Recipe:
     """
+    What is trained, and how. What a recipe leaves out keeps the defaults of the classes that are named here.
+
     Args:
+        name: of the preset, or the path of a file of one's own.
         description: one line for people.
         model: fields of `TRMConfig`.
         training: fields of `TRMTrainingArguments`.
-        embeddings: `rescale` and `freeze`, for the word embeddings copied from a pretrained encoder.
+        embeddings: `rescale` (true if left out) and `freeze` (false if left out), for word embeddings that are copied
+            from a pretrained encoder; see [`copy_word_embeddings`].
     """
 
-    description: str
-    model: dict[str, Any]
-    training: dict[str, Any]
-    embeddings: dict[str, bool]
+    name: str
+    description: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    embeddings: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def rescale_embeddings(self) -> bool:
+        return self.embeddings.get("rescale", True)
+
+    @property
+    def freeze_embeddings(self) -> bool:
+        return self.embeddings.get("freeze", False)
 
 
 @dataclass(frozen=True)
 class Hardware:
     """
     Args:
+        name: of the preset.
         description: one line for people.
         device: `cpu`, `mps` or `cuda`: what must be there.
         training: fields of `TRMTrainingArguments`.
     """
 
+    name: str
     description: str
     device: str
     training: dict[str, Any] = field(default_factory=dict)
@@ -46,12 +68,32 @@ def hardware_names() -> list[str]:
     return _names("hardware")
 
 
-def load_recipe(name: str) -> Recipe:
+def is_recipe_file(recipe: str) -> bool:
+    """Whether a recipe is given as the path of a file: it ends in `.json` or has a folder. Otherwise it is a name."""
+    return recipe.endswith(".json") or len(Path(recipe).parts) > 1
+
+
+def load_recipe(recipe: str) -> Recipe:
     """
+    Reads a recipe.
+
+    Args:
+        recipe: name of a preset, `default` for the one of [`DEFAULT_RECIPE`], or path of a JSON file of the same shape:
+            an object with some of `description`, `model`, `training` and `embeddings`.
+
     Raises:
-        InputError: if there is no recipe of that name.
+        InputError: if there is no such preset or file, or the file has another shape.
     """
-    return Recipe(**_load("recipes", name))
+    if is_recipe_file(recipe):
+        if not Path(recipe).is_file():
+            raise InputError(f"`recipe` {recipe}: there is no such file.")
+        return _recipe_of_file(recipe, read_json(recipe))
+    name = DEFAULT_RECIPE if recipe == DEFAULT_NAME else recipe
+    if name not in recipe_names():
+        raise InputError(
+            f"`recipe` {name}: no such preset; there are {', '.join(recipe_names())}, or give the path of a .json file."
+        )
+    return Recipe(name, **_load("recipes", name))
 
 
 def load_hardware(name: str) -> Hardware:
@@ -59,7 +101,19 @@ def load_hardware(name: str) -> Hardware:
     Raises:
         InputError: if there is no hardware preset of that name.
     """
-    return Hardware(**_load("hardware", name))
+    if name not in hardware_names():
+        raise InputError(f"`hardware` {name}: no such preset; there are {', '.join(hardware_names())}.")
+    return Hardware(name, **_load("hardware", name))
+
+
+def _recipe_of_file(path: str, content: Any) -> Recipe:
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: a recipe is a JSON object, and this is not one.")
+    sections = {item.name: item.type for item in fields(Recipe) if item.name != "name"}
+    refuse_unknown(content, sections, path)
+    check_types(content, sections, path)
+    refuse_unknown(content.get("embeddings", {}), {"rescale", "freeze"}, f"{path}, embeddings")
+    return Recipe(path, **content)
 
 
 def _names(kind: str) -> list[str]:
@@ -68,7 +122,4 @@ def _names(kind: str) -> list[str]:
 
 
 def _load(kind: str, name: str) -> dict[str, Any]:
-    if name not in _names(kind):
-        option = {"recipes": "--recipe", "hardware": "--hardware"}[kind]
-        raise InputError(f"{option} {name}: no such preset; there are {', '.join(_names(kind))}.")
     return json.loads(resources.files(__package__).joinpath(kind, f"{name}.json").read_text(encoding="utf-8"))

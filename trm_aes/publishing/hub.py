@@ -74,10 +74,10 @@ def publish(
             "`hf auth login` or set HF_TOKEN."
         )
     api = HfApi(token=token)
-    with clear_hub_errors(repo_id, "Nothing was published."):
+    with explain_hub_errors(repo_id, "Nothing was published."):
         is_new = _make_repo(api, repo_id, private, overwrite)
     left = f"The repository is there, {'empty' if is_new else 'as it was'}: all files come with one commit, which was not confirmed"
-    with clear_hub_errors(repo_id, f"{left}. Run the same command again."):
+    with explain_hub_errors(repo_id, f"{left}. Run the same command again."):
         return api.create_commit(repo_id, operations, commit_message=message).commit_url
 
 
@@ -91,25 +91,25 @@ def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool) -> bool
         return True
     if private and not info.private:
         raise InputError(
-            f"{repo_id} exists and is public. Make it private on its settings page, or choose another --repo-id."
+            f"{repo_id} exists and is public. Make it private on its settings page, or choose another `repo_id`."
         )
     held = {file.rfilename for file in info.siblings or []} - MADE_BY_THE_HUB
     if held and not overwrite:
         raise InputError(
-            f"{repo_id} exists and holds {len(held)} files. Choose another --repo-id, or pass --overwrite to add a commit to it."
+            f"{repo_id} exists and holds {len(held)} files. Choose another `repo_id`, or pass `overwrite` to add a commit to it."
         )
     return not held
 
 
-def _check_repo_id(repo_id: str):
+def _check_repo_id(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise InputError(f"--repo-id {repo_id}: {str(error).splitlines()[0]}") from None
+        raise InputError(f"`repo_id` {repo_id}: {brief(error)}") from None
 
 
 @contextmanager
-def clear_hub_errors(repo_id: str, state: str) -> Iterator[None]:
+def explain_hub_errors(repo_id: str, state: str) -> Iterator[None]:
     """Turns what the client raises into one message that says what has become of the repository."""
     try:
         yield

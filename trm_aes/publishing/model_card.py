@@ -2,21 +2,24 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from ..data.schema import sort_prompt_ids
 from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError
-from ..files import read_json
-from ..records import EVALUATION_NAME, RUN_RECORD_NAME
+from ..presets import is_recipe_file
+from ..records import EVALUATION_NAME, DataRecord, EmbeddingsRecord, EvaluationRecord, RunRecord
 
 TEMPLATE = "model_card.md"
 DEFAULT_LICENSE = "apache-2.0"
 TAGS = ["automated-essay-scoring", "essay-scoring", "tiny-recursive-model", "trm", "regression"]
 SHOWN_PROMPT_LETTERS = 200
+# The lowest version with which the code beside the weights loads and scores.
+MIN_TRANSFORMERS = "5.23"
 
 
 def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, license: str) -> ModelCard:
@@ -32,19 +35,28 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
     Raises:
         InputError: if a file is missing or is not what the programs write.
     """
-    run = read_json(folder / RUN_RECORD_NAME)
-    evaluation = read_json(evaluation_file) if evaluation_file else None
+    run = RunRecord.read(folder)
+    evaluation = EvaluationRecord.read(evaluation_file.parent) if evaluation_file else None
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    try:
-        fields = _fields(run, evaluation, config)
-        title = repo_id.rsplit("/", 1)[-1]
-        data = _metadata(run, evaluation, fields, title, license)
-    except KeyError as error:
-        raise InputError(
-            f"{folder}: run.json or the evaluation lacks {error}: an earlier version wrote it. Train and evaluate again."
-        ) from None
+    title = repo_id.rsplit("/", 1)[-1]
+    data = _describe_data(run.data)
     template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return ModelCard.from_template(data, template_str=template, repo_id=repo_id, title=title, **fields)
+    return ModelCard.from_template(
+        _metadata(run, evaluation, data, title, license),
+        template_str=template,
+        repo_id=repo_id,
+        title=title,
+        min_transformers=MIN_TRANSFORMERS,
+        run=run,
+        recipe=_describe_recipe(run.run["recipe"]),
+        config=config,
+        max_tokens=run.data.token_limits["max_tokens"],
+        embeddings=_name_embeddings(run.embeddings),
+        prompts=_prompt_rows(config),
+        data=data,
+        evaluation=evaluation,
+        evaluated_prompts=_evaluation_rows(evaluation),
+    )
 
 
 def find_evaluation(folder: Path, evaluation_dir: Path | None = None) -> Path | None:
@@ -60,34 +72,36 @@ def find_evaluation(folder: Path, evaluation_dir: Path | None = None) -> Path | 
         return file
     if evaluation_dir is not None:
         raise InputError(
-            f"--evaluation {evaluation_dir} holds no {EVALUATION_NAME}: `trm-aes evaluate` did not write it."
+            f"`evaluation` {evaluation_dir} holds no {EVALUATION_NAME}: `trm-aes evaluate` did not write it."
         )
     return None
 
 
-def _metadata(run: dict, evaluation: dict | None, fields: dict, title: str, license: str) -> ModelCardData:
+def _metadata(
+    run: RunRecord, evaluation: EvaluationRecord | None, data: dict[str, Any], title: str, license: str
+) -> ModelCardData:
     """What the Hub indexes; the results as a model-index, a data set for each prompt."""
     results = [
         EvalResult(
             task_type="text-classification",
             task_name="Automated essay scoring",
-            dataset_type=fields["data"]["name"],
-            dataset_name=f"{fields['data']['name']}, prompt {row['prompt_id']}",
-            dataset_config=f"prompt {row['prompt_id']}",
-            dataset_split=evaluation["split"],
+            dataset_type=data["name"],
+            dataset_name=f"{data['name']}, prompt {prompt_id}",
+            dataset_config=f"prompt {prompt_id}",
+            dataset_split=evaluation.split,
             metric_type="quadratic_weighted_kappa",
             metric_name="QWK",
-            metric_value=round(row["qwk"], 4),
+            metric_value=round(metrics["qwk"], 4),
         )
-        for row in (fields["evaluation"]["rows"] if evaluation else [])
+        for prompt_id, metrics in (evaluation.by_prompt.items() if evaluation else ())
     ]
     return ModelCardData(
         language="en",
         license=license,
         library_name="transformers",
         pipeline_tag="text-classification",
-        base_model=(run["embeddings"] or {}).get("hub_id"),
-        datasets=fields["data"]["hub_ids"] or None,
+        base_model=run.embeddings.hub_id if run.embeddings else None,
+        datasets=data["hub_ids"] or None,
         tags=TAGS,
         metrics=["quadratic_weighted_kappa"],
         model_name=title,
@@ -95,32 +109,7 @@ def _metadata(run: dict, evaluation: dict | None, fields: dict, title: str, lice
     )
 
 
-def _fields(run: dict, evaluation: dict | None, config) -> dict:
-    """What the template asks for."""
-    training = run["training"]
-    processes = run["machine"]["processes"]
-    return {
-        "run": run["run"],
-        "training": training,
-        "config": config,
-        "versions": run["packages"],
-        "machine": run["machine"],
-        "seed": run["seed"],
-        "seconds": run["seconds"],
-        "num_parameters": run["num_parameters"],
-        "num_trained_parameters": run["num_trained_parameters"],
-        "batch_size": training["per_device_train_batch_size"] * training["gradient_accumulation_steps"] * processes,
-        "max_tokens": run["data"]["token_limits"]["max_tokens"],
-        "embeddings": _embeddings(run["embeddings"]),
-        "calibrated": run["calibration"] is not None,
-        "validation_qwk": run["validation_metrics"].get("eval_mean_qwk"),
-        "prompts": _prompts(config),
-        "data": _data(run["data"]),
-        "evaluation": _evaluation(evaluation),
-    }
-
-
-def _prompts(config) -> list[dict]:
+def _prompt_rows(config: PreTrainedConfig) -> list[dict[str, str]]:
     prompts = []
     for prompt_id in sort_prompt_ids(config.score_ranges):
         low, high = config.score_ranges[prompt_id]
@@ -132,30 +121,34 @@ def _prompts(config) -> list[dict]:
     return prompts
 
 
-def _embeddings(recorded: dict | None) -> str | None:
-    if recorded is None:
-        return None
-    # Of a path on someone's machine, the last name is all that matters to others.
-    return recorded["hub_id"] or Path(recorded["name"]).name
-
-
-def _data(data: dict) -> dict:
-    source, corpus = data["source"], data["corpus"]
-    hub_ids = source.removeprefix("Hub: ").split(", ") if source.startswith("Hub: ") else []
-    name = corpus or Path(source).name
-    return {**data, "name": name, "hub_ids": hub_ids, "is_demo": corpus == DEMO_CORPUS, "is_asap": corpus == ASAP}
-
-
-def _evaluation(evaluation: dict | None) -> dict | None:
+def _evaluation_rows(evaluation: EvaluationRecord | None) -> list[dict[str, Any]]:
     if evaluation is None:
-        return None
-    rows = [
-        {"prompt_id": prompt_id, **metrics, "rater_qwk": evaluation["rater_qwk"].get(prompt_id)}
-        for prompt_id, metrics in evaluation["by_prompt"].items()
+        return []
+    return [
+        {"prompt_id": prompt_id, **metrics, "rater_qwk": evaluation.rater_qwk.get(prompt_id)}
+        for prompt_id, metrics in evaluation.by_prompt.items()
     ]
+
+
+def _describe_recipe(recipe: str) -> str:
+    """A preset by its name; of a file on someone's machine, the last name is all that matters to others."""
+    return Path(recipe).name if is_recipe_file(recipe) else recipe
+
+
+def _name_embeddings(embeddings: EmbeddingsRecord | None) -> str | None:
+    if embeddings is None:
+        return None
+    # As above: no path.
+    return embeddings.hub_id or Path(embeddings.name).name
+
+
+def _describe_data(data: DataRecord) -> dict[str, Any]:
+    hub_ids = data.source.removeprefix("Hub: ").split(", ") if data.source.startswith("Hub: ") else []
     return {
-        "split": evaluation["split"],
-        "rows": rows,
-        "mean_qwk": evaluation["means"]["mean_qwk"],
-        "constant_mean_qwk": evaluation["constant_mean_qwk"],
+        "name": data.corpus or Path(data.source).name,
+        "source_sha256": data.source_sha256,
+        "num_essays": data.num_essays,
+        "hub_ids": hub_ids,
+        "is_demo": data.corpus == DEMO_CORPUS,
+        "is_asap": data.corpus == ASAP,
     }

@@ -1,8 +1,39 @@
-"""Training arguments: those of Transformers, with defaults for essay scoring, and the few that deep supervision adds."""
+"""Arguments of a training run: the run's own, and the Trainer's with defaults for essay scoring and deep supervision."""
 
 from dataclasses import dataclass, field
 
 from transformers import TrainingArguments
+
+from ..checkpoints import DEFAULT_CHECKPOINT
+
+NO_EMBEDDINGS = "none"
+AUTO_HARDWARE = "auto"
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """What is trained, and on what data, as a user says it; the rest are the model's and the Trainer's own arguments."""
+
+    data: str = field(metadata={"help": "Data set that `trm-aes build` wrote."})
+    recipe: str = field(
+        default="default",
+        metadata={"help": "Recipe (what is trained, and how): a preset, or the path of a JSON file of your own."},
+    )
+    hardware: str = field(
+        default="auto", metadata={"help": "Hardware preset, or auto: the first of cuda, mps, cpu there is."}
+    )
+    embeddings: str = field(
+        default=DEFAULT_CHECKPOINT,
+        metadata={"help": "Encoder whose word embeddings to start from (Hub name or folder), or none."},
+    )
+    rescale_embeddings: bool | None = field(
+        default=None, metadata={"help": "Scale those to a root mean square of 1; the recipe's choice if not given."}
+    )
+    freeze_embeddings: bool | None = field(
+        default=None, metadata={"help": "Keep those out of training; the recipe's choice if not given."}
+    )
+    project_name: str | None = field(default=None, metadata={"help": "Project for --report-to wandb or trackio."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace an existing --output-dir."})
 
 
 @dataclass
@@ -28,7 +59,7 @@ class TRMTrainingArguments(TrainingArguments):
     # TRMTrainer stops at such a loss; to filter each step's would be to wait for it.
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "See the Trainer's."})
     remove_unused_columns: bool = field(default=False, metadata={"help": "The collator chooses columns itself."})
-    hub_strategy: str = field(default="end", metadata={"help": "What --push_to_hub publishes: end, or more."})
+    hub_strategy: str = field(default="end", metadata={"help": "What --push-to-hub publishes: end, or more."})
     # Every weight takes part in every step, so DDP need not look for idle ones.
     ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "See torch's DDP."})
 
@@ -41,7 +72,7 @@ class TRMTrainingArguments(TrainingArguments):
     )
     halt_exploration_prob: float = field(
         default=0.1,
-        metadata={"help": "Chance that an essay goes on for a random least number of steps, whatever halting says."},
+        metadata={"help": "Chance that an essay takes a random minimum number of steps, whatever halting says."},
     )
     eval_every_epochs: int = field(
         default=1, metadata={"help": "Epochs from one validation and checkpoint to the next."}
@@ -51,13 +82,13 @@ class TRMTrainingArguments(TrainingArguments):
         metadata={"help": "Validations without a better mean QWK before training stops; off if not given."},
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"--ema_decay must lie in [0, 1), got {self.ema_decay}.")
+            raise ValueError(f"`ema_decay` must lie in [0, 1), got {self.ema_decay}.")
         if not 0 <= self.halt_exploration_prob <= 1:
-            raise ValueError(f"--halt_exploration_prob is a probability, got {self.halt_exploration_prob}.")
+            raise ValueError(f"`halt_exploration_prob` is a probability, got {self.halt_exploration_prob}.")
         if self.eval_every_epochs < 1:
-            raise ValueError(f"--eval_every_epochs must be at least 1, got {self.eval_every_epochs}.")
+            raise ValueError(f"`eval_every_epochs` must be at least 1, got {self.eval_every_epochs}.")
         if self.early_stopping_patience is not None and not self.load_best_model_at_end:
-            raise ValueError("--early_stopping_patience needs --load_best_model_at_end true.")
+            raise ValueError("`early_stopping_patience` needs `load_best_model_at_end` true.")

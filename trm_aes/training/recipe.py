@@ -1,91 +1,174 @@
-"""Options of a training run, of three kinds (the run's, the model's, the Trainer's), over the presets."""
+"""A training run's choices, resolved once: options over the hardware preset over the recipe over the defaults."""
 
+import argparse
 import importlib.util
-import os
 from collections.abc import Sequence
-from dataclasses import field, make_dataclass
-from typing import Literal, get_args, get_origin
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transformers import HfArgumentParser
 
 from ..devices import available_device
 from ..errors import InputError
 from ..model.configuration_trm import TRMConfig
-from ..presets import hardware_names, load_hardware, load_recipe, recipe_names
-from .arguments import TRMTrainingArguments
-from .run import RunArguments
+from ..presets import Hardware, Recipe, hardware_names, is_recipe_file, load_hardware, load_recipe, recipe_names
+from ..typed_json import check_types, refuse_unknown
+from .arguments import AUTO_HARDWARE, NO_EMBEDDINGS, RunArguments, TRMTrainingArguments
 
-AUTO_HARDWARE = "auto"
 REPORTERS = ("wandb", "trackio", "tensorboard")
 # Follow from the data set and the tokenizer.
 NOT_CHOSEN = ("vocab_size", "type_vocab_size", "pad_token_id", "problem_type", "score_ranges", "prompt_texts",
               "max_prompt_tokens")  # fmt: skip
+MODEL_FIELDS = {name: kind for name, kind in TRMConfig.__annotations__.items() if name not in NOT_CHOSEN}
 
 
-def _option_type(annotation):
+@dataclass(frozen=True)
+class TrainingPlan:
+    """
+    Everything that decides a training run. What comes after reads this alone, and no preset or option again.
+
+    Args:
+        data: folder of the data set.
+        recipe: name of the recipe preset (`fast`, where the user named none), or path of the user's own file.
+        hardware: name of the hardware preset, never `auto`.
+        model: fields of `TRMConfig`; the rest have its defaults or follow from the data set.
+        embeddings: encoder whose word embeddings the model starts from (Hub name or folder); None for random ones.
+        rescale_embeddings: whether those are scaled to a root mean square of 1.
+        freeze_embeddings: whether those are kept out of training.
+        training: the Trainer's arguments; `output_dir` is where the scorer goes.
+        project_name: project for wandb or trackio.
+        overwrite: whether an existing run in `output_dir` is replaced.
+    """
+
+    data: str
+    recipe: str
+    hardware: str
+    model: dict[str, Any]
+    embeddings: str | None
+    rescale_embeddings: bool
+    freeze_embeddings: bool
+    training: TRMTrainingArguments
+    project_name: str | None = None
+    overwrite: bool = False
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What is neither the model's nor the Trainer's, for the record of the run."""
+        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("model", "training")}
+        return {**own, "embeddings": NO_EMBEDDINGS if self.embeddings is None else self.embeddings}
+
+
+def parse_arguments(argv: Sequence[str] | None) -> TrainingPlan:
+    """
+    The plan that a command line asks for; `None` reads the program's own.
+
+    Raises:
+        InputError: see [`resolve_plan`].
+    """
+    kinds = (RunArguments, _model_options(), TRMTrainingArguments)
+    parser = HfArgumentParser(
+        kinds,
+        prog="trm-aes train",
+        description=f"Train a scorer. Recipes: {', '.join(recipe_names())}. Hardware: {', '.join(hardware_names())}.",
+        allow_abbrev=False,
+    )
+    # An option that is not given leaves no trace, so that presets can stand in for it.
+    parser.set_defaults(**{item.name: argparse.SUPPRESS for kind in kinds[1:] for item in fields(kind)})
+    given = vars(parser.parse_args(argv))
+    run, model, training = (
+        {item.name: given[item.name] for item in fields(kind) if item.name in given} for kind in kinds
+    )
+    return resolve_plan(RunArguments(**run), model, training)
+
+
+def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, Any]) -> TrainingPlan:
+    """
+    Settles every choice of a run. What is given wins over the hardware preset, that over the recipe, that over the
+    defaults of `TRMConfig` and `TRMTrainingArguments`.
+
+    Args:
+        run: the run's own arguments.
+        model: fields of `TRMConfig` that the user gives.
+        training: fields of `TRMTrainingArguments` that the user gives, `output_dir` among them.
+
+    Raises:
+        InputError: for presets that do not exist, recipe files that cannot be used, hardware and packages that are
+            absent, and values that are out of range or contradict one another.
+    """
+    recipe, hardware = load_recipe(run.recipe), _find_hardware(run.hardware)
+    if is_recipe_file(recipe.name):
+        _check_fields(recipe)
+    has_embeddings = run.embeddings != NO_EMBEDDINGS
+    if not has_embeddings and run.freeze_embeddings:
+        raise InputError("`freeze_embeddings` without `embeddings` would freeze random embeddings.")
+    rescale = recipe.rescale_embeddings if run.rescale_embeddings is None else run.rescale_embeddings
+    freeze = recipe.freeze_embeddings if run.freeze_embeddings is None else run.freeze_embeddings
+    return TrainingPlan(
+        data=run.data,
+        recipe=recipe.name,
+        hardware=hardware.name,
+        model={**recipe.model, **model},
+        embeddings=run.embeddings if has_embeddings else None,
+        rescale_embeddings=has_embeddings and rescale,
+        freeze_embeddings=has_embeddings and freeze,
+        training=_training_arguments(recipe, hardware, training, run.project_name),
+        project_name=run.project_name,
+        overwrite=run.overwrite,
+    )
+
+
+def _training_arguments(
+    recipe: Recipe, hardware: Hardware, given: dict[str, Any], project_name: str | None
+) -> TRMTrainingArguments:
+    if not given.get("output_dir"):
+        raise InputError("`output_dir` is needed: the folder for the trained scorer.")
+    project = {"project": project_name} if project_name else {}
+    try:
+        args = TRMTrainingArguments(**{**recipe.training, **hardware.training, **project, **given})
+    except (ValueError, ImportError) as error:
+        raise InputError(" ".join(str(error).split())) from None
+    for reporter in args.report_to:
+        if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
+            raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
+    return args
+
+
+def _find_hardware(wanted: str) -> Hardware:
+    there = available_device()
+    hardware = load_hardware(there if wanted == AUTO_HARDWARE else wanted)
+    if hardware.device not in ("cpu", there):
+        raise InputError(
+            f"`hardware` {wanted} needs {hardware.device.upper()}, which is absent here (PyTorch finds {there}). "
+            f"Use `hardware` {there}."
+        )
+    return hardware
+
+
+def _check_fields(recipe: Recipe) -> None:
+    training_fields = get_type_hints(TRMTrainingArguments)
+    for section, values, types in (
+        ("model", recipe.model, MODEL_FIELDS),
+        ("training", recipe.training, {item.name: training_fields[item.name] for item in fields(TRMTrainingArguments)}),
+    ):
+        where = f"{recipe.name}, {section}"
+        refuse_unknown(values, types, where)
+        check_types(values, types, where)
+
+
+def _model_options() -> type:
+    """A dataclass of the fields of `TRMConfig` that a user chooses, all optional."""
+    return make_dataclass(
+        "ModelOptions",
+        [
+            (name, _option_type(annotation) | None, field(default=None, metadata={"help": "See TRMConfig."}))
+            for name, annotation in MODEL_FIELDS.items()
+        ],
+    )
+
+
+def _option_type(annotation: Any) -> Any:
     """The one type that a command line gives for a field: `float` for `float | int`, `int` for `int | None`."""
     if get_origin(annotation) is Literal:
         return annotation
     kinds = [kind for kind in get_args(annotation) if kind is not type(None)] or [annotation]
     return float if float in kinds else kinds[0]
-
-
-def _model_options() -> type:
-    """A dataclass of `TRMConfig`'s own fields, all optional: what is not given comes from the recipe."""
-    return make_dataclass(
-        "ModelOptions",
-        [
-            (name, _option_type(annotation) | None, field(default=None, metadata={"help": "See TRMConfig."}))
-            for name, annotation in TRMConfig.__annotations__.items()
-            if name not in NOT_CHOSEN
-        ],
-    )
-
-
-def parse_arguments(argv: Sequence[str] | None) -> tuple[RunArguments, dict, TRMTrainingArguments]:
-    """
-    Options over presets: what the command line gives wins over the hardware preset, that over the recipe, that over
-    the defaults.
-
-    Returns:
-        The run's arguments, the model's fields that were given, the Trainer's arguments.
-
-    Raises:
-        InputError: for presets that do not exist, hardware that is absent, and values that contradict one another.
-    """
-    parser = HfArgumentParser(
-        (RunArguments, _model_options(), TRMTrainingArguments),
-        prog="trm-aes train",
-        description=f"Train a scorer. Recipes: {', '.join(recipe_names())}. Hardware: {', '.join(hardware_names())}.",
-        allow_abbrev=False,
-    )
-    parser.set_defaults(output_dir=None)
-    chosen = parser.parse_args(argv)
-    recipe = load_recipe(chosen.recipe)
-    hardware_name = available_device() if chosen.hardware == AUTO_HARDWARE else chosen.hardware
-    hardware = load_hardware(hardware_name)
-    _check_device(hardware_name, hardware.device)
-    parser.set_defaults(**recipe.training, **hardware.training)
-    try:
-        run, model, args = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
-    except (ValueError, ImportError) as error:
-        raise InputError(" ".join(str(error).split())) from None
-    for reporter in args.report_to:
-        if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
-            raise InputError(f"--report_to {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
-    if not chosen.output_dir:
-        raise InputError("--output_dir is needed: the folder for the trained scorer.")
-    run.hardware = hardware_name
-    if run.project_name:
-        args.project = run.project_name
-        os.environ["WANDB_PROJECT"] = run.project_name
-    return run, {name: value for name, value in vars(model).items() if value is not None}, args
-
-
-def _check_device(name: str, device: str):
-    there = available_device()
-    if device not in ("cpu", there):
-        raise InputError(
-            f"--hardware {name} needs {device.upper()}, which is absent here (PyTorch finds {there}). "
-            f"Use --hardware {there}."
-        )

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +13,74 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
-from transformers import ProgressCallback, Trainer, TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers import ProgressCallback, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from ..errors import InputError, OutputError, TrainingDivergedError
+from ..errors import InputError, OutputError, TrainingDivergedError, brief
 from ..files import read_json, write_json
 from ..model.modeling_trm import TRMForEssayScoring
-from ..publishing.hub import clear_hub_errors, publish
-from ..publishing.model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
-from ..records import RUN_RECORD_NAME
+from ..publishing.trainer import PublishingTrainer
 from .arguments import TRMTrainingArguments
 from .averaging import WeightAverage
+from .callbacks import BriefProgress, EvaluateEveryFewEpochs
 from .sampler import DeepSupervisionBatchSampler
+from .supervision import MicroBatch
 
 OWN_WEIGHTS_NAME = "optimizer_weights.safetensors"
 AVERAGE_STATE_NAME = "weight_average.json"
 
 
-@dataclass
-class _MicroBatch:
-    """What one micro-batch carries from a supervision step to the next: the rows that still recurse, and their states."""
-
-    rows: torch.LongTensor
-    carry: torch.Tensor | None
-    min_steps: torch.LongTensor
-    loss: torch.Tensor | None = None
-
-
-class TRMTrainer(Trainer):
+class TRMTrainer(PublishingTrainer):
     """
     A `Trainer` that takes up to `config.num_supervision_steps` optimizer steps on each batch.
 
-    Every supervision step goes on from the detached carry of the one before, on the same essays, with a loss, a
-    gradient and an optimizer step of its own (deep supervision, arXiv 2510.04871). Essays whose halting head says so
-    leave the batch. One step of the Trainer (`global_step`, logging, learning-rate schedule) is one supervision step;
-    steps on a batch that has halted altogether change nothing and take no time.
+    Every supervision step goes on from the detached carry of the one before, on the same essays, with a loss, a gradient
+    and an optimizer step of its own (deep supervision, arXiv 2510.04871). Essays whose halting head says so leave the
+    batch. The Trainer knows nothing of this: to it each supervision step is an ordinary optimizer step, so `global_step`,
+    logging, and the learning-rate schedule count supervision steps.
 
-    The loss is the mean over all essays that still recurse, over micro-batches and processes, so gradient accumulation
-    and DDP give what one process with the whole batch would. Evaluation and saving use the weights' moving average
-    where `ema_decay` is set; a checkpoint holds both.
+    **One optimizer step**, with N = `num_supervision_steps`, in the order of the Trainer's calls:
+
+    1. `get_batch_samples`. The sampler (see [`DeepSupervisionBatchSampler`]) repeats the micro-batches of an optimizer
+       step N times, so the Trainer draws the same essays N times in a row. `global_step % N` says which time this is. At
+       the first, a [`MicroBatch`] is made for each micro-batch: all its essays run, and none has a carry. They are kept in
+       `_micro_batches` until the next first time. The second value returned, which the Trainer hands on as
+       `num_items_in_batch`, is what it is in every Trainer, the number that the loss is a mean over: here the essays
+       that still recurse, over all micro-batches and processes.
+    2. `training_step`, once for each micro-batch, in order. It takes the next `MicroBatch` and calls `Trainer`'s, which
+       calls
+    3. `compute_loss`: the model takes one supervision step, from the `MicroBatch`'s carry, on the rows that still run.
+       The loss is their mean, weighted by their share of `num_items_in_batch`. Then `_hand_on` (not after the N-th step)
+       gives the `MicroBatch` the new carry, and removes the rows that halt. Back in `Trainer.training_step` the loss is
+       propagated backward.
+    4. The Trainer clips the gradient and steps the optimizer; `_AverageWeights` takes the new weights into their moving
+       average; `global_step` rises by one.
+
+    `get_batch_samples` and `compute_loss` write a `MicroBatch`, and `training_step` its `loss`; nobody else reads or
+    writes one. Outside `training_step`, in validation for instance, `_running` is None, and `compute_loss` is the
+    Trainer's: the model takes all its steps at once.
+
+    **When a batch has halted altogether**, on every process, `num_items_in_batch` is 0. For what is left of the N steps
+    the model is not called. There is no gradient, so the optimizer leaves the weights as they are, and the last loss is
+    reported again.
+
+    **Gradient accumulation and several processes.** The weights of the losses in step 3 make their sum over micro-batches,
+    and their mean over processes (which is what DDP and FSDP form), the mean over all essays that still run: the same as
+    one process with the whole batch. Processes agree on `num_items_in_batch`, so all call the model or none does; one
+    whose own essays have all halted calls it on one of them with weight 0, since the others wait for its gradients.
+
+    **Evaluation and saving** see the moving average of the weights where `ema_decay` is set (`evaluation_loop`,
+    `save_model`); the optimizer goes on from its own. A checkpoint holds the average as `model.safetensors`, and the
+    optimizer's weights beside it. No carry is saved, so `save_steps` must be a multiple of N. When training ends, `model`
+    holds the average, or the best checkpoint where `load_best_model_at_end` is set.
+
+    **Resuming.** The Trainer loads `model.safetensors` and skips the batches that are done; when training begins,
+    `start_average` puts the optimizer's own weights back in place and goes on with the average. A `MicroBatch`'s random
+    draws depend on seed, step and process alone. On a CPU the run ends with the weights of one that was not interrupted.
+
+    **FSDP** (version 2) shards the weights, so the average is sharded, too. What is saved is whole. When training ends
+    `model` is a new object, whole on every process.
 
     Raises:
         InputError: for arguments that deep supervision cannot honor.
@@ -66,8 +94,8 @@ class TRMTrainer(Trainer):
         self.num_supervision_steps = self.model.config.num_supervision_steps
         if args.save_strategy == "steps" and args.save_steps % self.num_supervision_steps:
             raise InputError(
-                f"--save_steps {args.save_steps:g} would save in the midst of a batch, whose carry is not saved: use a "
-                f"multiple of the {self.num_supervision_steps} supervision steps, or --save_strategy epoch."
+                f"`save_steps` {args.save_steps:g} would save in the midst of a batch, whose carry is not saved: use a "
+                f"multiple of the {self.num_supervision_steps} supervision steps, or `save_strategy` epoch."
             )
         if args.n_gpu > 1:
             raise InputError("Several GPUs in one process (DataParallel) are not supported: start with torchrun.")
@@ -77,16 +105,23 @@ class TRMTrainer(Trainer):
         # To look at a loss is to wait for an accelerator: there it is looked at when logging and before saving.
         self._checks_every_step = args.device.type == "cpu"
         self._loss_since_check: torch.Tensor | None = None
-        self._step_of_batch = 0
-        self._micro_batches: list[_MicroBatch] = []
-        self._next_micro_batch = 0
-        self.add_callback(_DeepSupervisionCallback(self))
+        self._micro_batches: list[MicroBatch] = []
+        # Those of this optimizer step that training_step has not come to, and the one it is at.
+        self._waiting: Iterator[MicroBatch] = iter(())
+        self._running: MicroBatch | None = None
+        self._resumed_from: Path | None = None
+        self.add_callback(_AverageWeights(self))
+        self.add_callback(EvaluateEveryFewEpochs)
         if self.pop_callback(ProgressCallback) is not None:
-            self.add_callback(_BriefProgress)
+            self.add_callback(BriefProgress)
 
     # ---- Batches
 
     def get_train_dataloader(self) -> DataLoader:
+        """
+        Each batch N times in a row, where `Trainer`'s loader gives each once. The sampler deals essays to processes
+        itself, so accelerate only moves batches to the device.
+        """
         sampler = DeepSupervisionBatchSampler(
             num_essays=len(self.train_dataset),
             batch_size=self._train_batch_size,
@@ -104,107 +139,109 @@ class TRMTrainer(Trainer):
             pin_memory=self.args.dataloader_pin_memory,
             persistent_workers=self.args.dataloader_persistent_workers,
         )
-        # The sampler deals essays to processes itself; accelerate only moves batches to the device.
         return prepare_data_loader(
             loader, device=self.args.device, num_processes=1, process_index=0, put_on_device=True
         )
 
-    def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device) -> tuple[list, Any]:
-        """The micro-batches of the next optimizer step, and how many essays still recurse over all processes."""
+    @property
+    def _num_steps_taken(self) -> int:
+        """Supervision steps that were taken on the present batch before this one, from 0."""
+        return self.state.global_step % self.num_supervision_steps
+
+    def get_batch_samples(self, epoch_iterator, num_batches: int, device: torch.device) -> tuple[list, int]:
+        """
+        As `Trainer`'s, but `num_items_in_batch` is the number of essays that still recurse, and at a batch's first
+        supervision step its state is made.
+        """
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        if self._step_of_batch % self.num_supervision_steps == 0:
-            self._step_of_batch = 0
+        if self._num_steps_taken == 0 or not self._micro_batches:
             self._micro_batches = [self._start(batch, index) for index, batch in enumerate(batches)]
-        self._step_of_batch += 1
-        self._next_micro_batch = 0
-        num_running = sum(len(state.rows) for state in self._micro_batches)
+        self._waiting = iter(self._micro_batches)
+        num_running = sum(micro_batch.num_running for micro_batch in self._micro_batches)
         if self.args.world_size > 1:
             counts = self.accelerator.gather(torch.tensor([num_running], device=self.args.device))
             num_running = int(counts.sum())
         return batches, num_running
 
-    def _start(self, batch: dict[str, torch.Tensor], index: int) -> _MicroBatch:
-        size = len(batch["labels"])
-        # As published: with some chance an essay must go on for a random number of steps, so that later steps train.
+    def _start(self, batch: dict[str, torch.Tensor], index: int) -> MicroBatch:
         # Drawn from place and seed alone: a resumed run draws the same.
         place = (self.state.global_step * self.args.gradient_accumulation_steps + index) * self.args.world_size
         generator = torch.Generator().manual_seed(self.args.seed * 1_000_003 + place + self.args.process_index)
-        explores = torch.rand(size, generator=generator) < self.args.halt_exploration_prob
-        most = max(self.num_supervision_steps, 2)
-        min_steps = torch.where(explores, torch.randint(2, most + 1, (size,), generator=generator), 1)
-        return _MicroBatch(rows=torch.arange(size), carry=None, min_steps=min_steps)
+        return MicroBatch.start(
+            len(batch["labels"]), self.num_supervision_steps, self.args.halt_exploration_prob, generator
+        )
 
     # ---- One supervision step
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: int | None = None):
-        state = self._micro_batches[self._next_micro_batch]
-        self._next_micro_batch += 1
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: int | None = None
+    ) -> torch.Tensor:
+        """
+        As `Trainer`'s, on the next micro-batch and its state; without a gradient where every essay of the batch has
+        halted. The loss is checked here where that costs nothing.
+        """
+        micro_batch = next(self._waiting)
         if num_items_in_batch == 0:
-            # Every essay of this batch has halted, on every process: no gradient, so the optimizer does nothing.
-            return state.loss
-        inputs["micro_batch"] = state
-        loss = super().training_step(model, inputs, num_items_in_batch)
+            return micro_batch.loss
+        self._running = micro_batch
+        try:
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        finally:
+            self._running = None
         self._loss_since_check = loss if self._loss_since_check is None else self._loss_since_check + loss
         if self._checks_every_step:
             self._check_loss(self.state.global_step + 1)
-        state.loss = loss
+        micro_batch.loss = loss
         return loss
 
-    def _check_loss(self, step: int):
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: int | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+        """
+        In a training step: the loss of one supervision step on the essays that still recurse, a scalar, times their share
+        of `num_items_in_batch`. Elsewhere as `Trainer`'s.
+        """
+        micro_batch = self._running
+        if micro_batch is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        outputs = model(**micro_batch.running_inputs(inputs), carry=micro_batch.carry, num_supervision_steps=1)
+        share = micro_batch.num_running * self.args.world_size / num_items_in_batch
+        if micro_batch.num_running:
+            self._hand_on(micro_batch, outputs)
+        loss = outputs.loss * share
+        return (loss, outputs) if return_outputs else loss
+
+    def _hand_on(self, micro_batch: MicroBatch, outputs: Any) -> None:
+        num_steps_taken = self._num_steps_taken + 1
+        if num_steps_taken == self.num_supervision_steps:
+            return
+        halts = outputs.halt_logits.detach().sigmoid().cpu() > self.model.config.halting_threshold
+        if self.args.fp16:
+            # A step without any gradient would break the loss scaler, so all essays stay.
+            halts = torch.zeros_like(halts)
+        micro_batch.advance(outputs.carry, halts, num_steps_taken)
+
+    def _check_loss(self, step: int) -> None:
         loss, self._loss_since_check = self._loss_since_check, None
         if loss is not None and not torch.isfinite(loss):
             raise TrainingDivergedError(
                 f"The training loss is {loss.item()} at step {step}. The last checkpoint in "
-                f"{self.args.output_dir} is good; start anew with a lower --learning_rate or a lower --max_grad_norm."
+                f"{self.args.output_dir} is good; start anew with a lower `learning_rate` or a lower `max_grad_norm`."
             )
 
-    def log(self, *args, **kwargs):
+    def log(self, *args, **kwargs) -> None:
+        """As `Trainer`'s, after a check of the losses since the last one: a loss that is not finite ends the run."""
         self._check_loss(self.state.global_step)
         super().log(*args, **kwargs)
-
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs):
-        state = inputs.pop("micro_batch", None)
-        if state is None:
-            return super().compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
-        num_running = kwargs["num_items_in_batch"]
-        # A process whose own essays have all halted still takes part, with weight 0: DDP waits for its gradients.
-        rows = state.rows if len(state.rows) else torch.zeros(1, dtype=torch.long)
-        carry = state.carry
-        if len(rows) < len(inputs["labels"]):
-            on_device = rows.to(inputs["labels"].device)
-            inputs = {name: tensor[on_device] for name, tensor in inputs.items()}
-        outputs = model(**inputs, carry=carry, num_supervision_steps=1)
-        share = len(state.rows) * self.args.world_size / num_running
-        if len(state.rows):
-            self._advance(state, outputs)
-        return outputs.loss * share
-
-    @torch.no_grad()
-    def _advance(self, state: _MicroBatch, outputs):
-        """Hands the carry on, and lets essays leave that have halted; after the last step there is nothing to hand on."""
-        if self._step_of_batch == self.num_supervision_steps:
-            return
-        if self.args.fp16:
-            # A step without any gradient would break the loss scaler.
-            halted = torch.zeros(len(state.rows), dtype=torch.bool)
-        else:
-            threshold = self.model.config.halting_threshold
-            halted = outputs.halt_logits.sigmoid().cpu() > threshold
-            halted &= state.min_steps[state.rows] <= self._step_of_batch
-        stay = (~halted).nonzero().squeeze(-1)
-        if 0 < len(stay) < len(state.rows):
-            on_device = stay.to(outputs.halt_logits.device)
-            state.carry = outputs.carry[on_device]
-        elif len(stay):
-            state.carry = outputs.carry
-        else:
-            state.carry = outputs.carry[:1]
-        state.rows = state.rows[stay]
 
     # ---- Optimizer
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW (or what `--optim` says) with a learning rate of its own for the word embeddings."""
+        """As `Trainer`'s, with a learning rate of its own for the word embeddings where one is given."""
         model = self.model if model is None else model
         if self.optimizer is None and self.args.embedding_learning_rate is not None:
             embeddings = self.accelerator.unwrap_model(model).get_input_embeddings().weight
@@ -222,14 +259,14 @@ class TRMTrainer(Trainer):
             )
         return super().create_optimizer(model)
 
-    # ---- Averaged weights
+    # ---- Training, resumed or not
 
-    def train(self, *args, **kwargs):
+    def train(self, *args, **kwargs) -> TrainOutput:
         """
-        As `Trainer.train`; afterwards `model` holds the averaged weights, or the best ones where asked for. Where FSDP
+        As `Trainer`'s; afterwards `model` holds the averaged weights, or the best ones where asked for. Where FSDP
         sharded it, it is another object, whole on every process.
         """
-        self._step_of_batch = 0
+        self._micro_batches = []
         result = super().train(*args, **kwargs)
         if self.average is not None:
             self.average.copy_to_model()
@@ -237,7 +274,26 @@ class TRMTrainer(Trainer):
         self._unshard()
         return result
 
-    def _unshard(self):
+    def _inner_training_loop(self, *args, resume_from_checkpoint: str | None = None, **kwargs) -> TrainOutput:
+        """As `Trainer`'s; it alone is told which checkpoint was found, and `start_average` must know."""
+        self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
+        return super()._inner_training_loop(*args, resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def start_average(self) -> None:
+        """
+        Begins the moving average, or takes it up where the checkpoint left it. It is called when training begins: by then
+        the model is sharded, if it is to be, and holds the checkpoint's averaged weights.
+        """
+        if not self.args.ema_decay:
+            return
+        self.average = WeightAverage(self.model, self.args.ema_decay)
+        checkpoint = self._resumed_from
+        if checkpoint is not None and (checkpoint / OWN_WEIGHTS_NAME).is_file():
+            num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
+            own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))
+            self.average.restore(own, averaged, num_updates)
+
+    def _unshard(self) -> None:
         if not self.is_fsdp_enabled:
             return
         weights = {
@@ -248,132 +304,69 @@ class TRMTrainer(Trainer):
         self.model.load_state_dict(weights)
         self.is_fsdp_enabled = False
 
+    def _load_best_model(self) -> None:
+        """
+        As `Trainer`'s, into a model that is whole: under FSDP it looks for files of FSDP's own kind, which it has not
+        written. What it loads is an average already.
+        """
+        self._unshard()
+        super()._load_best_model()
+        self.average = None
+
+    # ---- Evaluation and saving, with averaged weights
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        return self.average.applied() if self.average else contextlib.nullcontext()
+
     def evaluation_loop(self, *args, **kwargs):
-        with self.average.applied() if self.average else contextlib.nullcontext():
+        """As `Trainer`'s, with the averaged weights."""
+        with self._averaged():
             return super().evaluation_loop(*args, **kwargs)
 
-    def save_model(self, *args, **kwargs):
-        with self.average.applied() if self.average else contextlib.nullcontext():
+    def save_model(self, *args, **kwargs) -> None:
+        """As `Trainer`'s, with the averaged weights."""
+        with self._averaged():
             super().save_model(*args, **kwargs)
 
-    def _save_checkpoint(self, model, trial):
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """
+        As `Trainer`'s, with the optimizer's own weights beside the averaged ones. Nothing is left of a checkpoint that
+        cannot be written whole, and none is written after a loss that is not finite.
+        """
         self._check_loss(self.state.global_step)
         folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
-            if self.average:
-                own = self.average.own_weights()
-                if self.args.should_save:
-                    folder.mkdir(parents=True, exist_ok=True)
-                    # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
-                    save_file(own, folder / OWN_WEIGHTS_NAME, metadata={"format": "pt"})
-                    write_json(folder / AVERAGE_STATE_NAME, {"num_updates": self.average.num_updates})
+            # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
+            self._save_average(folder)
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:
             # A checkpoint cut short must not be taken for a whole one.
             shutil.rmtree(folder, ignore_errors=True)
             raise OutputError(
-                f"{folder} could not be saved ({str(error).splitlines()[0]}). Is the disk full? Earlier checkpoints in "
-                f"{self.args.output_dir} are whole: free some space and go on with --resume_from_checkpoint last."
+                f"{folder} could not be saved ({brief(error)}). Is the disk full? Earlier checkpoints in "
+                f"{self.args.output_dir} are whole: free some space and go on with `resume_from_checkpoint` last."
             ) from error
 
-    def _load_best_model(self):
-        # As one file: Trainer looks for FSDP's own kind, which it has not written.
-        self._unshard()
-        super()._load_best_model()
-        # What was loaded is an average already.
-        self.average = None
-
-    def start_average(self):
-        """Begins the moving average, or takes it up where the checkpoint left it."""
-        if not self.args.ema_decay:
+    def _save_average(self, folder: Path) -> None:
+        if self.average is None:
             return
-        self.average = WeightAverage(self.model, self.args.ema_decay)
-        checkpoint = self._resumed_from
-        if checkpoint is not None and (checkpoint / OWN_WEIGHTS_NAME).is_file():
-            num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
-            own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))
-            self.average.restore(own, averaged, num_updates)
-
-    # ---- The Hub
-
-    def init_hf_repo(self, token: str | None = None, private: bool | None = None):
-        with clear_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
-            super().init_hf_repo(token, private)
-
-    def push_to_hub(
-        self,
-        commit_message: str = "End of training",
-        token: str | None = None,
-        private: bool | None = None,
-        license: str = DEFAULT_LICENSE,
-        **kwargs,
-    ) -> str | None:
-        """
-        As `Trainer.push_to_hub`, but without pickled files and, where `train_scorer` left its record, with a card that
-        tells it and the evaluation beside it. Adds a commit to `args.hub_model_id`, whatever is there.
-
-        Args:
-            commit_message, token, private: see `Trainer.push_to_hub`.
-            license: of the weights, by the Hub's name for it.
-            kwargs: for `Trainer.create_model_card`, where there is no such record.
-
-        Returns:
-            Address of the commit; None on all processes but the first.
-
-        Raises:
-            InputError, OutputError: see [`publish`].
-        """
-        if self.hub_model_id is None:
-            self.init_hf_repo(token, private)
-        self.save_model(_internal_call=True)
-        if not self.is_world_process_zero():
-            return None
-        folder, card, evaluation = Path(self.args.output_dir), None, None
-        if (folder / RUN_RECORD_NAME).is_file():
-            evaluation = find_evaluation(folder)
-            card = str(render_model_card(folder, self.hub_model_id, evaluation, license))
-        else:
-            self.create_model_card(model_name=self.hub_model_id.split("/")[-1], license=license, **kwargs)
-        return publish(
-            folder,
-            self.hub_model_id,
-            card,
-            evaluation,
-            overwrite=True,
-            token=token or self.args.hub_token,
-            message=commit_message,
-        )
-
-    # ---- Resuming
-
-    def _inner_training_loop(self, *args, resume_from_checkpoint: str | None = None, **kwargs):
-        self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
-        return super()._inner_training_loop(*args, resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        # Every process must ask for them: under FSDP each has a part.
+        own = self.average.own_weights()
+        if self.args.should_save:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(own, folder / OWN_WEIGHTS_NAME, metadata={"format": "pt"})
+            write_json(folder / AVERAGE_STATE_NAME, {"num_updates": self.average.num_updates})
 
 
-class _DeepSupervisionCallback(TrainerCallback):
-    """Moments at which the Trainer calls back: the average, and validation every few epochs."""
+class _AverageWeights(TrainerCallback):
+    """Keeps the trainer's moving average: begun with the training, updated after each step of the optimizer."""
 
     def __init__(self, trainer: TRMTrainer):
         self.trainer = trainer
 
-    def on_train_begin(self, args, state, control, **kwargs):
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
         self.trainer.start_average()
 
-    def on_optimizer_step(self, args, state, control, **kwargs):
+    def on_optimizer_step(self, args, state, control, **kwargs) -> None:
         if self.trainer.average:
             self.trainer.average.update()
-
-    def on_epoch_end(self, args: TRMTrainingArguments, state, control, **kwargs):
-        epoch = round(state.epoch)
-        if epoch % args.eval_every_epochs and state.global_step < state.max_steps:
-            control.should_evaluate = control.should_save = False
-        return control
-
-
-class _BriefProgress(ProgressCallback):
-    """The progress bar, with the means of a validation but not its dozens of figures by prompt: those are in the log."""
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        brief = {name: value for name, value in (logs or {}).items() if not name.startswith("eval_prompt_")}
-        super().on_log(args, state, control, logs=brief, **kwargs)

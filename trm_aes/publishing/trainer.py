@@ -1,0 +1,83 @@
+"""How a `Trainer` publishes: what `Trainer.push_to_hub` does instead of uploading the whole output folder."""
+
+from pathlib import Path
+
+from transformers import Trainer
+
+from ..errors import InputError
+from ..records import RUN_RECORD_NAME
+from .hub import explain_hub_errors, publish
+from .model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
+
+
+class PublishingTrainer(Trainer):
+    """
+    A `Trainer` whose `push_to_hub` publishes a scorer as `trm-aes push` does: in one commit, without pickled files,
+    checkpoints and predictions.
+
+    This is a class and not a callback because the Trainer calls nobody in place of its own upload: `push_to_hub` is what
+    a program of one's own, `train_scorer` and `Trainer.save_model` call, some of them long after training has ended.
+    """
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """
+        As `Trainer`'s, with one clear message where the Hub refuses or cannot be reached.
+
+        Raises:
+            InputError: if `args.hub_revision` is given (a scorer is published on the main branch), or the token is refused.
+            OutputError: if the Hub cannot be reached.
+        """
+        if self.args.hub_revision is not None:
+            raise InputError("A scorer is published on the main branch: leave `hub_revision` out.")
+        with explain_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
+            super().init_hf_repo(token, private)
+
+    def push_to_hub(
+        self,
+        commit_message: str = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        license: str = DEFAULT_LICENSE,
+        **kwargs,
+    ) -> str | None:
+        """
+        As `Trainer`'s, but without pickled files and, where `train_scorer` left its record in the output folder, with a
+        card that tells it and the evaluation beside it. Adds a commit to `args.hub_model_id`, whatever is there.
+
+        Args:
+            commit_message, token, private: see `Trainer.push_to_hub`.
+            blocking, revision: of `Trainer.push_to_hub`; a scorer is published at once, on the main branch.
+            license: of the weights, by the Hub's name for it.
+            kwargs: for `Trainer.create_model_card`, where there is no such record.
+
+        Returns:
+            Address of the commit; None on all processes but the first.
+
+        Raises:
+            InputError: if `blocking` is false or a `revision` is given; otherwise see [`publish`].
+            OutputError: see [`publish`].
+        """
+        if not blocking or revision is not None:
+            raise InputError("A scorer is published at once, on the main branch: leave `blocking` and `revision` out.")
+        if self.hub_model_id is None:
+            self.init_hf_repo(token, private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        folder, card, evaluation = Path(self.args.output_dir), None, None
+        if (folder / RUN_RECORD_NAME).is_file():
+            evaluation = find_evaluation(folder)
+            card = str(render_model_card(folder, self.hub_model_id, evaluation, license))
+        else:
+            self.create_model_card(model_name=self.hub_model_id.split("/")[-1], license=license, **kwargs)
+        return publish(
+            folder,
+            self.hub_model_id,
+            card,
+            evaluation,
+            overwrite=True,
+            token=token or self.args.hub_token,
+            message=commit_message,
+        )

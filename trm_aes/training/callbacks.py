@@ -1,0 +1,24 @@
+"""Callbacks of a training run that need nothing of the trainer but what every callback is given."""
+
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState
+
+from .arguments import TRMTrainingArguments
+
+
+class EvaluateEveryFewEpochs(TrainerCallback):
+    """Validates and saves every `eval_every_epochs` epochs instead of every epoch; always at the end of training."""
+
+    def on_epoch_end(
+        self, args: TRMTrainingArguments, state: TrainerState, control: TrainerControl, **kwargs
+    ) -> TrainerControl:
+        if round(state.epoch) % args.eval_every_epochs and state.global_step < state.max_steps:
+            control.should_evaluate = control.should_save = False
+        return control
+
+
+class BriefProgress(ProgressCallback):
+    """The progress bar, with the means of a validation but not its dozens of figures by prompt: those are in the log."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        brief = {name: value for name, value in (logs or {}).items() if not name.startswith("eval_prompt_")}
+        super().on_log(args, state, control, logs=brief, **kwargs)

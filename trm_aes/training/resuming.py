@@ -1,0 +1,71 @@
+"""The folder of a training run: whether it may be written to, and the checkpoint in it to go on from."""
+
+import os
+import zipfile
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from ..errors import InputError
+from ..files import check_is_free, is_occupied
+from ..records import RUN_RECORD_NAME
+
+LAST_CHECKPOINT = "last"
+STATE_NAME = "trainer_state.json"
+
+
+def last_checkpoint(output_dir: str | os.PathLike) -> Path | None:
+    """The newest whole checkpoint of a run. The trainer's state is written last, so one that lacks it is not whole."""
+    folders = [path.parent for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*/{STATE_NAME}")]
+    return max(folders, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
+
+
+def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> Path | None:
+    """
+    The checkpoint that a run goes on from.
+
+    Args:
+        output_dir: of the run.
+        wanted: folder of a checkpoint, `last` for the newest of `output_dir`, or None to start anew.
+
+    Raises:
+        InputError: if there is no such checkpoint, or a file in it is cut short.
+    """
+    if wanted is None:
+        return None
+    folder = last_checkpoint(output_dir) if wanted == LAST_CHECKPOINT else Path(wanted)
+    if folder is None:
+        raise InputError(f"{output_dir} holds no checkpoint to resume from. Leave `resume_from_checkpoint` out.")
+    if not (folder / STATE_NAME).is_file():
+        raise InputError(f"{folder} is not a whole checkpoint of a training run (it holds no {STATE_NAME}).")
+    for path in folder.iterdir():
+        if not _is_whole(path):
+            raise InputError(f"{path} is damaged or cut short. Resume from an earlier checkpoint, or start anew.")
+    return folder
+
+
+def check_may_write(output_dir: str | os.PathLike, overwrite: bool) -> None:
+    """
+    Checks the folder of a run that starts anew, before anything in it is replaced.
+
+    Raises:
+        InputError: if the folder holds something and `overwrite` is false, or what it holds is not a training run.
+    """
+    folder = check_is_free(output_dir, overwrite)
+    is_run = any((folder / name).exists() for name in (RUN_RECORD_NAME, "config.json"))
+    is_run = is_run or any(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+    if is_occupied(folder) and not is_run:
+        raise InputError(f"{folder} is not what a training run wrote, so `overwrite` leaves it alone. Choose another.")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file of a checkpoint has its end. Of other kinds than tensors nothing is said."""
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt"):
+                return True
+        except SafetensorError:
+            return False
+    # PyTorch's files are zip archives, whose directory stands at the end.
+    return path.suffix not in (".pt", ".pth") or zipfile.is_zipfile(path)
