@@ -16,7 +16,6 @@ from trm_aes.evaluation.agreement import (
     score_metrics,
     standardized_mean_difference,
 )
-from trm_aes.evaluation.qwk import QuadraticWeightedKappa
 from trm_aes.model.score_scale import ScoreRange
 
 
@@ -51,13 +50,6 @@ def test_rater_agreement():
     # Only essays that both have rated count: as worked out above, on another scale.
     assert rater_agreement([11, 12, 13, math.nan], [11, 12, 12, 13]) == pytest.approx(2 / 3)
     assert rater_agreement([math.nan], [1]) is None and rater_agreement([1.5, 2], [1, 2]) is None
-
-
-def test_qwk_as_an_evaluate_metric_without_the_hub():
-    metric = QuadraticWeightedKappa()
-    assert metric.compute(references=[1, 2, 3], predictions=[1, 2, 2], min_score=1, max_score=3) == {
-        "qwk": pytest.approx(2 / 3)
-    }
 
 
 def test_smd_and_pearson_edge_cases():

@@ -163,7 +163,7 @@ def check_failed(run, hub, message):
 
 
 def test_the_trainer_publishes_too(data_dir, tmp_path):
-    pushing = ["--push_to_hub", "true", "--hub_model_id", REPO, "--hub_token", TOKEN, "--num_train_epochs", "2"]
+    pushing = ["--push-to-hub", "true", "--hub-model-id", REPO, "--hub-token", TOKEN, "--num-train-epochs", "2"]
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *options(data_dir, tmp_path / "m", *pushing)]
     with LocalHub() as hub:
         run = client([*command, "--embeddings", "none"], hub, tmp_path, token=None)

@@ -12,7 +12,7 @@ from helpers import NO_DROPOUT, free_port, options
 from safetensors.torch import load_file
 
 from trm_aes.cli import train
-from trm_aes.training.run import last_checkpoint
+from trm_aes.training.resuming import last_checkpoint
 
 
 def train_sharded(data_dir, output_dir, *more):
@@ -29,9 +29,9 @@ def train_sharded(data_dir, output_dir, *more):
 @pytest.fixture(scope="module")
 def runs(data_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fsdp")
-    common = [*NO_DROPOUT, "--num_train_epochs", "2", "--num_supervision_steps", "2"]
-    train.main(options(data_dir, folder / "one", *common, "--per_device_train_batch_size", "8"))
-    common += ["--per_device_train_batch_size", "4"]
+    common = [*NO_DROPOUT, "--num-train-epochs", "2", "--num-supervision-steps", "2"]
+    train.main(options(data_dir, folder / "one", *common, "--per-device-train-batch-size", "8"))
+    common += ["--per-device-train-batch-size", "4"]
     return folder, common, train_sharded(data_dir, folder / "two", *common)
 
 
@@ -61,5 +61,5 @@ def test_a_sharded_run_resumes(runs, data_dir, tmp_path):
     shutil.copytree(folder / "two", cut)
     shutil.rmtree(last_checkpoint(cut))
     (cut / "model.safetensors").unlink()
-    train_sharded(data_dir, cut, *common, "--resume_from_checkpoint", "last")
+    train_sharded(data_dir, cut, *common, "--resume-from-checkpoint", "last")
     check_equal(folder / "two", cut)

@@ -6,8 +6,9 @@ import torch
 
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.model.essay_tokens import EssayCollator
-from trm_aes.presets import load_recipe
-from trm_aes.training.run import RunArguments, build_model
+from trm_aes.training.arguments import RunArguments
+from trm_aes.training.recipe import resolve_plan
+from trm_aes.training.untrained import build_model
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "embedding_size": 16}
 
@@ -15,8 +16,9 @@ SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "
 @pytest.fixture(scope="module")
 def fitted(data_dir):
     data = load_essay_dataset(data_dir)
-    run = RunArguments(data=str(data_dir), embeddings="none")
-    return build_model(data, data.load_tokenizer(), run, load_recipe("tiny"), SMALL, None).eval(), data
+    run = RunArguments(data=str(data_dir), recipe="tiny", hardware="cpu", embeddings="none")
+    plan = resolve_plan(run, SMALL, {"output_dir": "not written"})
+    return build_model(plan, data, data.load_tokenizer(), None).eval(), data
 
 
 def lexical_scores(model, data, essays):

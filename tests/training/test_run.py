@@ -1,6 +1,5 @@
 """Whole runs through the command line, and the same run over two processes."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -15,14 +14,12 @@ from accelerate.commands.config.config_args import load_config_from_file
 from helpers import NO_DROPOUT, ROOT, free_port, options
 from safetensors.torch import load_file
 
-from trm_aes import TRMConfig, TRMForEssayScoring
+from trm_aes import TRMForEssayScoring
 from trm_aes.cli import build, train
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
-from trm_aes.presets import hardware_names, load_hardware, load_recipe, recipe_names
 from trm_aes.scoring.scorer import EssayScorer
-from trm_aes.training.recipe import parse_arguments
-from trm_aes.training.run import last_checkpoint
+from trm_aes.training.resuming import last_checkpoint
 from trm_aes.training.trainer import TRMTrainer
 
 
@@ -55,43 +52,13 @@ def test_the_test_split_is_never_read(data_dir, tmp_path):
         shutil.copy(path, hidden / "test" / path.name)
     weights = []
     for number, folder in enumerate((data_dir, hidden)):
-        train.main(options(folder, tmp_path / f"m{number}", "--num_train_epochs", "1"))
+        train.main(options(folder, tmp_path / f"m{number}", "--num-train-epochs", "1"))
         weights.append(load_file(tmp_path / f"m{number}" / "model.safetensors"))
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_options_win_over_hardware_over_recipe(data_dir, tmp_path):
-    chosen = ["--data", str(data_dir), "--output-dir", str(tmp_path), "--recipe", "published", "--hardware", "cpu"]
-    run, model, args = parse_arguments(chosen)
-    assert (args.learning_rate, args.per_device_train_batch_size, args.use_cpu, model) == (1e-5, 16, True, {})
-    run, model, args = parse_arguments(
-        [*chosen, "--learning-rate", "0.5", "--per-device-train-batch-size", "3", "--H-cycles", "7", "--pooling", "cls"]
-    )
-    assert (args.learning_rate, args.per_device_train_batch_size) == (0.5, 3)
-    assert model == {"H_cycles": 7, "pooling": "cls"}
-
-
-def test_every_preset_is_valid():
-    assert set(recipe_names()) == {"published", "tiny", "baseline", "default"}
-    assert set(hardware_names()) == {"cpu", "mps", "cuda", "h200"}
-    assert load_hardware("mps").training["per_device_train_batch_size"] == 8
-    h200 = load_hardware("h200").training
-    assert h200["per_device_train_batch_size"] == 128 and h200["bf16"] is True
-    for name in recipe_names():
-        config = TRMConfig(**load_recipe(name).model, score_ranges={"1": [2, 12]})
-        with torch.device("meta"):
-            size = TRMForEssayScoring(config).num_parameters()
-        assert size <= 40e6 and (name != "published" or round(size / 1e6, 1) == 37.6)
-    published, baseline = (
-        TRMConfig(**load_recipe("published").model),
-        TRMConfig(**load_recipe("baseline").model, score_ranges={"1": [0, 3]}),
-    )
-    assert (published.H_cycles, published.L_cycles) == (3, 4)
-    assert (baseline.H_cycles, baseline.L_cycles, baseline.num_supervision_steps) == (1, 1, 1)
-
-
 def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, monkeypatch):
-    arguments = ["--num_train_epochs", "4", "--num_supervision_steps", "2", "--save_total_limit", "10"]
+    arguments = ["--num-train-epochs", "4", "--num-supervision-steps", "2", "--save-total-limit", "10"]
     train.main(options(data_dir, tmp_path / "whole", *arguments))
 
     save = TRMTrainer._save_checkpoint
@@ -103,12 +70,12 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(TRMTrainer, "_save_checkpoint", interrupt_after_second)
-        with pytest.raises(InterruptedRun, match="interrupted at step 12, .*--resume_from_checkpoint last"):
+        with pytest.raises(InterruptedRun, match="interrupted at step 12, .*`resume_from_checkpoint` last"):
             train.main(options(data_dir, tmp_path / "cut", *arguments))
     assert last_checkpoint(tmp_path / "cut").name == "checkpoint-12"
     with pytest.raises(InputError, match="exists"):
         train.main(options(data_dir, tmp_path / "cut", *arguments))
-    train.main(options(data_dir, tmp_path / "cut", *arguments, "--resume_from_checkpoint", "last"))
+    train.main(options(data_dir, tmp_path / "cut", *arguments, "--resume-from-checkpoint", "last"))
     expected, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert expected.keys() == resumed.keys()
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
@@ -122,7 +89,7 @@ def test_a_checkpoint_cut_short_is_not_resumed(model_dir, data_dir, tmp_path, na
     path = tmp_path / "m" / "checkpoint-9" / name
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=f"{name} is damaged or cut short"):
-        train.main(options(data_dir, tmp_path / "m", "--resume_from_checkpoint", "last"))
+        train.main(options(data_dir, tmp_path / "m", "--resume-from-checkpoint", "last"))
 
 
 def test_only_a_run_is_overwritten(model_dir, data_dir, tmp_path):
@@ -131,12 +98,12 @@ def test_only_a_run_is_overwritten(model_dir, data_dir, tmp_path):
         train.main(options(data_dir, tmp_path / "m", "--overwrite", "true"))
     assert (tmp_path / "m" / "dataset_card.json").is_file()
     shutil.copytree(model_dir, tmp_path / "r")
-    train.main(options(data_dir, tmp_path / "r", "--num_train_epochs", "1", "--overwrite", "true"))
+    train.main(options(data_dir, tmp_path / "r", "--num-train-epochs", "1", "--overwrite", "true"))
     assert [path.name for path in (tmp_path / "r").glob("checkpoint-*")] == ["checkpoint-3"]
 
 
 def test_early_stopping(data_dir, tmp_path):
-    more = ["--num_train_epochs", "30", "--learning_rate", "0", "--early_stopping_patience", "2"]
+    more = ["--num-train-epochs", "30", "--learning-rate", "0", "--early-stopping-patience", "2"]
     train.main(options(data_dir, tmp_path / "m", *more))
     history = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))["history"]
     assert [entry["epoch"] for entry in history if "eval_mean_qwk" in entry][:4] == [1, 2, 3, 3]
@@ -144,37 +111,9 @@ def test_early_stopping(data_dir, tmp_path):
 
 def test_tensorboard_gets_the_log(data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
-    more = ["--num_train_epochs", "1", "--report_to", "tensorboard", "--run_name", "first", "--project_name", "essays"]
+    more = ["--num-train-epochs", "1", "--report-to", "tensorboard", "--run-name", "first", "--project-name", "essays"]
     train.main(options(data_dir, tmp_path / "m", *more))
     assert list((tmp_path / "board").rglob("events.out.tfevents*"))
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--recipe", "huge"], "--recipe huge: no such preset; there are baseline, default, published, tiny"),
-        (["--hardware", "abacus"], "--hardware abacus: no such preset"),
-        (["--hardware", "cuda"], "--hardware cuda needs CUDA, which is absent here"),
-        (["--hardware", "mps"], "--hardware mps needs MPS, which is absent here"),
-        (["--num_attention_heads", "5"], "heads of even width"),
-        (["--max_position_embeddings", "16"], "sequences of up to 64 tokens, the model takes 16"),
-        (["--embedding_size", "100"], "set vocab_size=30522 and embedding_size=384"),
-        (["--embeddings", "no-such/encoder"], "is no folder, is not in the Hub's cache"),
-        (["--report_to", "wandb"], "pip install 'trm-aes\\[wandb\\]'"),
-        (["--ema_decay", "2"], r"--ema_decay must lie in \[0, 1\)"),
-        (["--resume_from_checkpoint", "last"], "holds no checkpoint to resume from"),
-        (["--save_strategy", "no"], "save and eval strategy to match"),
-        (["--output_dir", ""], "--output_dir is needed"),
-    ],
-)
-def test_bad_options_are_refused_before_anything_is_written(data_dir, tmp_path, more, message):
-    if torch.cuda.is_available() or torch.backends.mps.is_available():
-        pytest.skip("the absent devices are present")
-    if "wandb" in more and importlib.util.find_spec("wandb"):
-        pytest.skip("wandb is installed")
-    with pytest.raises(InputError, match=message):
-        train.main(options(data_dir, tmp_path / "m", *more))
-    assert not list(tmp_path.iterdir())
 
 
 LAUNCHERS = {
@@ -186,12 +125,12 @@ LAUNCHERS = {
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_processes_give_what_one_gives(data_dir, tmp_path, launcher):
-    common = [*NO_DROPOUT, "--num_train_epochs", "2", "--num_supervision_steps", "2"]
-    train.main(options(data_dir, tmp_path / "one", *common, "--per_device_train_batch_size", "8"))
+    common = [*NO_DROPOUT, "--num-train-epochs", "2", "--num-supervision-steps", "2"]
+    train.main(options(data_dir, tmp_path / "one", *common, "--per-device-train-batch-size", "8"))
     port = str(free_port())
     ports = ["--master-port", port] if launcher == "torchrun" else ["--main_process_port", port]
     script = [str(ROOT / "scripts" / "train.py")]
-    arguments = options(data_dir, tmp_path / "two", *common, "--per_device_train_batch_size", "4")
+    arguments = options(data_dir, tmp_path / "two", *common, "--per-device-train-batch-size", "4")
     run = subprocess.run(
         [sys.executable, *LAUNCHERS[launcher], *ports, *script, *arguments], capture_output=True, text=True, timeout=300
     )
@@ -206,7 +145,7 @@ def test_two_processes_give_what_one_gives(data_dir, tmp_path, launcher):
 
 
 def test_ctrl_c_ends_with_one_line(data_dir, tmp_path):
-    arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "2000")
+    arguments = options(data_dir, tmp_path / "m", "--num-train-epochs", "2000")
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "scripts" / "train.py"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -219,7 +158,7 @@ def test_ctrl_c_ends_with_one_line(data_dir, tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert (
-        "interrupted at step" in errors.splitlines()[-1] and "--resume_from_checkpoint last" in errors.splitlines()[-1]
+        "interrupted at step" in errors.splitlines()[-1] and "--resume-from-checkpoint last" in errors.splitlines()[-1]
     )
     assert last_checkpoint(tmp_path / "m") is not None
 
@@ -240,13 +179,13 @@ def test_ctrl_c_is_not_lost_in_a_finalizer(data_dir, tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(TRMTrainer, "compute_loss", compute_and_press)
     with pytest.raises(InterruptedRun, match="interrupted at step 5, and can be resumed"):
-        train.main(options(data_dir, tmp_path / "m", "--num_train_epochs", "4"))
+        train.main(options(data_dir, tmp_path / "m", "--num-train-epochs", "4"))
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_full_disk_while_saving_is_one_clear_error(data_dir, tmp_path):
     """A limit on the size of a file stands in for a full disk: what is written beyond it fails in the same places."""
-    arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "2")
+    arguments = options(data_dir, tmp_path / "m", "--num-train-epochs", "2")
     command = f'ulimit -f 2000; exec {sys.executable} {ROOT / "scripts" / "train.py"} "$@"'
     run = subprocess.run(["bash", "-c", command, "bash", *arguments], capture_output=True, text=True, timeout=300)
     assert run.returncode == 2, run.stderr[-3000:]
@@ -271,7 +210,7 @@ def test_accelerate_configurations_say_what_their_names_say():
 
 def test_the_cpu_configuration_trains(data_dir, tmp_path):
     config = ["--config_file", str(ROOT / "scripts" / "accelerate" / "cpu.yaml")]
-    arguments = options(data_dir, tmp_path / "m", "--num_train_epochs", "1")
+    arguments = options(data_dir, tmp_path / "m", "--num-train-epochs", "1")
     run = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", *config, str(ROOT / "scripts" / "train.py"), *arguments],
         capture_output=True,
@@ -283,7 +222,7 @@ def test_the_cpu_configuration_trains(data_dir, tmp_path):
 
 
 def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path):
-    train.main(options(data_dir, tmp_path / "m", "--num_train_epochs", "3"))
+    train.main(options(data_dir, tmp_path / "m", "--num-train-epochs", "3"))
     record = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))
     model = TRMForEssayScoring.from_pretrained(tmp_path / "m")
     prompts, data = model.model.prompt_bank, load_essay_dataset(data_dir)
@@ -323,7 +262,7 @@ def test_prompts_whose_texts_do_not_tell_them_apart_are_two_by_their_ids(tmp_pat
     source = tmp_path / "essays.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     build.main(["--source", str(source), "--output-dir", str(tmp_path / "d"), "--max-prompt-tokens", "16"])
-    train.main(options(tmp_path / "d", tmp_path / "m", "--num_train_epochs", "2"))
+    train.main(options(tmp_path / "d", tmp_path / "m", "--num-train-epochs", "2"))
     scorer = EssayScorer.from_pretrained(tmp_path / "m", "cpu")
     essay = "Essay 7 is good good plain."
     first, second = scorer.score([essay] * 2, ["a", "b"])

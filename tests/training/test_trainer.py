@@ -13,6 +13,7 @@ from trm_aes.errors import InputError, OutputError, TrainingDivergedError
 from trm_aes.training.arguments import TRMTrainingArguments
 from trm_aes.training.averaging import WeightAverage
 from trm_aes.training.sampler import DeepSupervisionBatchSampler
+from trm_aes.training.supervision import MicroBatch
 from trm_aes.training.trainer import TRMTrainer
 
 
@@ -71,8 +72,7 @@ def assert_same_weights(model, expected, **tolerance):
 
 def by_hand(model, rows, batch_size, steps, lr=1e-2, seed=5):
     """Deep supervision as published, one essay batch after another: a loss and an SGD step for every supervision step."""
-    order = next(iter([list(DeepSupervisionBatchSampler(len(rows), batch_size, 1, seed=seed))]))
-    for indices in order:
+    for indices in DeepSupervisionBatchSampler(len(rows), batch_size, 1, seed=seed):
         batch = collate([rows[index] for index in indices])
         carry = None
         for _ in range(steps):
@@ -168,8 +168,11 @@ def test_exploration_keeps_essays_going(tmp_path, monkeypatch):
     model.model.register_forward_hook(lambda _, __, outputs: sizes.append(len(outputs.last_hidden_state)))
     args = arguments(tmp_path, per_device_train_batch_size=8, halt_exploration_prob=1.0, learning_rate=0.0)
     TRMTrainer(model, args, train_dataset=rows, data_collator=collate).train()
-    # All essays must take two steps at least; how many more is drawn.
-    assert sizes[:2] == [8, 8] and sorted(sizes, reverse=True) == sizes
+    # All essays must take two steps at least; how many more is drawn, from 2 to 4.
+    generator = torch.Generator().manual_seed(args.seed * 1_000_003)
+    min_steps = MicroBatch.start(8, 4, 1.0, generator).min_steps
+    assert sizes == [int((min_steps > step).sum()) for step in range(4)]
+    assert sizes[0] == sizes[1] == 8 > sizes[2] > sizes[3] > 0
 
 
 def test_the_average_is_bias_corrected_and_starts_without_the_initial_weights():
@@ -199,6 +202,25 @@ def test_evaluation_and_the_final_model_use_the_average(tmp_path):
     assert len(trajectory) == 2
     expected = {name: (0.5 * trajectory[0][name] + trajectory[1][name]) / 1.5 for name in trajectory[0]}
     assert_same_weights(model, expected)
+
+
+def test_validation_between_steps_takes_all_steps_at_once_and_disturbs_no_carry(tmp_path):
+    rows = make_rows(16)
+    trained = {}
+    for name, changes in (
+        ("with", {"eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": None}),
+        ("without", {}),
+    ):
+        model = small_model(num_supervision_steps=3)
+        trainer = TRMTrainer(model, arguments(tmp_path, **changes), train_dataset=rows, eval_dataset=rows[:5],
+                             data_collator=collate)  # fmt: skip
+        trainer.train()
+        trained[name] = weights(model)
+    for name, weight in trained["with"].items():
+        assert torch.equal(weight, trained["without"][name]), name
+    with torch.no_grad():
+        expected = model.eval()(**collate(rows[:5])).loss.item()
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_embeddings_have_a_learning_rate_of_their_own(tmp_path):
@@ -247,6 +269,29 @@ def test_a_resumed_run_ends_with_equal_weights(tmp_path, interrupted_at):
         assert torch.equal(mine["exp_avg_sq"], theirs["exp_avg_sq"])
 
 
+def test_a_run_cut_in_the_midst_of_a_batch_resumes_in_step_with_its_batches(tmp_path, monkeypatch):
+    """Where `max_steps` cuts it, the last checkpoint lies in the midst of a batch. Its carry is lost, but no other is."""
+    rows = make_rows(16)
+    changes = {"save_strategy": "steps", "save_steps": 3, "max_steps": 4}
+    TRMTrainer(small_model(num_supervision_steps=3), arguments(tmp_path, **changes), train_dataset=rows,
+               data_collator=collate).train()  # fmt: skip
+    model, seen = small_model(num_supervision_steps=3), []
+    forward = type(model).forward
+
+    def spy(self, *args, carry=None, **kwargs):
+        seen.append((kwargs["input_ids"], carry is None))
+        return forward(self, *args, carry=carry, **kwargs)
+
+    monkeypatch.setattr(type(model), "forward", spy)
+    trainer = TRMTrainer(model, arguments(tmp_path, **{**changes, "max_steps": 9}), train_dataset=rows,
+                         data_collator=collate)  # fmt: skip
+    trainer.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-4"))
+    # Steps 5 and 6 are the rest of the second batch, 7 to 9 the third.
+    assert [is_first for _, is_first in seen] == [True, False, True, False, False]
+    assert torch.equal(seen[0][0], seen[1][0]) and torch.equal(seen[2][0], seen[4][0])
+    assert not torch.equal(seen[1][0], seen[2][0])
+
+
 def test_a_checkpoint_is_a_whole_scorer_with_the_averaged_weights(tmp_path):
     rows = make_rows(8)
     model = small_model(num_supervision_steps=1)
@@ -268,31 +313,34 @@ def test_validation_every_few_epochs(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(tmp_path):
+    # An essay of the third batch, which is taken at steps 5 and 6.
+    bad = list(DeepSupervisionBatchSampler(16, 4, 2, seed=5))[4][0]
     rows = make_rows(16)
-    rows[9] = {**rows[9], "label": float("nan")}
+    rows[bad] = {**rows[bad], "label": float("nan")}
     args = arguments(tmp_path, save_strategy="steps", save_steps=2)
     model = small_model(num_supervision_steps=2)
     trainer = TRMTrainer(model, args, train_dataset=rows, data_collator=collate)
-    sampler = list(DeepSupervisionBatchSampler(16, 4, 2, seed=5))
-    step = next(index for index, batch in enumerate(sampler) if 9 in batch) + 1
-    with pytest.raises(TrainingDivergedError, match=f"loss is nan at step {step}\\."):
+    with pytest.raises(TrainingDivergedError, match="loss is nan at step 5\\."):
         trainer.train()
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
-    if step > 2:
-        assert (tmp_path / "out" / f"checkpoint-{step - 1}" / "trainer_state.json").is_file()
+    checkpoints = sorted(path.parent.name for path in (tmp_path / "out").glob("checkpoint-*/trainer_state.json"))
+    assert checkpoints == ["checkpoint-2", "checkpoint-4"]
 
 
 @pytest.mark.parametrize("logging_steps", [1, 3, 100])
 def test_where_losses_are_not_looked_at_each_step_none_that_is_not_finite_is_saved(tmp_path, logging_steps):
     """As on an accelerator, where looking is waiting."""
+    bad, num_saved = list(DeepSupervisionBatchSampler(16, 4, 2, seed=5))[4][0], 2
     rows = make_rows(16)
-    rows[9] = {**rows[9], "label": float("nan")}
+    rows[bad] = {**rows[bad], "label": float("nan")}
     args = arguments(tmp_path, save_strategy="steps", save_steps=2, logging_steps=logging_steps)
     trainer = TRMTrainer(small_model(num_supervision_steps=2), args, train_dataset=rows, data_collator=collate)
     trainer._checks_every_step = False
     with pytest.raises(TrainingDivergedError, match="loss is nan at step"):
         trainer.train()
-    for path in (tmp_path / "out").glob("checkpoint-*/model.safetensors"):
+    saved = list((tmp_path / "out").glob("checkpoint-*/model.safetensors"))
+    assert len(saved) == num_saved
+    for path in saved:
         assert all(torch.isfinite(weight).all() for weight in load_file(path).values())
 
 
@@ -335,12 +383,12 @@ def test_a_checkpoint_that_cannot_be_written_leaves_no_torso(tmp_path, monkeypat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["checkpoint-2"]
 
 
-def test_arguments_that_deep_supervision_cannot_honour(tmp_path):
+def test_arguments_that_deep_supervision_cannot_honor(tmp_path):
     args = arguments(tmp_path, save_strategy="steps", save_steps=3)
     with pytest.raises(InputError, match="multiple of the 2 supervision steps"):
         TRMTrainer(small_model(num_supervision_steps=2), args, train_dataset=make_rows(4), data_collator=collate)
     for changes in ({"ema_decay": 1.0}, {"halt_exploration_prob": 2.0}, {"eval_every_epochs": 0}):
-        with pytest.raises(ValueError, match=f"--{next(iter(changes))}"):
+        with pytest.raises(ValueError, match=f"`{next(iter(changes))}`"):
             arguments(tmp_path, **changes)
 
 

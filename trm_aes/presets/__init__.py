@@ -1,7 +1,7 @@
 """Presets, as data: recipes (what is trained, and how) and hardware (on what). Each is a JSON file beside this one."""
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from ..typed_json import check_types, refuse_unknown
 DEFAULT_NAME = "default"
 # The recipe that is used where none is named, or `default` is.
 DEFAULT_RECIPE = "fast"
+RECIPE_SECTIONS = {"description": str, "model": dict, "training": dict, "embeddings": dict}
+EMBEDDING_CHOICES = {"rescale": bool, "freeze": bool}
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,11 @@ def load_hardware(name: str) -> Hardware:
 def _recipe_of_file(path: str, content: Any) -> Recipe:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a recipe is a JSON object, and this is not one.")
-    sections = {item.name: item.type for item in fields(Recipe) if item.name != "name"}
-    refuse_unknown(content, sections, path)
-    check_types(content, sections, path)
-    refuse_unknown(content.get("embeddings", {}), {"rescale", "freeze"}, f"{path}, embeddings")
+    refuse_unknown(content, RECIPE_SECTIONS, path)
+    check_types(content, RECIPE_SECTIONS, path)
+    embeddings = content.get("embeddings", {})
+    refuse_unknown(embeddings, EMBEDDING_CHOICES, f"{path}, embeddings")
+    check_types(embeddings, EMBEDDING_CHOICES, f"{path}, embeddings")
     return Recipe(path, **content)
 
 

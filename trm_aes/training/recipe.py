@@ -1,6 +1,5 @@
 """A training run's choices, resolved once: options over the hardware preset over the recipe over the defaults."""
 
-import argparse
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
@@ -72,11 +71,12 @@ def parse_arguments(argv: Sequence[str] | None) -> TrainingPlan:
         description=f"Train a scorer. Recipes: {', '.join(recipe_names())}. Hardware: {', '.join(hardware_names())}.",
         allow_abbrev=False,
     )
-    # An option that is not given leaves no trace, so that presets can stand in for it.
-    parser.set_defaults(**{item.name: argparse.SUPPRESS for kind in kinds[1:] for item in fields(kind)})
-    given = vars(parser.parse_args(argv))
+    # In place of defaults, so that presets can stand in for what is not given.
+    not_given = object()
+    parser.set_defaults(**{item.name: not_given for kind in kinds[1:] for item in fields(kind)})
+    chosen = vars(parser.parse_args(argv))
     run, model, training = (
-        {item.name: given[item.name] for item in fields(kind) if item.name in given} for kind in kinds
+        {item.name: chosen[item.name] for item in fields(kind) if chosen[item.name] is not not_given} for kind in kinds
     )
     return resolve_plan(RunArguments(**run), model, training)
 

@@ -1,0 +1,203 @@
+"""A run's choices, resolved: presets, a recipe file of one's own, options, and what is refused."""
+
+import importlib.util
+import json
+
+import pytest
+import torch
+from helpers import options
+
+from trm_aes import TRMConfig, TRMForEssayScoring
+from trm_aes.cli import train
+from trm_aes.errors import InputError
+from trm_aes.presets import DEFAULT_RECIPE, hardware_names, load_hardware, load_recipe, recipe_names
+from trm_aes.training.arguments import RunArguments
+from trm_aes.training.recipe import _check_fields, parse_arguments, resolve_plan
+
+
+def resolve(tmp_path, recipe="fast", model=None, training=None, **run):
+    run = RunArguments(data="d", recipe=recipe, hardware="cpu", **run)
+    return resolve_plan(run, model or {}, {"output_dir": str(tmp_path / "m"), **(training or {})})
+
+
+def test_options_win_over_hardware_over_recipe(tmp_path):
+    chosen = ["--data", "d", "--output-dir", str(tmp_path), "--recipe", "published", "--hardware", "cpu"]
+    plan = parse_arguments(chosen)
+    args = plan.training
+    assert (args.learning_rate, args.per_device_train_batch_size, args.use_cpu) == (1e-5, 16, True)
+    assert plan.model == load_recipe("published").model
+    more = ["--learning-rate", "0.5", "--per-device-train-batch-size", "3", "--H-cycles", "7", "--pooling", "mean"]
+    plan = parse_arguments([*chosen, *more])
+    assert (plan.training.learning_rate, plan.training.per_device_train_batch_size) == (0.5, 3)
+    assert plan.model == {**load_recipe("published").model, "H_cycles": 7, "pooling": "mean"}
+
+
+def test_an_option_that_is_given_its_default_wins_too(tmp_path):
+    chosen = ["--data", "d", "--output-dir", str(tmp_path), "--recipe", "fast", "--hardware", "cpu"]
+    assert parse_arguments(chosen).training.ema_decay == 0.99
+    assert parse_arguments([*chosen, "--ema-decay", "0.999"]).training.ema_decay == 0.999
+    # Both dialects of options.
+    assert parse_arguments([*chosen, "--ema_decay", "0.5", "--use_cpu", "true"]).training.ema_decay == 0.5
+
+
+def test_every_preset_is_valid():
+    assert set(recipe_names()) == {"published", "tiny", "baseline", "fast"}
+    assert set(hardware_names()) == {"cpu", "mps", "cuda", "h200"}
+    assert load_hardware("mps").training["per_device_train_batch_size"] == 8
+    h200 = load_hardware("h200").training
+    assert h200["per_device_train_batch_size"] == 128 and h200["bf16"] is True
+    sizes = {}
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        _check_fields(recipe)
+        config = TRMConfig(**recipe.model, score_ranges={"1": [2, 12]})
+        with torch.device("meta"):
+            sizes[name] = TRMForEssayScoring(config).num_parameters()
+    assert max(sizes.values()) <= 40e6 and round(sizes["published"] / 1e6, 1) == 37.6
+    assert sizes["baseline"] == sizes["fast"] > sizes["tiny"]
+    published, baseline = (
+        TRMConfig(**load_recipe("published").model),
+        TRMConfig(**load_recipe("baseline").model, score_ranges={"1": [0, 3]}),
+    )
+    assert (published.H_cycles, published.L_cycles) == (3, 4)
+    assert (baseline.H_cycles, baseline.L_cycles, baseline.num_supervision_steps) == (1, 1, 1)
+
+
+def test_where_no_recipe_is_named_it_is_one_with_a_name(tmp_path):
+    chosen = ["--data", "d", "--output-dir", str(tmp_path), "--hardware", "cpu"]
+    plans = [parse_arguments([*chosen, *more]) for more in ([], ["--recipe", "default"], ["--recipe", DEFAULT_RECIPE])]
+    assert {plan.recipe for plan in plans} == {DEFAULT_RECIPE}
+    assert {plan.choices["recipe"] for plan in plans} == {DEFAULT_RECIPE}
+    assert plans[0].model == plans[1].model == plans[2].model == load_recipe(DEFAULT_RECIPE).model
+
+
+def test_embeddings_are_treated_as_the_recipe_says_unless_told_otherwise(tmp_path):
+    fast, published = (resolve(tmp_path, recipe) for recipe in ("fast", "published"))
+    assert (fast.rescale_embeddings, fast.freeze_embeddings) == (True, True)
+    assert (published.rescale_embeddings, published.freeze_embeddings) == (False, False)
+    plan = resolve(tmp_path, "fast", rescale_embeddings=False, freeze_embeddings=False)
+    assert (plan.rescale_embeddings, plan.freeze_embeddings) == (False, False)
+    # Random ones are trained, whatever a recipe says of copied ones.
+    plan = resolve(tmp_path, "fast", embeddings="none")
+    assert (plan.embeddings, plan.freeze_embeddings, plan.choices["embeddings"]) == (None, False, "none")
+    with pytest.raises(InputError, match="would freeze random embeddings"):
+        resolve(tmp_path, "fast", embeddings="none", freeze_embeddings=True)
+
+
+# ---- A recipe file of one's own
+
+
+def write_recipe(folder, content, name="mine.json"):
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return str(path)
+
+
+def test_a_recipe_file_has_the_shape_of_a_preset(tmp_path):
+    recipe = load_recipe("tiny")
+    sections = ("description", "model", "training", "embeddings")
+    path = write_recipe(tmp_path, {name: getattr(recipe, name) for name in sections})
+    mine, tiny = resolve(tmp_path, path), resolve(tmp_path, "tiny")
+    assert mine.recipe == path and mine.model == tiny.model
+    assert (mine.rescale_embeddings, mine.freeze_embeddings) == (tiny.rescale_embeddings, tiny.freeze_embeddings)
+    assert mine.training.to_dict() == tiny.training.to_dict()
+
+
+def test_what_a_recipe_file_leaves_out_has_the_classes_defaults(tmp_path):
+    plan = resolve(tmp_path, write_recipe(tmp_path, {"model": {"H_cycles": 2}, "training": {"weight_decay": 0}}))
+    assert plan.model == {"H_cycles": 2} and plan.training.weight_decay == 0
+    # Neither those of a preset nor of another file.
+    assert plan.training.ema_decay == 0.999 and plan.training.metric_for_best_model == "mean_qwk"
+    assert (plan.rescale_embeddings, plan.freeze_embeddings) == (True, False)
+    assert resolve(tmp_path, write_recipe(tmp_path, {})).model == {}
+
+
+def test_options_win_over_a_recipe_file(tmp_path):
+    path = write_recipe(tmp_path, {"model": {"H_cycles": 2, "L_cycles": 5}, "training": {"learning_rate": 1}})
+    plan = resolve(tmp_path, path, model={"H_cycles": 9}, training={"learning_rate": 0.1})
+    assert plan.model == {"H_cycles": 9, "L_cycles": 5} and plan.training.learning_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"modle": {}}, "mine.json: unknown key 'modle'; known are description, embeddings, model, training"),
+        ({"model": {"H_cycle": 2}}, "mine.json, model: unknown key 'H_cycle'; known are H_cycles"),
+        ({"model": {"score_ranges": {}}}, "mine.json, model: unknown key 'score_ranges'"),
+        ({"training": {"learning_rte": 2}}, "mine.json, training: unknown key 'learning_rte'"),
+        ({"embeddings": {"frozen": True}}, "mine.json, embeddings: unknown key 'frozen'; known are freeze, rescale"),
+        ({"model": {"H_cycles": 2.5}}, "mine.json, model: Field 'H_cycles' expected int, got float"),
+        ({"model": {"pooling": "max"}}, "mine.json, model: Field 'pooling' expected one of .*got max"),
+        ({"training": {"learning_rate": "5e-4"}}, "mine.json, training: Field 'learning_rate'.*got str"),
+        ({"training": {"bf16": "yes"}}, "mine.json, training: Field 'bf16' expected bool, got str"),
+        (
+            {"embeddings": {"freeze": 1}},
+            "mine.json, embeddings: Field 'freeze' expected bool, got int",
+        ),
+        ({"model": [1]}, "mine.json: Field 'model' expected dict, got list"),
+        ([1], "mine.json: a recipe is a JSON object"),
+        ('{"model": {', "mine.json is not valid JSON"),
+    ],
+)
+def test_a_recipe_file_is_refused_by_file_and_key(tmp_path, content, message):
+    path = write_recipe(tmp_path, content)
+    with pytest.raises(InputError, match=message) as caught:
+        resolve(tmp_path, path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", ["nowhere.json", "folder/nowhere", "."])
+def test_a_recipe_file_that_is_missing(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    message = "no such preset" if path == "." else f"{path}: there is no such file"
+    with pytest.raises(InputError, match=message):
+        resolve(tmp_path, path)
+
+
+def test_a_run_with_a_recipe_file(data_dir, tmp_path):
+    path = write_recipe(
+        tmp_path,
+        {
+            "model": {"num_latents": 4, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24,
+                      "num_supervision_steps": 1, "H_cycles": 1, "L_cycles": 1},
+            "training": {"num_train_epochs": 1, "learning_rate": 0.003},
+        },
+    )  # fmt: skip
+    chosen = ["--data", str(data_dir), "--hardware", "cpu", "--output-dir", str(tmp_path / "m")]
+    train.main([*chosen, "--recipe", path, "--embeddings", "none", "--disable-tqdm", "true"])
+    record = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))
+    assert record["run"]["recipe"] == path and record["run"]["embeddings"] == "none"
+    assert record["training"]["learning_rate"] == 0.003
+    config = TRMConfig.from_pretrained(tmp_path / "m")
+    assert (config.num_latents, config.hidden_size, config.lexical_head) == (4, 16, False)
+
+
+# ---- What is refused
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--recipe", "huge"], "recipe. huge: no such preset; there are baseline, fast, published, tiny"),
+        (["--hardware", "abacus"], "`hardware` abacus: no such preset"),
+        (["--hardware", "cuda"], "`hardware` cuda needs CUDA, which is absent here"),
+        (["--hardware", "mps"], "`hardware` mps needs MPS, which is absent here"),
+        (["--num-attention-heads", "5"], "heads of even width"),
+        (["--max-position-embeddings", "16"], "sequences of up to 64 tokens, the model takes 16"),
+        (["--embedding-size", "100"], "set vocab_size=30522 and embedding_size=384"),
+        (["--embeddings", "no-such/encoder"], "is no folder, is not in the Hub's cache"),
+        (["--report-to", "wandb"], "pip install 'trm-aes\\[wandb\\]'"),
+        (["--ema-decay", "2"], r"`ema_decay` must lie in \[0, 1\)"),
+        (["--resume-from-checkpoint", "last"], "holds no checkpoint to resume from"),
+        (["--save-strategy", "no"], "save and eval strategy to match"),
+        (["--output-dir", ""], "`output_dir` is needed"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_written(data_dir, tmp_path, more, message):
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("the absent devices are present")
+    if "wandb" in more and importlib.util.find_spec("wandb"):
+        pytest.skip("wandb is installed")
+    with pytest.raises(InputError, match=message):
+        train.main(options(data_dir, tmp_path / "m", *more))
+    assert not list(tmp_path.iterdir())
