@@ -18,6 +18,7 @@ from trm_aes.scoring.scorer import EssayScorer
 
 PUSH = [sys.executable, str(ROOT / "scripts" / "push_to_hub.py")]
 REPO = "user/essay-scorer"
+REMOTE_CODE = {path.name for path in (ROOT / "trm_aes" / "model").glob("*.py")} - {"__init__.py"}
 
 
 # Runs after the card's own code.
@@ -66,8 +67,7 @@ def test_pushed_downloaded_and_scored_by_the_code_of_its_card(evaluated, tmp_pat
         assert "POST /api/validate-yaml" in hub.requests
         assert set(repository.files) == {
             ".gitattributes", "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-            "run.json", "evaluation-test/evaluation.json", "configuration_trm.py", "modeling_trm.py", "pipeline_trm.py",
-            "score_scale.py", "essay_tokens.py",
+            "run.json", "evaluation-test/evaluation.json", *REMOTE_CODE,
         }  # fmt: skip
         [code] = re.findall(r"```python\n(.*?)```", repository.files["README.md"].decode(), re.DOTALL)
         scored = client([sys.executable, "-c", f"{BLOCKER}{code}{AUTO_CLASSES}"], hub, tmp_path)
@@ -120,7 +120,8 @@ def test_what_is_there_is_not_overwritten(evaluated, tmp_path):
     with LocalHub() as hub:
         assert push(evaluated, hub, tmp_path).returncode == 0
         again = push(evaluated, hub, tmp_path)
-        assert again.returncode == 2 and f"{REPO} exists and holds 12 files" in again.stderr
+        num_files = len(set(hub.repositories[REPO].files) - {".gitattributes"})
+        assert again.returncode == 2 and f"{REPO} exists and holds {num_files} files" in again.stderr
         # It is public, and what is public cannot be published in private.
         private = push(evaluated, hub, tmp_path, "--private", "--overwrite")
         assert private.returncode == 2 and "exists and is public" in private.stderr
@@ -174,3 +175,49 @@ def test_the_trainer_publishes_too(data_dir, tmp_path):
     assert TOKEN not in files["run.json"].decode()
     card = ModelCard(files["README.md"].decode())
     assert card.data.license == "apache-2.0" and "Recipe `tiny`" in card.text and card.data.base_model is None
+
+
+# A program of one's own, without a record of ours: args are the output folder and what `push_to_hub` is called with.
+OWN_PROGRAM = f"""
+import json, sys, torch
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from helpers import small_model
+from trm_aes.training.arguments import TRMTrainingArguments
+from trm_aes.training.trainer import TRMTrainer
+args = TRMTrainingArguments(
+    sys.argv[1], use_cpu=True, eval_strategy="no", load_best_model_at_end=False, hub_model_id="{REPO}", hub_token="{TOKEN}", report_to="none", **json.loads(sys.argv[3])
+)
+trainer = TRMTrainer(small_model(), args)
+print(trainer.push_to_hub(**json.loads(sys.argv[2])))
+"""
+
+
+def own_program(hub, tmp_path, call=None, **args):
+    words = [str(tmp_path / "own"), json.dumps(call or {}), json.dumps(args)]
+    return client([sys.executable, "-c", OWN_PROGRAM, *words], hub, tmp_path, token=None)
+
+
+@pytest.mark.parametrize("args", [{}, {"push_to_hub": True}], ids=["called alone", "push_to_hub"])
+def test_a_program_of_ones_own_publishes_without_pickled_files(tmp_path, args):
+    with LocalHub() as hub:
+        run = own_program(hub, tmp_path, {"commit_message": "mine", "license": "mit"}, **args)
+        assert run.returncode == 0, run.stderr[-3000:]
+        assert f"{hub.url}/{REPO}/commit/" in run.stdout
+        repository = hub.repositories[REPO]
+    assert repository.messages == ["mine"]
+    assert set(repository.files) == {".gitattributes", "README.md", "config.json", "model.safetensors", *REMOTE_CODE}
+    assert ModelCard(repository.files["README.md"].decode()).data.license == "mit"
+    # It was there to be uploaded.
+    assert (tmp_path / "own" / "training_args.bin").is_file()
+
+
+@pytest.mark.parametrize(
+    ("call", "args"),
+    [({"blocking": False}, {}), ({"revision": "v1"}, {}), ({}, {"hub_revision": "v1"})],
+    ids=["not blocking", "revision", "hub_revision"],
+)
+def test_what_publishing_cannot_do_is_refused(tmp_path, call, args):
+    with LocalHub() as hub:
+        run = own_program(hub, tmp_path, call, **args)
+        assert run.returncode == 1 and "InputError: A scorer is published" in run.stderr
+        assert not hub.repositories
