@@ -181,7 +181,7 @@ def parser_of(program, argv):
 def program_named(words):
     """The program that a command starts, and its arguments; None for other programs."""
     if words[0] in LAUNCHERS:
-        start = next(place for place, word in enumerate(words) if word.startswith("scripts/"))
+        start = next(place for place, word in enumerate(words) if re.fullmatch(r"scripts/\w+\.py", word))
         words = ["python", *words[start:]]
     if words[0] == "trm-aes":
         return importlib.import_module(f"trm_aes.cli.{words[1]}").main, words[2:]
@@ -221,7 +221,7 @@ def test_an_option_that_does_not_exist_is_noticed():
 
 REQUIRED = {
     "build": ["--source", "x"],
-    "train": ["--data", "x"],
+    "train": ["--data", "x", "--output-dir", "x"],
     "evaluate": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "x"],
     "push": ["--model", "x", "--repo-id", "x/y"],
