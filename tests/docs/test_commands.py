@@ -22,13 +22,16 @@ README = ROOT / "README.md"
 RUN_DOCUMENTS = [*sorted((ROOT / "docs" / "guides").glob("*.md")), ROOT / "docs" / "metrics.md"]
 # A block runs unless the line above it says why not.
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>.+) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
-# Trained in seconds. Options given last win.
-QUICK = [*SMALL_MODEL, "--num-train-epochs", "1", "--disable-tqdm", "true", "--hardware", "cpu"]
+# What is added to commands, so that they take seconds. Options given last win.
+QUICK = {
+    "train": [*SMALL_MODEL, "--num-train-epochs", "1", "--disable-tqdm", "true", "--hardware", "cpu"],
+    "build": ["--limit-train-essays", "90"],
+}
 # No Hub is asked: a folder stands in for a repository.
 LOCAL_MODEL = "runs/model"
 REPOSITORY = "user/essay-scorer"
 LAUNCHERS = ("torchrun", "accelerate")
-LAUNCHER_OPTIONS = {"--nproc-per-node", "--config_file", "--machine_rank", "--main_process_ip"}
+LAUNCHER_OPTIONS = {"--nproc-per-node", "--config_file", "--num_processes", "--machine_rank", "--main_process_ip"}
 
 
 def blocks(document, *languages):
@@ -113,8 +116,7 @@ def run_command(words):
     assert words[0] == "trm-aes", f"a command that this test cannot run: {' '.join(words)}"
     words = [LOCAL_MODEL if before == "--model" and word == REPOSITORY else word
              for before, word in zip(["", *words], words, strict=False)]  # fmt: skip
-    if words[1] == "train":
-        words += QUICK
+    words += QUICK.get(words[1], [])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words)
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
