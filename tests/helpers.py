@@ -13,6 +13,7 @@ from torch import nn
 from trm_aes import TRMConfig, TRMForEssayScoring
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 # Small enough to train in seconds.
 SMALL_MODEL = [
     "--hidden_size", "32", "--num_attention_heads", "2", "--intermediate_size", "48", "--learning_rate", "3e-3",
