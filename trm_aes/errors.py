@@ -1,4 +1,7 @@
-"""Errors meant for people: one or two lines that say what was wrong, where, and what to do."""
+"""Errors meant for people: one or two lines that say what was wrong, where, and what to do.
+
+A message names a parameter in backticks (`max_tokens`). The command line shows the option of that name in its place.
+"""
 
 
 class TRMError(Exception):
@@ -15,6 +18,10 @@ class OutputError(TRMError, RuntimeError):
 
 class TrainingDivergedError(TRMError, RuntimeError):
     """The training loss is no longer a finite number."""
+
+
+class DependencyError(TRMError, ImportError):
+    """A package that is needed is too old."""
 
 
 class InterruptedRun(KeyboardInterrupt):

@@ -1,1 +1,29 @@
+"""The version of this package, and the lowest version of Transformers that it works with."""
+
+import importlib.metadata
+
+from .errors import DependencyError
+
 __version__ = "0.1.0"
+# requirements.txt says the same, and a test compares the two.
+MIN_TRANSFORMERS = "5.23"
+
+
+def check_transformers():
+    """
+    Checks the installed Transformers by its metadata, without importing it.
+
+    Raises:
+        DependencyError: if it is older than `MIN_TRANSFORMERS`.
+    """
+    found = importlib.metadata.version("transformers")
+    if _release(found) < _release(MIN_TRANSFORMERS):
+        raise DependencyError(
+            f"trm-aes needs transformers {MIN_TRANSFORMERS} or later, and version {found} is installed: "
+            f"pip install 'transformers>={MIN_TRANSFORMERS}'"
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """`"5.23.0.dev0"` to `(5, 23)`: what comes after does not decide whether the package works."""
+    return tuple(int(part) for part in version.split(".")[:2])
