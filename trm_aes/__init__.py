@@ -2,27 +2,64 @@
 
 Importing the package registers the classes, so that `AutoConfig`, `AutoModel` and
 `AutoModelForSequenceClassification` load a TRM without `trust_remote_code`, and adds the pipeline "essay-scoring".
+The names below are imported when they are first used (PEP 562): neither this package nor its command line should make
+anyone wait for torch who does not need it.
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
-from transformers.pipelines import PIPELINE_REGISTRY
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from .model.configuration_trm import TRMConfig
-from .model.modeling_trm import TRMForEssayScoring, TRMModel
-from .model.pipeline_trm import EssayScoringPipeline
+from .registration import register_when_imported
 from .version import __version__
 
-AutoConfig.register(TRMConfig.model_type, TRMConfig)
-AutoModel.register(TRMConfig, TRMModel)
-AutoModelForSequenceClassification.register(TRMConfig, TRMForEssayScoring)
+if TYPE_CHECKING:
+    from .errors import InputError, TRMError
+    from .model.configuration_trm import TRMConfig
+    from .model.modeling_trm import TRMForEssayScoring, TRMModel
+    from .model.pipeline_trm import EssayScoringPipeline
+    from .scoring.scorer import EssayScore, EssayScorer
+    from .training.arguments import TRMTrainingArguments
+    from .training.trainer import TRMTrainer
 
-PIPELINE_REGISTRY.register_pipeline(
-    "essay-scoring", EssayScoringPipeline, pt_model=AutoModelForSequenceClassification, type="text"
-)
+_MODULES = {
+    "EssayScore": "scoring.scorer",
+    "EssayScorer": "scoring.scorer",
+    "EssayScoringPipeline": "model.pipeline_trm",
+    "InputError": "errors",
+    "TRMConfig": "model.configuration_trm",
+    "TRMError": "errors",
+    "TRMForEssayScoring": "model.modeling_trm",
+    "TRMModel": "model.modeling_trm",
+    "TRMTrainer": "training.trainer",
+    "TRMTrainingArguments": "training.arguments",
+}
 
-# What `save_pretrained` then copies beside the weights lets the auto classes load a model where this package is absent.
-TRMConfig.register_for_auto_class()
-TRMModel.register_for_auto_class("AutoModel")
-TRMForEssayScoring.register_for_auto_class("AutoModelForSequenceClassification")
+__all__ = [
+    "EssayScore",
+    "EssayScorer",
+    "EssayScoringPipeline",
+    "InputError",
+    "TRMConfig",
+    "TRMError",
+    "TRMForEssayScoring",
+    "TRMModel",
+    "TRMTrainer",
+    "TRMTrainingArguments",
+    "__version__",
+]
 
-__all__ = ["EssayScoringPipeline", "TRMConfig", "TRMForEssayScoring", "TRMModel", "__version__"]
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)
+    # Found without this function from now on.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register_when_imported()

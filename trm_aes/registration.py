@@ -1,0 +1,66 @@
+"""Makes the classes known to Transformers, as soon as both are imported and not before.
+
+`import trm_aes` alone must be enough for `AutoModel.from_pretrained` and `pipeline("essay-scoring")`, and must not itself
+import torch and transformers, which take seconds. So nothing is imported here: hooks wait for the modules they name.
+
+1. Transformers' auto classes or pipelines are imported (or were before us): our classes are imported, too.
+2. Our classes are imported, for that reason or by a program's own import: they are registered with Transformers.
+
+All registering is done in step 2. It may happen in the midst of step 1, or set step 1 off: step 1 only imports, and to
+import a module that is being imported already does nothing.
+"""
+
+import importlib
+from types import ModuleType
+
+from wrapt import when_imported
+
+MODEL_PACKAGE = f"{__package__}.model"
+# What Transformers imports, and which of our modules has to be there then.
+FOLLOWERS = {
+    "transformers.models.auto.configuration_auto": f"{MODEL_PACKAGE}.configuration_trm",
+    "transformers.models.auto.modeling_auto": f"{MODEL_PACKAGE}.modeling_trm",
+    "transformers.pipelines": f"{MODEL_PACKAGE}.pipeline_trm",
+}
+
+
+def register_when_imported():
+    """Sets the hooks. Where Transformers' modules are imported already, they fire at once."""
+    # Ours first: the others may import our modules here and now.
+    when_imported(f"{MODEL_PACKAGE}.configuration_trm")(_register_configuration)
+    when_imported(f"{MODEL_PACKAGE}.modeling_trm")(_register_models)
+    when_imported(f"{MODEL_PACKAGE}.pipeline_trm")(_register_pipeline)
+    for theirs in FOLLOWERS:
+        when_imported(theirs)(_import_follower)
+
+
+def _import_follower(module: ModuleType):
+    importlib.import_module(FOLLOWERS[module.__name__])
+
+
+# `register_for_auto_class` makes `save_pretrained` write the code beside the weights, and its names into config.json.
+
+
+def _register_configuration(module: ModuleType):
+    from transformers import AutoConfig
+
+    AutoConfig.register(module.TRMConfig.model_type, module.TRMConfig)
+    module.TRMConfig.register_for_auto_class()
+
+
+def _register_models(module: ModuleType):
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    AutoModel.register(module.TRMConfig, module.TRMModel)
+    AutoModelForSequenceClassification.register(module.TRMConfig, module.TRMForEssayScoring)
+    module.TRMModel.register_for_auto_class("AutoModel")
+    module.TRMForEssayScoring.register_for_auto_class("AutoModelForSequenceClassification")
+
+
+def _register_pipeline(module: ModuleType):
+    from transformers import AutoModelForSequenceClassification
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    PIPELINE_REGISTRY.register_pipeline(
+        "essay-scoring", module.EssayScoringPipeline, pt_model=AutoModelForSequenceClassification, type="text"
+    )
