@@ -8,7 +8,6 @@ from pathlib import Path
 
 from trm_aes.cli import build, evaluate, score, train
 from trm_aes.cli.runner import run
-from trm_aes.data.sources.demo import DEMO_SOURCE
 
 
 def main(argv=None):
@@ -20,7 +19,7 @@ def main(argv=None):
     again = ["--overwrite"] if args.overwrite else []
 
     _step("1. Build a data set of synthetic essays")
-    build.main(["--source", DEMO_SOURCE, "--output-dir", data, *again])
+    build.main(["--source", build.DEMO_SOURCE, "--output-dir", data, *again])
     _step("2. Train the tiny preset")
     train.main(["--data", data, "--recipe", "tiny", "--hardware", "cpu", "--output-dir", model, *again])
     _step("3. Evaluate on held-out essays")

@@ -12,18 +12,22 @@ def available_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def choose_device(wanted: str | torch.device | None) -> str | torch.device:
+def choose_device(device: str | torch.device | None) -> str | torch.device:
     """
-    What is wanted, a device that a launcher has chosen as it is; the best there is where nothing is.
+    Chooses the device to compute on.
+
+    Args:
+        device: `cpu`, `cuda` or `mps`; a `torch.device`, which a launcher has chosen, is returned as it is; `auto` or None
+            means the best that this machine has.
 
     Raises:
-        InputError: if a device is asked for that this machine lacks.
+        InputError: if this machine lacks the device.
     """
-    if isinstance(wanted, torch.device):
-        return wanted
-    there = available_device()
-    if wanted is None or wanted == "auto":
-        return there
-    if wanted not in ("cpu", there):
-        raise InputError(f"--device {wanted} is absent here (PyTorch finds {there}). Use --device {there}.")
-    return wanted
+    if isinstance(device, torch.device):
+        return device
+    found = available_device()
+    if device is None or device == "auto":
+        return found
+    if device not in ("cpu", found):
+        raise InputError(f"`device` {device} is absent here (PyTorch finds {found}). Use `device` {found}.")
+    return device

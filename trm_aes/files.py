@@ -14,19 +14,21 @@ from .errors import InputError
 
 
 def is_occupied(path: str | os.PathLike) -> bool:
-    """Whether something is there; an empty folder does not count."""
+    """Whether a file, or a folder that is not empty, has this path."""
     path = Path(path)
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
 
 def check_is_free(path: str | os.PathLike, overwrite: bool) -> Path:
     """
+    Checks that an output may be written.
+
     Raises:
         InputError: if `path` exists (an empty folder does not count) and `overwrite` is false.
     """
     path = Path(path)
     if is_occupied(path) and not overwrite:
-        raise InputError(f"{path} exists. Choose another output, or pass --overwrite to replace it.")
+        raise InputError(f"{path} exists. Choose another output, or pass `overwrite` to replace it.")
     return path
 
 
@@ -40,7 +42,7 @@ def new_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Pat
     """
     path = check_is_free(path, overwrite)
     if path.is_file():
-        raise InputError(f"{path} is a file, and a folder is to be written there. Choose another output.")
+        raise InputError(f"{path} is a file, and the output is a folder. Choose another output.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
@@ -99,6 +101,8 @@ def write_json(path: str | os.PathLike, content: Any, overwrite: bool = True):
 
 def read_json(path: str | os.PathLike) -> Any:
     """
+    The content of a JSON file.
+
     Raises:
         InputError: if the file is missing or is not JSON.
     """

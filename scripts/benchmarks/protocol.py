@@ -8,7 +8,7 @@ import pandas as pd
 
 from trm_aes.checkpoints import Checkpoint, load_tokenizer
 from trm_aes.data.dataset import EssayDataset, TokenLimits, build_dataset, load_essay_dataset
-from trm_aes.data.prompts import read_prompts, select_prompts
+from trm_aes.data.prompts import read_prompt_infos, select_prompt_ids
 from trm_aes.data.schema import EssayTable, score_ranges
 from trm_aes.data.sources.asap import load_release
 from trm_aes.data.splits import Splits, read_folds, select_prompts_in_splits
@@ -70,9 +70,9 @@ def load_benchmark(
     Raises:
         InputError: if the release, the folds or the prompts cannot be used.
     """
-    table = load_release(release, read_prompts(prompts) if prompts else None)
+    table = load_release(release, read_prompt_infos(prompts) if prompts else None)
     return Benchmark(
-        table, Path(folds), select_prompts(prompt_set, table.prompt_ids), checkpoint, limits, Path(work_dir)
+        table, Path(folds), select_prompt_ids(prompt_set, table.prompt_ids), checkpoint, limits, Path(work_dir)
     )
 
 

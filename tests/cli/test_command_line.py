@@ -64,7 +64,7 @@ BUILDS = {
     "NaN": (["--source", "nan.csv"], "row 2", "not a finite number"),
     "empty essay": (["--source", "blank.csv"], "row 2", "the essay is empty"),
     "NUL bytes": (["--source", "nul.csv"], "NUL"),
-    "duplicate ids": (["--source", "twice.csv"], "essay_id 'a' stands in rows 1, 2"),
+    "duplicate ids": (["--source", "twice.csv"], "essay_id 'a' is in rows 1, 2"),
     "missing file": (["--source", "nowhere.csv"], "nowhere.csv does not exist"),
     "unknown format": (["--source", "essays.docx"], "unknown format"),
     "wrong encoding": (["--source", "latin.csv"], "byte 0xf1", "--encoding"),

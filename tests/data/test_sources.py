@@ -9,7 +9,7 @@ import os
 import pandas as pd
 import pytest
 
-from trm_aes.data.prompts import PromptInfo, parse_score_ranges, read_prompts, select_prompts
+from trm_aes.data.prompts import PromptInfo, parse_score_ranges, read_prompt_infos, select_prompt_ids
 from trm_aes.data.schema import REQUIRED_COLUMNS
 from trm_aes.data.sources import asap
 from trm_aes.data.sources.asap import is_release_file, load_from_hub, load_release, tell_prompt
@@ -197,7 +197,7 @@ BAD_TABLES = {
     "infinite": ("essay,score\nx,1\ny,inf\n", "row 2, column 'score': the score is inf"),
     "empty essay": ("essay,score\nx,1\n  ,2\n", r"row 2 \(essay_id 2\): the essay is empty"),
     "NUL": ("essay,score\nx,1\ny\0z,2\n", "NUL"),
-    "duplicate ids": ("essay_id,essay,score\na,x,1\nb,y,2\na,z,3\n", "essay_id 'a' stands in rows 1, 3"),
+    "duplicate ids": ("essay_id,essay,score\na,x,1\nb,y,2\na,z,3\n", "essay_id 'a' is in rows 1, 3"),
     "one score": ("essay,score\nx,1\ny,1\n", "nothing to learn"),
     "out of range": (
         "essay,score,min_score,max_score\nx,1,1,4\ny,9,1,4\n",
@@ -263,27 +263,30 @@ def test_long_essays_fit_a_field(tmp_path):
 def test_prompt_tables(tmp_path):
     path = tmp_path / "prompts.csv"
     path.write_text("essay_set,prompt,min_score,max_score\n4,Why?,0,3\n5,How?,0,4\n", encoding="utf-8")
-    assert read_prompts(path) == {"4": PromptInfo("Why?", ScoreRange(0, 3)), "5": PromptInfo("How?", ScoreRange(0, 4))}
+    assert read_prompt_infos(path) == {
+        "4": PromptInfo("Why?", ScoreRange(0, 3)),
+        "5": PromptInfo("How?", ScoreRange(0, 4)),
+    }
     release_path = tmp_path / "r.tsv"
     release_path.write_text(release("one"), encoding="utf-8")
-    assert load_release(release_path, read_prompts(path)).frame["prompt"].iloc[0] == "Why?"
+    assert load_release(release_path, read_prompt_infos(path)).frame["prompt"].iloc[0] == "Why?"
     path.write_text("prompt_id,prompt\n4,Why?\n4,How?\n", encoding="utf-8")
-    with pytest.raises(InputError, match="row 2: prompt '4' stands there twice"):
-        read_prompts(path)
+    with pytest.raises(InputError, match="row 2: prompt '4' is listed twice"):
+        read_prompt_infos(path)
 
 
 def test_prompt_sets():
     known = [str(number) for number in range(1, 9)]
-    assert select_prompts("1-2", known) == ["1", "2"]
-    assert select_prompts("8,3-5", known) == ["3", "4", "5", "8"]
-    assert select_prompts("all", known) == known
+    assert select_prompt_ids("1-2", known) == ["1", "2"]
+    assert select_prompt_ids("8,3-5", known) == ["3", "4", "5", "8"]
+    assert select_prompt_ids("all", known) == known
     with pytest.raises(InputError, match="there is no prompt '9'; there are 1, 2"):
-        select_prompts("7-9", known)
+        select_prompt_ids("7-9", known)
 
 
 @pytest.mark.parametrize("text", ["4", "4:1", "a:b", "1:1", "1=2"])
 def test_score_ranges_must_be_ranges(text):
-    with pytest.raises(InputError, match="--score-range"):
+    with pytest.raises(InputError, match="`score_ranges`"):
         parse_score_ranges([text])
 
 

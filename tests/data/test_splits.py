@@ -95,7 +95,7 @@ def test_folds_that_do_not_fit(tmp_path):
     with pytest.raises(InputError, match="essay_id e77 is not in a test"):
         read_folds(essays, tmp_path, 0)
     write_fold(tmp_path, ["e0"], ["e1"], ["e0"])
-    with pytest.raises(InputError, match="essay_id e0 stands in train and test"):
+    with pytest.raises(InputError, match="essay_id e0 is in train and test"):
         read_folds(essays, tmp_path, 0)
     with pytest.raises(InputError, match="fold_3.*does not exist"):
         read_folds(essays, tmp_path, 3)

@@ -2,26 +2,34 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..checkpoints import DEFAULT_CHECKPOINT, find_checkpoint, load_tokenizer
-from ..data.dataset import TokenLimits, build_dataset, card_table, tokenize_frame
-from ..data.lengths import format_length_table, length_table
-from ..data.prompts import expand_prompt_set, parse_score_ranges, read_prompts, select_prompts
-from ..data.schema import EssayTable
-from ..data.sources.asap import is_release_file, load_from_hub, load_release
-from ..data.sources.demo import DEMO_SOURCE, load_demo
-from ..data.sources.own import ColumnNames, load_own_table
-from ..data.splits import limit_train, read_folds, select_prompts_in_splits, split_essays
-from ..data.tables import check_is_file, file_format, first_line
+from ..data.tables import check_is_file, file_format
 from ..errors import InputError
 from ..files import check_is_free
-from ..model.essay_tokens import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
-from .options import new_parser
+from .options import check_is_folder, new_parser
+from .parser import CommandParser
+from .source import constant
 
+if TYPE_CHECKING:
+    from ..data.schema import EssayTable
+    from ..data.splits import Splits
+
+DEMO_SOURCE = "demo"
 HUB_SOURCE = "hub"
+TOKENS_MODULE = "trm_aes.model.essay_tokens"
+# Columns of a file of one's own, and with underscores the fields of the library's `ColumnNames`.
+COLUMNS = ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score")
+# Parameters of the library that have another name here.
+RENAMED = {
+    "num_essays": "limit_train_essays",
+    "score_ranges": "score_range",
+    **{f"columns.{name}": f"{name}_column" for name in (column.replace("-", "_") for column in COLUMNS)},
+}
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     parser = new_parser("build", "Build a tokenized data set (train, validation, test) from scored essays.")
     parser.add_argument(
         "--source",
@@ -35,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the splits, the subset and the demo corpus")
 
     own = parser.add_argument_group("your own file")
-    for name in ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score"):
+    for name in COLUMNS:
         own.add_argument(f"--{name}-column", default=name.replace("-", "_"), help=f"column with the {name}")
     own.add_argument(
         "--score-range",
@@ -55,12 +63,18 @@ def build_parser() -> argparse.ArgumentParser:
     splits.add_argument("--limit-train-essays", type=int, metavar="N", help="train on N essays; smaller N are nested")
 
     tokens = parser.add_argument_group("tokens")
-    tokens.add_argument("--tokenizer", default=DEFAULT_CHECKPOINT, help="checkpoint on the Hub, or folder")
-    tokens.add_argument("--max-tokens", type=int, default=DEFAULT_MAX_TOKENS, help="longest sequence")
+    tokens.add_argument(
+        "--tokenizer",
+        default=constant("trm_aes.checkpoints", "DEFAULT_CHECKPOINT"),
+        help="checkpoint on the Hub, or folder",
+    )
+    tokens.add_argument(
+        "--max-tokens", type=int, default=constant(TOKENS_MODULE, "DEFAULT_MAX_TOKENS"), help="longest sequence"
+    )
     tokens.add_argument(
         "--max-prompt-tokens",
         type=int,
-        default=DEFAULT_MAX_PROMPT_TOKENS,
+        default=constant(TOKENS_MODULE, "DEFAULT_MAX_PROMPT_TOKENS"),
         help="what is left of the prompt where a sequence is too long; then the essay is cut",
     )
     tokens.add_argument("--drop-longer-than", type=int, metavar="TOKENS", help="leave out longer essays")
@@ -68,29 +82,42 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def load_source(args: argparse.Namespace) -> EssayTable:
-    """The whole source that `--source` names."""
-    prompts = read_prompts(args.prompts, args.encoding) if args.prompts else {}
-    if args.source == DEMO_SOURCE:
-        return load_demo(args.seed)
-    if args.source == HUB_SOURCE:
-        return load_from_hub(None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set), prompts)
-    check_is_file(args.source)
-    if file_format(args.source) == "tsv" and is_release_file(first_line(args.source)):
-        return load_release(args.source, prompts)
-    columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
-    return load_own_table(args.source, columns, args.encoding, prompts, parse_score_ranges(args.score_range))
-
-
 def main(argv: Sequence[str] | None = None):
     """
     Raises:
         InputError: for input that cannot be used.
     """
-    args = build_parser().parse_args(argv)
-    _check_options(args)
-    table = load_source(args)
-    prompt_ids = select_prompts(args.prompt_set, table.prompt_ids)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    with parser.flags_in_errors(RENAMED):
+        _check_options(args)
+        _build(args)
+
+
+def _check_options(args: argparse.Namespace):
+    if args.source not in (DEMO_SOURCE, HUB_SOURCE):
+        file_format(check_is_file(args.source))
+    if args.prompts is not None:
+        file_format(check_is_file(args.prompts))
+    if (args.folds is None) != (args.fold is None):
+        raise InputError("`folds` and `fold` go together: the folder of the splits, and the number of one.")
+    if args.folds is not None:
+        check_is_folder(Path(args.folds) / f"fold_{args.fold}", "folds")
+    if args.analyze_lengths:
+        return
+    if not args.output_dir:
+        raise InputError("`output_dir` is needed (or `analyze_lengths`, which saves nothing).")
+    check_is_free(args.output_dir, args.overwrite)
+
+
+def _build(args: argparse.Namespace):
+    from ..checkpoints import find_checkpoint, load_tokenizer
+    from ..data.dataset import TokenLimits, build_dataset, card_table, tokenize_frame
+    from ..data.lengths import format_length_table, length_table
+    from ..data.prompts import select_prompt_ids
+
+    table = _load_source(args)
+    prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
     checkpoint = find_checkpoint(args.tokenizer)
     tokenizer = load_tokenizer(checkpoint)
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
@@ -100,24 +127,40 @@ def main(argv: Sequence[str] | None = None):
         print(f"Tokens of prompt and essay ({table.source}; tokenizer {checkpoint.name})")
         print(format_length_table(length_table(frame, encoded, args.max_tokens), args.max_tokens))
         return
+    splits = _split(table, prompt_ids, args)
+    card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite)
+    print(card_table(card))
+    if splits.num_texts_across:
+        print(f"Note: {splits.num_texts_across} texts are in more than one split of these folds.")
+    print(f"Wrote {args.output_dir} ({table.source}; tokenizer {checkpoint.name}).")
+
+
+def _load_source(args: argparse.Namespace) -> "EssayTable":
+    """The whole source that `--source` names."""
+    from ..data.prompts import expand_prompt_set, parse_score_ranges, read_prompt_infos
+    from ..data.sources.asap import is_release_file, load_from_hub, load_release
+    from ..data.sources.demo import load_demo
+    from ..data.sources.own import ColumnNames, load_own_table
+    from ..data.tables import first_line
+
+    if args.source == DEMO_SOURCE:
+        return load_demo(args.seed)
+    prompt_infos = read_prompt_infos(args.prompts, args.encoding) if args.prompts else {}
+    if args.source == HUB_SOURCE:
+        return load_from_hub(None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set), prompt_infos)
+    if file_format(args.source) == "tsv" and is_release_file(first_line(args.source)):
+        return load_release(args.source, prompt_infos)
+    columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
+    return load_own_table(args.source, columns, args.encoding, prompt_infos, parse_score_ranges(args.score_range))
+
+
+def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace) -> "Splits":
+    from ..data.splits import limit_train, read_folds, select_prompts_in_splits, split_essays
+
     if args.folds:
         splits = select_prompts_in_splits(read_folds(table, args.folds, args.fold), prompt_ids, table.source)
     else:
         splits = split_essays(table.select(prompt_ids), args.validation_share, args.test_share, args.seed)
-    if args.limit_train_essays is not None:
-        splits = limit_train(splits, args.limit_train_essays, args.seed)
-    card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite)
-    print(card_table(card))
-    if splits.num_texts_across:
-        print(f"Note: {splits.num_texts_across} texts stand in more than one split of these folds.")
-    print(f"Wrote {args.output_dir} ({table.source}; tokenizer {checkpoint.name}).")
-
-
-def _check_options(args: argparse.Namespace):
-    if args.analyze_lengths:
-        return
-    if not args.output_dir:
-        raise InputError("--output-dir is needed (or --analyze-lengths, which saves nothing).")
-    if (args.folds is None) != (args.fold is None):
-        raise InputError("--folds and --fold go together: the folder of the splits, and the number of one.")
-    check_is_free(args.output_dir, args.overwrite)
+    if args.limit_train_essays is None:
+        return splits
+    return limit_train(splits, args.limit_train_essays, args.seed)

@@ -4,16 +4,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data.dataset import load_essay_dataset
+from ..data.folder import check_is_dataset
 from ..errors import InputError
-from ..evaluation.evaluate import evaluate_scorer, evaluation_record, evaluation_table
 from ..files import check_is_free, new_folder
-from .options import add_scorer_options, load_scorer, new_parser
+from .options import add_scorer_options, check_may_be_model, load_scorer, new_parser
+from .parser import CommandParser
 
 PREDICTIONS_NAME = "predictions.csv"
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     parser = new_parser("evaluate", "Measure a scorer's agreement with human scores, by prompt.")
     add_scorer_options(parser)
     parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote")
@@ -28,11 +28,25 @@ def main(argv: Sequence[str] | None = None):
     Raises:
         InputError: for input that cannot be used.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    with parser.flags_in_errors():
+        _evaluate(args, _checked_output_dir(args))
+
+
+def _checked_output_dir(args: argparse.Namespace) -> Path:
+    """Where the results go, after the other options have been checked, too."""
     if args.output_dir is None and not Path(args.model).is_dir():
-        raise InputError("--output-dir is needed where --model is not a folder.")
-    output_dir = Path(args.output_dir or Path(args.model) / f"evaluation-{args.split}")
-    check_is_free(output_dir, args.overwrite)
+        raise InputError("`output_dir` is needed where `model` is not a folder.")
+    check_may_be_model(args.model)
+    check_is_dataset(args.data)
+    return check_is_free(args.output_dir or Path(args.model) / f"evaluation-{args.split}", args.overwrite)
+
+
+def _evaluate(args: argparse.Namespace, output_dir: Path):
+    from ..data.dataset import load_essay_dataset
+    from ..evaluation.evaluate import evaluate_scorer, evaluation_record, evaluation_table
+
     data = load_essay_dataset(args.data)
     scorer = load_scorer(args)
     evaluation = evaluate_scorer(scorer, data, args.split)

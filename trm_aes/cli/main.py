@@ -3,7 +3,9 @@
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 
+from .parser import CommandParser
 from .runner import run
 
 PROGRAMS = {
@@ -17,14 +19,18 @@ PROGRAMS = {
 
 def main() -> int:
     """Entry point of the console script; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="trm-aes",
-        description="Tiny Recursive Models that score essays.",
+    return run(_run_command, sys.argv[1:])
+
+
+def _run_command(argv: Sequence[str] | None):
+    words = list(argv or [])
+    parser = CommandParser(
+        "trm-aes",
+        "Tiny Recursive Models that score essays.",
         epilog="\n".join(f"  {name:<10}{what}" for name, what in PROGRAMS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=PROGRAMS, help="then its own options: trm-aes COMMAND --help lists them")
-    # The rest belongs to the command. Its module alone is imported: each brings in seconds of libraries.
-    args = parser.parse_args(sys.argv[1:2])
-    program = importlib.import_module(f".{args.command}", __package__)
-    return run(program.main, sys.argv[2:])
+    # The rest belongs to the command.
+    args = parser.parse_args(words[:1])
+    importlib.import_module(f".{args.command}", __package__).main(words[1:])

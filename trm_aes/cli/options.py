@@ -1,37 +1,65 @@
 """What the programs' command lines have in common."""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from ..errors import InputError
+from .parser import CommandParser
+from .source import constant
 
-from ..scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES, EssayScorer
+if TYPE_CHECKING:
+    import torch
+
+    from ..scoring.scorer import EssayScorer
+
+SCORER_MODULE = "trm_aes.scoring.scorer"
 
 
-def new_parser(program: str, description: str) -> argparse.ArgumentParser:
-    """A parser that shows defaults and takes no abbreviated options."""
-    return argparse.ArgumentParser(
-        prog=f"trm-aes {program}",
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
+def new_parser(program: str, description: str) -> CommandParser:
+    return CommandParser(f"trm-aes {program}", description)
 
 
 def add_scorer_options(parser: argparse.ArgumentParser):
     """The options that [`load_scorer`] reads."""
+    dtypes = constant(SCORER_MODULE, "DTYPES")
     parser.add_argument("--model", required=True, help="folder of a run or a checkpoint, or an id on the Hub")
-    parser.add_argument("--batch-tokens", type=int, default=DEFAULT_BATCH_TOKENS, help="tokens in a batch")
     parser.add_argument(
-        "--dtype", choices=DTYPES, default=DTYPES[0], help="bfloat16 is faster where the hardware has it"
+        "--batch-tokens", type=int, default=constant(SCORER_MODULE, "DEFAULT_BATCH_TOKENS"), help="tokens in a batch"
+    )
+    parser.add_argument(
+        "--dtype", choices=dtypes, default=dtypes[0], help="bfloat16 is faster where the hardware has it"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
-def load_scorer(args: argparse.Namespace, device: torch.device | None = None) -> EssayScorer:
+def check_is_folder(path: str | Path, parameter: str):
+    """
+    Raises:
+        InputError: if there is no such folder; it names the `parameter` that asked for it.
+    """
+    if not Path(path).is_dir():
+        state = "is not a folder" if Path(path).exists() else "does not exist"
+        raise InputError(f"`{parameter}`: {path} {state}.")
+
+
+def check_may_be_model(name_or_folder: str):
+    """
+    Raises:
+        InputError: if a name can only be that of a folder, because no id on the Hub looks like it, and there is none.
+    """
+    is_hub_id = name_or_folder.count("/") <= 1 and not name_or_folder.startswith((".", "/", "~"))
+    if not is_hub_id:
+        check_is_folder(name_or_folder, "model")
+
+
+def load_scorer(args: argparse.Namespace, device: "torch.device | None" = None) -> "EssayScorer":
     """
     The scorer that the options name, on the given device where a launcher has chosen one.
 
     Raises:
         InputError: if the scorer cannot be had, or the device is absent.
     """
+    from ..scoring.scorer import EssayScorer
+
     return EssayScorer.from_pretrained(args.model, device or args.device, args.batch_tokens, args.dtype)

@@ -4,14 +4,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from accelerate import PartialState
+from ..data.tables import STANDARD_STREAM, check_is_file, file_format
+from .options import add_scorer_options, check_may_be_model, load_scorer, new_parser
+from .parser import CommandParser
 
-from ..devices import choose_device
-from ..scoring.stream import InputColumns, score_file
-from .options import add_scorer_options, load_scorer, new_parser
+# Fields of the library's `columns`, each an option of its own here.
+RENAMED = {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id", "prompt")}
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     parser = new_parser(
         "score",
         "Score essays: adds predicted_score, rounded_score, confidence and supervision_steps to each row.",
@@ -37,7 +38,25 @@ def main(argv: Sequence[str] | None = None):
         InputError: for input that cannot be used.
         InterruptedRun: on Ctrl-C.
     """
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    with parser.flags_in_errors(RENAMED):
+        _check_options(args)
+        _score(args)
+
+
+def _check_options(args: argparse.Namespace):
+    check_may_be_model(args.model)
+    if args.input != STANDARD_STREAM:
+        file_format(check_is_file(args.input))
+
+
+def _score(args: argparse.Namespace):
+    from accelerate import PartialState
+
+    from ..devices import choose_device
+    from ..scoring.stream import InputColumns, score_file
+
     # Several processes, where torchrun or accelerate started them, each with a device of its own.
     processes = PartialState(cpu=choose_device(args.device) == "cpu")
     scorer = load_scorer(args, processes.device if processes.num_processes > 1 else None)

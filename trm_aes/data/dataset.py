@@ -17,11 +17,10 @@ from ..files import new_folder, read_json, write_json
 from ..model.essay_tokens import EncodedEssay, encode_essays
 from ..model.score_scale import ScoreRange
 from ..records import package_versions
+from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
 from .schema import EssayTable, prompt_rows, sort_prompt_ids
 from .splits import SPLITS, Splits
 
-CARD_NAME = "dataset_card.json"
-TOKENIZER_FOLDER = "tokenizer"
 TOKENIZE_CHUNK = 512
 
 
@@ -71,7 +70,7 @@ class EssayDataset:
             InputError: if there is no such split.
         """
         if name not in self.splits:
-            raise InputError(f"--split {name}: {self.folder} has {', '.join(self.splits)}.")
+            raise InputError(f"`split` {name}: {self.folder} has {', '.join(self.splits)}.")
         return self.splits[name]
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
@@ -85,7 +84,7 @@ class EssayDataset:
         if vocabulary_checksum(tokenizer) != self.card["tokenizer"]["vocabulary_sha256"]:
             raise InputError(
                 f"{self.folder} was tokenized with {self.card['tokenizer']['name']}, whose vocabulary is not that of "
-                f"{owner}. Build the data set again with --tokenizer {owner}."
+                f"{owner}. Build the data set again with: trm-aes build --tokenizer {owner} …"
             )
 
 
@@ -166,13 +165,9 @@ def build_dataset(
 def load_essay_dataset(folder: str | Path) -> EssayDataset:
     """
     Raises:
-        InputError: if the folder is no data set that [`build_dataset`] wrote.
+        InputError: if [`build_dataset`] did not write the folder, or it is damaged.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} does not exist. Build a data set with: trm-aes build --output-dir {folder} …")
-    if not (folder / CARD_NAME).is_file():
-        raise InputError(f"{folder} holds no {CARD_NAME}: it is not a data set that `trm-aes build` wrote.")
+    folder = check_is_dataset(folder)
     try:
         splits = load_from_disk(str(folder))
     except Exception as error:  # pyarrow, datasets and json each have their own errors for a damaged file
@@ -194,7 +189,7 @@ def _tokenize_split(
         return frame, 0
     keep = np.array([essay.num_tokens <= limits.drop_longer_than for essay in encoded])
     if not keep.any():
-        raise InputError(f"--drop-longer-than {limits.drop_longer_than} leaves no essay in the {name} split.")
+        raise InputError(f"`drop_longer_than` {limits.drop_longer_than} leaves no essay in the {name} split.")
     return frame[keep], int((~keep).sum())
 
 

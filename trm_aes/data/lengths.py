@@ -1,4 +1,4 @@
-"""How long essays are in tokens, by prompt: what `--max-tokens` would cut."""
+"""How long essays are in tokens, by prompt: what `max_tokens` would cut."""
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,12 @@ def length_table(frame: pd.DataFrame, encoded: list[EncodedEssay], max_tokens: i
     prompt_ids = frame["prompt_id"].to_numpy()
     groups = {prompt_id: lengths[prompt_ids == prompt_id] for prompt_id in sort_prompt_ids(prompt_ids)}
     groups["all"] = lengths
-    return pd.DataFrame([_describe(name, group, max_tokens) for name, group in groups.items()]).set_index("prompt_id")
+    return pd.DataFrame([_length_statistics(name, group, max_tokens) for name, group in groups.items()]).set_index(
+        "prompt_id"
+    )
 
 
-def _describe(name: str, lengths: np.ndarray, max_tokens: int) -> dict:
+def _length_statistics(name: str, lengths: np.ndarray, max_tokens: int) -> dict:
     p90, p95, p99 = np.percentile(lengths, [90, 95, 99])
     return {
         "prompt_id": name,
@@ -43,7 +45,7 @@ def _describe(name: str, lengths: np.ndarray, max_tokens: int) -> dict:
 
 
 def format_length_table(table: pd.DataFrame, max_tokens: int) -> str:
-    """The table as text; the last column is the share over `max_tokens`."""
+    """Writes the table as text; the last column is the share over `max_tokens`."""
     shown = table.rename(columns={"over": f"over {max_tokens}"})
     formats = {name: "{:.0f}".format for name in ("mean", "median", "p90", "p95", "p99")}
     formats[f"over {max_tokens}"] = "{:.1%}".format

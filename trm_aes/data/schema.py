@@ -1,8 +1,9 @@
 """The one table of scored essays that everything downstream reads."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
@@ -25,8 +26,8 @@ class EssayTable:
             `prompt_id`, `prompt` and `essay` are text, the scores numbers), then whatever rides along: raters' scores,
             traits, groups. The index counts the rows of the source from 1.
         source: what to call the source in messages and in the data set's card.
-        checksum: SHA-256 of the source's bytes, or what stands for them.
-        corpus: name of the public corpus that these essays are known to be of, if they are.
+        checksum: SHA-256 of the source's bytes, or of its rows where it is no file.
+        corpus: name of the public corpus that the essays come from, if it is known.
     """
 
     frame: pd.DataFrame
@@ -44,13 +45,13 @@ class EssayTable:
         return sort_prompt_ids(self.frame["prompt_id"].unique())
 
 
-def sort_prompt_ids(prompt_ids) -> list[str]:
+def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:
     """Distinct prompt ids, numbers in numeric order before other names."""
     return sorted(set(prompt_ids), key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
 
 
 def prompt_rows(frame: pd.DataFrame) -> dict[str, dict]:
-    """`prompt_id -> {"prompt", "min_score", "max_score"}`, off the first essay of each prompt."""
+    """`prompt_id -> {"prompt", "min_score", "max_score"}`, from the first essay of each prompt."""
     first = frame.drop_duplicates("prompt_id").set_index("prompt_id")
     return {
         prompt_id: first.loc[prompt_id, ["prompt", "min_score", "max_score"]].to_dict()
@@ -63,8 +64,10 @@ def score_ranges(frame: pd.DataFrame) -> dict[str, ScoreRange]:
     return {prompt_id: ScoreRange(row["min_score"], row["max_score"]) for prompt_id, row in prompt_rows(frame).items()}
 
 
-def parse_score(value: Hashable, row: int, source: str, column: str) -> float:
+def parse_score(value: Any, row: int, source: str, column: str) -> float:
     """
+    The score in a cell, as a number.
+
     Raises:
         InputError: if the value is missing, no number, or not finite.
     """
@@ -80,10 +83,16 @@ def parse_score(value: Hashable, row: int, source: str, column: str) -> float:
     return score
 
 
-def check_essay_text(essay, where: str) -> str:
+def check_essay_text(essay: Any, where: str) -> str:
     """
+    The essay, if it can be scored.
+
+    Args:
+        essay: of a row.
+        where: names its place, for the error.
+
     Raises:
-        InputError: if the essay is missing, blank, no text, or holds NUL bytes. `where` names its place.
+        InputError: if the essay is missing, blank, not text, or holds NUL bytes.
     """
     if essay is None or (isinstance(essay, str) and not essay.strip()):
         raise InputError(f"{where}: the essay is empty.")
@@ -96,6 +105,8 @@ def check_essay_text(essay, where: str) -> str:
 
 def check_table(table: EssayTable):
     """
+    Checks what every later step relies on.
+
     Raises:
         InputError: if ids repeat, an essay is empty, or a score or a range makes no sense; it names the first rows.
     """
@@ -107,7 +118,7 @@ def check_table(table: EssayTable):
         essay_id = repeated["essay_id"].iloc[0]
         rows = repeated.index[repeated["essay_id"] == essay_id]
         raise InputError(
-            f"{source}: essay_id {essay_id!r} stands in rows {_named(rows)}, and {len(repeated)} rows share their id "
+            f"{source}: essay_id {essay_id!r} is in rows {_first_rows(rows)}, and {len(repeated)} rows share their id "
             "with another. Ids must be unique."
         )
     for row, essay_id, essay in zip(frame.index, frame["essay_id"], frame["essay"], strict=True):
@@ -120,19 +131,19 @@ def _check_range(prompt_id: str, essays: pd.DataFrame, source: str):
     ranges = essays[["min_score", "max_score"]].drop_duplicates()
     if len(ranges) > 1:
         raise InputError(
-            f"{source}: prompt {prompt_id!r} has {len(ranges)} score ranges (rows {_named(ranges.index)}). "
+            f"{source}: prompt {prompt_id!r} has {len(ranges)} score ranges (rows {_first_rows(ranges.index)}). "
             "A prompt has one range; give different prompts different ids."
         )
     low, high = ranges.iloc[0]
     if not low < high:
         raise InputError(
             f"{source}: the scores of prompt {prompt_id!r} range from {low:g} to {high:g}: nothing to learn. "
-            "Give the true range with --score-range."
+            "Give the true range with `score_ranges`."
         )
     if low != int(low) or high != int(high):
         raise InputError(
             f"{source}: the score range of prompt {prompt_id!r} is {low:g} to {high:g}; both must be whole numbers. "
-            "Give it with --score-range (half points: double all scores)."
+            "Give it with `score_ranges` (half points: double all scores)."
         )
     outside = essays[(essays["score"] < low) | (essays["score"] > high)]
     if len(outside):
@@ -142,6 +153,7 @@ def _check_range(prompt_id: str, essays: pd.DataFrame, source: str):
         )
 
 
-def _named(rows) -> str:
+def _first_rows(rows: pd.Index) -> str:
+    """The numbers of the first few rows."""
     names = ", ".join(str(row) for row in rows[:MAX_NAMED_ROWS])
     return names + (", …" if len(rows) > MAX_NAMED_ROWS else "")

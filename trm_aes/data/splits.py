@@ -20,7 +20,7 @@ class Splits:
     Args:
         frames: `train`, `validation` and `test`, none of them empty.
         num_left_out: essays in no split.
-        num_texts_across: texts that stand in more than one split; 0 but for published folds.
+        num_texts_across: texts that are in more than one split; only published folds have any.
     """
 
     frames: dict[str, pd.DataFrame]
@@ -30,7 +30,7 @@ class Splits:
 
 def split_essays(table: EssayTable, validation_share: float, test_share: float, seed: int) -> Splits:
     """
-    Splits essays so that each split has nearly the same mix of prompts and scores, and no text stands in two splits.
+    Splits essays so that each split has nearly the same mix of prompts and scores, and no text is in two splits.
 
     Essays are put in order of prompt and score, at random within a score, and every split is drawn from that order at
     even intervals (systematic sampling), which also serves scores with too few essays to stratify by. Copies of a text
@@ -39,11 +39,11 @@ def split_essays(table: EssayTable, validation_share: float, test_share: float, 
     Raises:
         InputError: if a split would be empty.
     """
-    for option, share in (("--validation-share", validation_share), ("--test-share", test_share)):
+    for name, share in (("validation_share", validation_share), ("test_share", test_share)):
         if not 0 < share < 1:
-            raise InputError(f"{option} must lie between 0 and 1, got {share:g}.")
+            raise InputError(f"`{name}` must lie between 0 and 1, got {share:g}.")
     if validation_share + test_share >= 1:
-        raise InputError("--validation-share and --test-share leave nothing to train on.")
+        raise InputError("`validation_share` and `test_share` leave nothing to train on.")
     frame = table.frame
     keys = _text_keys(frame)
     firsts = frame[~keys.duplicated()]
@@ -61,9 +61,9 @@ def split_essays(table: EssayTable, validation_share: float, test_share: float, 
     return Splits(frames, 0, 0)
 
 
-def read_folds(table: EssayTable, folder: str | Path, fold: int) -> Splits:
+def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
     """
-    Splits by published ids: `FOLDER/fold_K/{train,dev,test}_ids.txt`, one `essay_id` a line. Call it on the whole
+    Splits by published ids: `FOLDS/fold_K/{train,dev,test}_ids.txt`, one `essay_id` a line. Call it on the whole
     source, and select prompts afterwards: an id that the source lacks is an error.
 
     Raises:
@@ -73,24 +73,24 @@ def read_folds(table: EssayTable, folder: str | Path, fold: int) -> Splits:
     seen: dict[str, str] = {}
     frames = {}
     for split, name in FOLD_FILES.items():
-        path = Path(folder) / f"fold_{fold}" / name
+        path = Path(folds) / f"fold_{fold}" / name
         if not path.is_file():
-            raise InputError(f"{path} does not exist: --folds takes the folder that holds fold_0, fold_1 and so on.")
+            raise InputError(f"{path} does not exist: `folds` is the folder that holds fold_0, fold_1 and so on.")
         ids = path.read_text(encoding="utf-8").split()
         for essay_id in ids:
             if essay_id not in known:
                 raise InputError(f"{path}: essay_id {essay_id} is not in {table.source}.")
             if essay_id in seen:
-                raise InputError(f"{path}: essay_id {essay_id} stands in {seen[essay_id]} and {split}.")
+                raise InputError(f"{path}: essay_id {essay_id} is in {seen[essay_id]} and {split}.")
             seen[essay_id] = split
         frames[split] = table.frame[table.frame["essay_id"].isin(ids)]
-    _check_not_empty(frames, str(Path(folder) / f"fold_{fold}"))
+    _check_not_empty(frames, str(Path(folds) / f"fold_{fold}"))
     return Splits(frames, len(table.frame) - len(seen), _num_texts_across(frames))
 
 
 def select_prompts_in_splits(splits: Splits, prompt_ids: list[str], source: str) -> Splits:
     """
-    The essays of some prompts.
+    The same splits with only the essays of some prompts.
 
     Raises:
         InputError: if that leaves a split empty.
@@ -102,14 +102,14 @@ def select_prompts_in_splits(splits: Splits, prompt_ids: list[str], source: str)
 
 def limit_train(splits: Splits, num_essays: int, seed: int) -> Splits:
     """
-    A part of the training essays, for learning curves. Parts are nested (the first 1,000 lie in the first 2,000) and
-    each has nearly the whole's mix of prompts and scores.
+    The same splits with only a part of the training essays, for learning curves. Parts are nested (the first 1,000 are
+    among the first 2,000), and each has nearly the whole's mix of prompts and scores.
 
     Raises:
         InputError: if fewer than one essay is asked for.
     """
     if num_essays < 1:
-        raise InputError(f"--limit-train-essays must be at least 1, got {num_essays}.")
+        raise InputError(f"`num_essays` must be at least 1, got {num_essays}.")
     train = splits.frames["train"]
     rng = np.random.default_rng(seed)
     shuffled = train.iloc[rng.permutation(len(train))]

@@ -12,21 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..errors import InputError
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".zip", ".zst")
-STDIN = "-"
+# In place of a file: standard input, or standard output.
+STANDARD_STREAM = "-"
 # An essay of 100,000 words is far beyond the csv module's own limit of 131,072 characters a field.
 csv.field_size_limit(2**31 - 1)
 
 
 def file_format(path: str | Path) -> str:
     """
-    The format that a file's name tells, compressed or not.
+    The format of a file by its name, compressed or not: one of `FORMATS`.
 
     Raises:
         InputError: if the name tells none.
@@ -73,27 +72,30 @@ def read_rows(path: str | Path, encoding: str = "utf-8") -> Iterator[dict[str, A
         InputError: if the file cannot be read, or where a row is malformed: a quote that is never closed, a wrong
             number of fields, broken JSON, a wrong encoding, a NUL byte.
     """
-    if path == STDIN:
-        yield from _stdin_rows(encoding)
+    if path == STANDARD_STREAM:
+        yield from _standard_input_rows(encoding)
         return
     path = check_is_file(path)
     name = file_format(path)
     if name == "parquet":
         yield from _parquet_rows(path)
         return
-    with _readable(path, encoding), fsspec.open(str(path), "rb", compression="infer") as binary:
-        yield from _text_rows(io.TextIOWrapper(binary, encoding=_with_mark(encoding), newline=""), name, str(path))
+    with _clear_read_errors(path, encoding), fsspec.open(str(path), "rb", compression="infer") as binary:
+        yield from _text_rows(
+            io.TextIOWrapper(binary, encoding=_without_byte_order_mark(encoding), newline=""), name, str(path)
+        )
 
 
 def first_line(path: str | Path) -> str:
     """
-    A file's first line, decompressed where its name says that it is compressed; bytes beyond ASCII are not decoded well.
+    The first line of a file, decompressed where its name says that it is compressed. It is decoded as Latin-1: what is not
+    ASCII may come out wrong.
 
     Raises:
         InputError: if it cannot be read.
     """
     path = check_is_file(path)
-    with _readable(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
+    with _clear_read_errors(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
         return binary.readline().decode("latin1")
 
 
@@ -105,13 +107,15 @@ def read_bytes(path: str | Path) -> bytes:
         InputError: if it cannot be read.
     """
     path = check_is_file(path)
-    with _readable(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
+    with _clear_read_errors(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
         return binary.read()
 
 
-def _stdin_rows(encoding: str) -> Iterator[dict[str, Any]]:
-    with _readable(STDIN, encoding):
-        text = io.TextIOWrapper(io.BufferedReader(sys.stdin.buffer), encoding=_with_mark(encoding), newline="")
+def _standard_input_rows(encoding: str) -> Iterator[dict[str, Any]]:
+    with _clear_read_errors(STANDARD_STREAM, encoding):
+        text = io.TextIOWrapper(
+            io.BufferedReader(sys.stdin.buffer), encoding=_without_byte_order_mark(encoding), newline=""
+        )
         first = text.readline()
         if not first.strip():
             raise InputError("Standard input is empty.")
@@ -121,24 +125,24 @@ def _stdin_rows(encoding: str) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _readable(path: str | Path, encoding: str) -> Iterator[None]:
-    """Turns what goes wrong while a file is read into an error for people."""
+def _clear_read_errors(path: str | Path, encoding: str) -> Iterator[None]:
+    """Turns whatever a library raises while a file is read into an error for people."""
     try:
         yield
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not {encoding}: byte 0x{error.object[error.start]:02x} cannot be read. "
-            "Convert the file to UTF-8, or name its encoding with --encoding (often windows-1252)."
+            "Convert the file to UTF-8, or give its `encoding` (often windows-1252)."
         ) from None
     except LookupError:
-        raise InputError(f"--encoding {encoding}: no such encoding.") from None
+        raise InputError(f"`encoding` {encoding}: no such encoding.") from None
     except InputError:
         raise
     except (OSError, EOFError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
 
 
-def _with_mark(encoding: str) -> str:
+def _without_byte_order_mark(encoding: str) -> str:
     # A byte-order mark, which spreadsheets write, is no part of the first column's name.
     return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
@@ -192,6 +196,10 @@ def _json_rows(text: Iterable[str], source: str) -> Iterator[dict[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    # The command line checks file names before it imports anything that takes long.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1024):

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from ..data.schema import check_essay_text
-from ..data.tables import STDIN, file_checksum, file_format, read_rows
+from ..data.tables import STANDARD_STREAM, file_checksum, file_format, read_rows
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_free, new_file
 from ..model.essay_tokens import EncodedEssay
@@ -82,7 +82,7 @@ def score_file(
         InterruptedRun: on Ctrl-C.
     """
     processes = processes or PartialState(cpu=True)
-    if output != STDIN:
+    if output != STANDARD_STREAM:
         if file_format(output) not in OUTPUT_FORMATS:
             raise InputError(f"{output}: unknown format. Scores are written as {', '.join(OUTPUT_FORMATS)}.")
         check_is_free(output, overwrite)
@@ -93,7 +93,7 @@ def score_file(
         for number, row in enumerate(read_rows(source, encoding), start=1):
             yield row, _check_row(row, number, source, columns, prompt_id, scorer)
 
-    if STDIN in (source, output):
+    if STANDARD_STREAM in (source, output):
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
         rows = _of_like_columns(checked_rows(), output)
@@ -151,7 +151,7 @@ def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[Checke
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
         strange = [name for name in row if name not in first]
-        if strange and (output == STDIN or file_format(output) != "jsonl"):
+        if strange and (output == STANDARD_STREAM or file_format(output) != "jsonl"):
             raise InputError(
                 f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
                 "throughout. Write .jsonl instead."
@@ -254,7 +254,7 @@ def _added(result: EssayScore) -> dict[str, Any]:
 
 def _write_output(rows: Iterator[dict], output: str, overwrite: bool):
     """To a file, which appears when it is whole, or as CSV to standard output."""
-    if output == STDIN:
+    if output == STANDARD_STREAM:
         _write(rows, sys.stdout, "csv")
         return
     with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:

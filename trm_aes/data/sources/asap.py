@@ -53,7 +53,7 @@ def is_release_file(header: str) -> bool:
     return set(RELEASE_COLUMNS) <= set(header.rstrip("\r\n").split("\t"))
 
 
-def load_release(path: str | Path, prompts: dict[str, PromptInfo] | None = None) -> EssayTable:
+def load_release(path: str | Path, prompt_infos: dict[str, PromptInfo] | None = None) -> EssayTable:
     """
     Reads the Kaggle release file (`training_set_rel3.tsv`), UTF-8 or Windows-1252, plain or compressed.
 
@@ -62,7 +62,7 @@ def load_release(path: str | Path, prompts: dict[str, PromptInfo] | None = None)
 
     Args:
         path: the file.
-        prompts: texts of the prompts, which the release file lacks.
+        prompt_infos: texts and ranges by prompt id; the release file lacks the texts.
 
     Raises:
         InputError: if the file is not that file, or a row is damaged.
@@ -82,14 +82,20 @@ def load_release(path: str | Path, prompts: dict[str, PromptInfo] | None = None)
             raise InputError(f"{source}, row {number}: {len(values)} fields where the header has {len(header)}.")
         rows.append((number, [_unquote(value) for value in values]))
     raw = pd.DataFrame([values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=str)
-    table = EssayTable(_to_schema(raw, source, prompts or {}), source, file_checksum(path), CORPUS)
+    table = EssayTable(_to_schema(raw, source, prompt_infos or {}), source, file_checksum(path), CORPUS)
     check_table(table)
     return table
 
 
-def load_from_hub(prompt_ids: Sequence[str] | None = None, prompts: dict[str, PromptInfo] | None = None) -> EssayTable:
+def load_from_hub(
+    prompt_ids: Sequence[str] | None = None, prompt_infos: dict[str, PromptInfo] | None = None
+) -> EssayTable:
     """
-    Loads the Hub's copies that hold the given prompts (all eight if not given).
+    Loads the Hub's copies that hold the given prompts.
+
+    Args:
+        prompt_ids: of ASAP's eight prompts; all if not given.
+        prompt_infos: texts and ranges by prompt id, which win over the copies' own.
 
     Raises:
         InputError: if a data set cannot be had, lacks a column, or its prompts cannot be told apart.
@@ -102,7 +108,7 @@ def load_from_hub(prompt_ids: Sequence[str] | None = None, prompts: dict[str, Pr
     raw = pd.concat(frames, ignore_index=True)
     raw.index += 1
     source = "Hub: " + ", ".join(repo_id for repo_id, held in HUB_DATASETS.items() if wanted & set(held))
-    frame = _to_schema(raw, source, prompts or {})
+    frame = _to_schema(raw, source, prompt_infos or {})
     texts = frame[["essay_id", "essay", "score"]].to_csv(index=False)
     table = EssayTable(frame, source, hashlib.sha256(texts.encode()).hexdigest(), CORPUS)
     check_table(table)
@@ -110,7 +116,7 @@ def load_from_hub(prompt_ids: Sequence[str] | None = None, prompts: dict[str, Pr
 
 
 def tell_prompt(prompt_text: str, among: Sequence[str]) -> str | None:
-    """The id of the one prompt among some whose telling word stands in the text; None if not exactly one."""
+    """The id of the one prompt among some whose telling word is in the text; None if not exactly one."""
     found = [prompt_id for prompt_id in among if TELLING_WORDS[prompt_id] in prompt_text.lower()]
     return found[0] if len(found) == 1 else None
 
@@ -158,19 +164,19 @@ codecs.register_error("trm_aes.latin1", _latin1_errors)
 def _unquote(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         inner = value[1:-1]
-        # In a field that was quoted on export every inner quote stands twice.
+        # In a field that was quoted on export every inner quote is doubled.
         if '"' not in inner.replace('""', ""):
             return inner.replace('""', '"')
     return value
 
 
-def _to_schema(raw: pd.DataFrame, source: str, prompts: dict[str, PromptInfo]) -> pd.DataFrame:
+def _to_schema(raw: pd.DataFrame, source: str, prompt_infos: dict[str, PromptInfo]) -> pd.DataFrame:
     raw = raw.copy()
     prompt_ids = [str(value).strip() for value in raw["essay_set"]]
     for row, prompt_id in zip(raw.index, prompt_ids, strict=True):
         if prompt_id not in SCORE_RANGES:
             raise InputError(f"{source}, row {row}, column 'essay_set': {prompt_id!r} is no ASAP prompt (1 to 8).")
-    infos = {prompt_id: prompts.get(prompt_id, PromptInfo()) for prompt_id in set(prompt_ids)}
+    infos = {prompt_id: prompt_infos.get(prompt_id, PromptInfo()) for prompt_id in set(prompt_ids)}
     ranges = {prompt_id: info.score_range or SCORE_RANGES[prompt_id] for prompt_id, info in infos.items()}
     own_texts = raw["prompt"].fillna("") if "prompt" in raw else pd.Series("", index=raw.index)
     frame = pd.DataFrame(

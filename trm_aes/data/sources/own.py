@@ -11,7 +11,7 @@ from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
 from ..prompts import PromptInfo
 from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
-from ..tables import STDIN, file_checksum, file_format, read_rows
+from ..tables import STANDARD_STREAM, file_checksum, file_format, read_rows
 
 
 @dataclass(frozen=True)
@@ -34,39 +34,41 @@ def load_own_table(
     path: str | Path,
     columns: ColumnNames = ColumnNames(),
     encoding: str = "utf-8",
-    prompts: dict[str, PromptInfo] | None = None,
-    ranges: dict[str | None, ScoreRange] | None = None,
+    prompt_infos: dict[str, PromptInfo] | None = None,
+    score_ranges: dict[str | None, ScoreRange] | None = None,
 ) -> EssayTable:
     """
+    Reads a file of scored essays.
+
     Args:
         path: the file; its name tells the format.
         columns: what its columns are called.
         encoding: of CSV, TSV and JSON lines.
-        prompts: texts and ranges by prompt id, for what the file itself lacks.
-        ranges: score ranges by prompt id, and under `None` for every other prompt. They win over the file's and
-            over `prompts`; where none is known it is read off the scores.
+        prompt_infos: texts and ranges by prompt id, for what the file itself lacks.
+        score_ranges: score ranges by prompt id, and under `None` for every other prompt. They win over the file's and
+            over `prompt_infos`; where none is known, the lowest and highest score make the range.
 
     Raises:
-        InputError: if the file, a column, a row or a range is no good; it says which.
+        InputError: if the file, a column, a row or a range cannot be used; it says which.
     """
-    if str(path) == STDIN or file_format(path) == "txt":
+    if str(path) == STANDARD_STREAM or file_format(path) == "txt":
         raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
     source = str(path)
     raw = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
     if raw.empty:
         raise InputError(f"{source} holds no rows.")
     raw.index += 1
-    for option, name in (("--essay-column", columns.essay), ("--score-column", columns.score)):
+    for field, name in (("essay", columns.essay), ("score", columns.score)):
         if name not in raw:
             raise InputError(
                 f"{source} has no column {name!r}; it has {', '.join(map(str, raw.columns))}. Name the right one with "
-                f"{option}."
+                f"`columns.{field}`."
             )
     scores = [parse_score(value, row, source, columns.score) for row, value in raw[columns.score].items()]
-    prompt_ids, texts = _prompts(raw, columns, source, prompts or {})
+    prompt_ids, texts = _prompt_ids_and_texts(raw, columns, source, prompt_infos or {})
     frame = pd.DataFrame(
         {
-            "essay_id": _ids(raw, columns.essay_id, source),
+            "essay_id": _read_ids(raw, columns.essay_id, source),
             "prompt_id": prompt_ids,
             "prompt": texts,
             "essay": raw[columns.essay].where(raw[columns.essay].notna(), None),
@@ -74,7 +76,7 @@ def load_own_table(
         },
         index=raw.index,
     )
-    _add_ranges(frame, raw, columns, source, prompts or {}, ranges or {})
+    _add_ranges(frame, raw, columns, source, prompt_infos or {}, score_ranges or {})
     used = {getattr(columns, name) for name in REQUIRED_COLUMNS}
     for name in raw.columns:
         if name not in used:
@@ -85,7 +87,7 @@ def load_own_table(
     return table
 
 
-def _ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
+def _read_ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
     if column not in raw:
         return [str(row) for row in raw.index]
     for row, value in raw[column].items():
@@ -94,20 +96,20 @@ def _ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
     return [str(value).strip() for value in raw[column]]
 
 
-def _prompts(
-    raw: pd.DataFrame, columns: ColumnNames, source: str, prompts: dict[str, PromptInfo]
+def _prompt_ids_and_texts(
+    raw: pd.DataFrame, columns: ColumnNames, source: str, prompt_infos: dict[str, PromptInfo]
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Prompt ids and texts, row by row."""
     own_texts = raw[columns.prompt].fillna("").astype(str).str.strip() if columns.prompt in raw else None
     if columns.prompt_id in raw:
-        prompt_ids = _ids(raw, columns.prompt_id, source)
+        prompt_ids = _read_ids(raw, columns.prompt_id, source)
     elif own_texts is not None:
         prompt_ids = [str(code + 1) for code in pd.factorize(own_texts)[0]]
     else:
         prompt_ids = ["1"] * len(raw)
     texts = []
     for position, prompt_id in enumerate(prompt_ids):
-        text = prompts.get(prompt_id, PromptInfo()).text
+        text = prompt_infos.get(prompt_id, PromptInfo()).text
         own = own_texts.iloc[position] if own_texts is not None else ""
         texts.append(text or own or stand_in_text(prompt_id))
     by_prompt = pd.DataFrame({"id": prompt_ids, "text": texts}, index=raw.index).drop_duplicates()
@@ -125,17 +127,21 @@ def _add_ranges(
     raw: pd.DataFrame,
     columns: ColumnNames,
     source: str,
-    prompts: dict[str, PromptInfo],
-    ranges: dict[str | None, ScoreRange],
+    prompt_infos: dict[str, PromptInfo],
+    score_ranges: dict[str | None, ScoreRange],
 ):
     in_file = columns.min_score in raw and columns.max_score in raw
     frame["min_score"], frame["max_score"] = float("nan"), float("nan")
-    unknown = {name for name in ranges if name is not None} - set(frame["prompt_id"])
+    unknown = {name for name in score_ranges if name is not None} - set(frame["prompt_id"])
     if unknown:
-        raise InputError(f"--score-range: {source} has no prompt {sorted(unknown)[0]!r}.")
+        raise InputError(f"`score_ranges`: {source} has no prompt {sorted(unknown)[0]!r}.")
     for prompt_id, essays in frame.groupby("prompt_id", sort=False):
-        known = ranges.get(prompt_id) or ranges.get(None) or prompts.get(prompt_id, PromptInfo()).score_range
-        for name, column, read_off in (
+        known = (
+            score_ranges.get(prompt_id)
+            or score_ranges.get(None)
+            or prompt_infos.get(prompt_id, PromptInfo()).score_range
+        )
+        for name, column, observed in (
             ("min_score", columns.min_score, essays["score"].min()),
             ("max_score", columns.max_score, essays["score"].max()),
         ):
@@ -144,12 +150,12 @@ def _add_ranges(
             elif in_file:
                 values = [parse_score(raw.at[row, column], row, source, column) for row in essays.index]
             else:
-                values = float(read_off)
+                values = float(observed)
             frame.loc[essays.index, name] = values
 
 
 def _as_numbers(values: pd.Series) -> pd.Series:
-    """Numbers where all that is filled in are numbers, else text."""
+    """The column as numbers if every cell that is filled in holds one, else as text."""
     filled = values.where(values.notna() & (values.astype(str).str.strip() != ""))
     try:
         return pd.to_numeric(filled)

@@ -19,7 +19,6 @@ import pandas as pd
 
 from ...schema import EssayTable, check_table
 
-DEMO_SOURCE = "demo"
 DEMO_CORPUS = "synthetic demo corpus"
 ESSAYS_PER_PROMPT = 200
 WORD_RANGE = (80, 390)
@@ -44,8 +43,8 @@ def load_demo(seed: int = 0, essays_per_prompt: int = ESSAYS_PER_PROMPT) -> Essa
     Besides the schema's columns it has `rater1`, `rater2`, and the four traits on a scale of 0 to 100.
 
     Args:
-        seed: of everything that is drawn; the same seed gives the same text.
-        essays_per_prompt: how many.
+        seed: seeds everything that is drawn; the same seed gives the same text.
+        essays_per_prompt: how many essays each prompt gets.
     """
     bank = json.loads(resources.files(__package__).joinpath("bank.json").read_text(encoding="utf-8"))
     rows = []

@@ -1,0 +1,91 @@
+"""The parser of every command: one dialect of options, and errors of one line that speak of them."""
+
+import argparse
+import contextlib
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from ..errors import InputError, InterruptedRun, TRMError
+
+
+class CommandParser(argparse.ArgumentParser):
+    """
+    A parser whose options are written with hyphens, and may be given with underscores; none may be abbreviated. Help
+    shows defaults. What it refuses is an [`InputError`], which says so in one line.
+    """
+
+    def __init__(self, prog: str | None = None, description: str | None = None, **kwargs: Any):
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(prog, description=description, allow_abbrev=False, **kwargs)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:  # type: ignore[override]
+        """
+        Raises:
+            InputError: for an option that does not exist, lacks its value, or has a value of the wrong kind.
+        """
+        chosen, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"there is no {unknown[0]}{self._suggestion(unknown[0])}")
+        return chosen
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):  # type: ignore[override]
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([with_hyphens(word) for word in words], namespace)
+
+    def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ")
+        raise InputError(f"{message}. See {self.prog} --help")
+
+    def format_help(self) -> str:
+        return self.with_flags(super().format_help())
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """The option of each parameter: `{"max_tokens": "--max-tokens", …}`."""
+        found: dict[str, str] = {}
+        for action in self._actions:
+            if action.option_strings:
+                found.setdefault(action.dest, action.option_strings[-1])
+        return found
+
+    def with_flags(self, text: str, renamed: Mapping[str, str] | None = None) -> str:
+        """
+        A message of the library in the words of this command line: parameters in backticks become options, where there
+        are such options, and options have hyphens.
+
+        Args:
+            text: the message.
+            renamed: parameters that the command line calls by another name.
+        """
+        renamed, flags = renamed or {}, self.flags
+
+        def flag(match: re.Match) -> str:
+            return flags.get(renamed.get(match[1], match[1]), match[0])
+
+        text = re.sub(r"`([A-Za-z_][\w.]*)`", flag, text)
+        return re.sub(r"--\w+", lambda match: flags.get(match[0][2:], match[0]), text)
+
+    @contextlib.contextmanager
+    def flags_in_errors(self, renamed: Mapping[str, str] | None = None) -> Iterator[None]:
+        """Errors for people that leave the block speak as [`CommandParser.with_flags`] has them."""
+        try:
+            yield
+        except (TRMError, InterruptedRun) as error:
+            error.args = (self.with_flags(str(error), renamed),)
+            raise
+
+    def _suggestion(self, word: str) -> str:
+        name = word.split("=")[0]
+        similar = difflib.get_close_matches(name, self._option_string_actions, n=1)
+        return f"; did you mean {similar[0]}?" if similar and name.startswith("-") else ""
+
+
+def with_hyphens(word: str) -> str:
+    """`--output_dir=my_runs` to `--output-dir=my_runs`; what is no option stays as it is."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
