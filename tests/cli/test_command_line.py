@@ -123,7 +123,7 @@ def test_train_and_evaluate(work, data_dir, model_dir):
     assert_refused(command("train", "--data", data_dir, "--output-dir", work / "earlier"), "earlier exists")
     common = ["--data", data_dir, "--output-dir", work / "m", "--recipe", "tiny", *SMALL_MODEL]
     diverging = command("train", *common, "--learning-rate", "1e30", "--max-grad-norm", "0", "--disable-tqdm", "true")
-    assert_refused(diverging, "The training loss is", "at step", "--learning_rate")
+    assert_refused(diverging, "The training loss is", "at step", "--learning-rate")
 
     # A data set whose tokenizer is another one's.
     other = work / "other"

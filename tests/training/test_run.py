@@ -70,7 +70,7 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(TRMTrainer, "_save_checkpoint", interrupt_after_second)
-        with pytest.raises(InterruptedRun, match="interrupted at step 12, .*`resume_from_checkpoint` last"):
+        with pytest.raises(InterruptedRun, match="interrupted at step 12, .*--resume-from-checkpoint last"):
             train.main(options(data_dir, tmp_path / "cut", *arguments))
     assert last_checkpoint(tmp_path / "cut").name == "checkpoint-12"
     with pytest.raises(InputError, match="exists"):

@@ -36,8 +36,8 @@ class CommandParser(argparse.ArgumentParser):
         return super().parse_known_args([with_hyphens(word) for word in words], namespace)
 
     def error(self, message: str) -> NoReturn:
-        message = message.removeprefix("argument ")
-        raise InputError(f"{message}. See {self.prog} --help")
+        end = "" if message.endswith("?") else "."
+        raise InputError(f"{message.removeprefix('argument ')}{end} See {self.prog} --help")
 
     def format_help(self) -> str:
         return self.with_flags(super().format_help())

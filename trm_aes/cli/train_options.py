@@ -105,7 +105,10 @@ def _kind(annotation: str) -> str:
 
 
 def _shown_default(default: Any) -> str:
-    return "" if default is None or default in (MISSING, COMPUTED) else f" (default: {str(default).replace('%', '%%')})"
+    if default is None or default in (MISSING, COMPUTED):
+        return ""
+    shown = str(default).lower() if isinstance(default, bool) else str(default)
+    return f" (default: {shown})".replace("%", "%%")
 
 
 def true_or_false(text: str) -> bool:

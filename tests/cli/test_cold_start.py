@@ -1,0 +1,117 @@
+"""Help, a wrong option and a missing file are answered without the libraries that take seconds to import."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT
+
+from trm_aes.cli.main import PROGRAMS
+
+HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "datasets", "accelerate", "huggingface_hub")
+# Runs a command, and prints which of them have been imported when it ends.
+PROBE = f"""
+import json, sys
+from trm_aes.cli.main import main
+sys.argv = ["trm-aes", *sys.argv[1:]]
+try:
+    code = main()
+except SystemExit as end:
+    code = end.code
+print("\\n" + json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))
+"""
+SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "evaluate": "evaluate.py", "score": "score.py",
+           "push": "push_to_hub.py"}  # fmt: skip
+
+
+def probe(*arguments, cwd=None):
+    """Exit code, the heavy libraries that were imported, and what the command said."""
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=cwd
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    code, imported = json.loads(run.stdout.splitlines()[-1])
+    return code, imported, run
+
+
+def assert_refused_early(*arguments, cwd=None):
+    code, imported, run = probe(*arguments, cwd=cwd)
+    assert code == 2 and not imported
+    [line] = run.stderr.splitlines()
+    assert line.startswith("trm-aes: error: ")
+    return line
+
+
+@pytest.mark.parametrize("command", [None, *PROGRAMS])
+def test_help_imports_nothing_heavy(command):
+    code, imported, run = probe(*([command] if command else []), "--help")
+    assert code == 0 and not imported
+    assert "usage: trm-aes" in run.stdout and not run.stderr
+
+
+REQUIRED = {
+    "build": ["--source", "demo"],
+    "train": ["--data", "x", "--output-dir", "y"],
+    "evaluate": ["--model", "x", "--data", "x"],
+    "score": ["--model", "x", "--input", "x", "--output", "y"],
+    "push": ["--model", "x", "--repo-id", "a/b"],
+}
+
+
+@pytest.mark.parametrize("command", PROGRAMS)
+def test_a_misspelled_option_is_refused_early(command):
+    line = assert_refused_early(command, *REQUIRED[command], "--overwriet")
+    assert line.endswith(f"there is no --overwriet; did you mean --overwrite? See trm-aes {command} --help")
+
+
+MISSING = {
+    "source": (["build", "--source", "nowhere.csv", "--output-dir", "out"], "nowhere.csv does not exist"),
+    "prompts": (["build", "--source", "demo", "--prompts", "no.csv", "--output-dir", "out"], "no.csv does not exist"),
+    "format": (["build", "--source", "essays.docx", "--output-dir", "out"], "unknown format"),
+    "folds": (
+        ["build", "--source", "demo", "--folds", "none", "--fold", "3", "--output-dir", "out"],
+        "--folds: none/fold_3 does not exist",
+    ),
+    "data": (["train", "--data", "nowhere", "--output-dir", "out"], "nowhere does not exist. Build a data set with"),
+    "no data set": (["train", "--data", "folder", "--output-dir", "out"], "folder holds no dataset_card.json"),
+    "recipe": (["train", "--data", "nowhere", "--output-dir", "out", "--recipe", "stew"], "--recipe stew"),
+    "hardware": (["train", "--data", "nowhere", "--output-dir", "out", "--hardware", "abacus"], "--hardware abacus"),
+    "type": (
+        ["train", "--data", "nowhere", "--output-dir", "out", "--learning_rate", "low"],
+        "--learning-rate: invalid",
+    ),
+    "bool": (["train", "--data", "x", "--output-dir", "y", "--lexical_head", "perhaps"], "neither true nor false"),
+    "evaluation data": (["evaluate", "--model", "folder", "--data", "nowhere"], "nowhere does not exist"),
+    "model": (
+        ["evaluate", "--model", "./models/mine", "--data", "x", "--output-dir", "y"],
+        "--model: ./models/mine does not exist",
+    ),
+    "input": (["score", "--model", "folder", "--input", "no.csv", "--output", "out.csv"], "no.csv does not exist"),
+    "scorer": (["score", "--model", "/no/model", "--input", "-", "--output", "-"], "--model: /no/model does not exist"),
+    "published": (["push", "--model", "nowhere", "--repo-id", "a/b"], "--model: nowhere does not exist"),
+    "evaluation": (
+        ["push", "--model", "folder", "--repo-id", "a/b", "--evaluation", "essays.docx"],
+        "--evaluation: essays.docx is not a folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_missing_inputs_are_refused_early(tmp_path, case):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "essays.docx").write_bytes(b"PK")
+    arguments, part = MISSING[case]
+    assert part in assert_refused_early(*arguments, cwd=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["essays.docx", "folder"]
+
+
+def test_one_program_under_every_name():
+    """`trm-aes train`, `python -m trm_aes train` and scripts/train.py say the same."""
+    for command, script in SCRIPTS.items():
+        shown = [
+            subprocess.run([sys.executable, *program, "--help"], capture_output=True, text=True, timeout=120)
+            for program in (["-m", "trm_aes", command], [str(ROOT / "scripts" / script)])
+        ]
+        assert [run.returncode for run in shown] == [0, 0]
+        assert shown[0].stdout == shown[1].stdout and f"usage: trm-aes {command}" in shown[0].stdout
