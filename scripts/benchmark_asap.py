@@ -20,6 +20,7 @@ from benchmarks.systems import System, parse_system
 from tqdm import tqdm
 
 from trm_aes.checkpoints import DEFAULT_CHECKPOINT, find_checkpoint
+from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import TokenLimits
 from trm_aes.errors import InputError
@@ -38,10 +39,8 @@ DEFAULT_SYSTEMS = [
 DEPTH_CYCLES = ((1, 1), (2, 2), (3, 4))
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
-    )
+def build_parser() -> CommandParser:
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--release", required=True, help="the ASAP release file training_set_rel3.tsv")
     parser.add_argument(
         "--fold-dir", required=True, help="folder of the published ids: fold_K/{train,dev,test}_ids.txt"
@@ -70,7 +69,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    # What the library calls folds is the folder of them; --folds are numbers here.
+    with parser.flags_in_errors({"folds": "fold_dir"}):
+        run_benchmark(args)
+
+
+def run_benchmark(args: argparse.Namespace):
     limits = TokenLimits(args.max_tokens, DEFAULT_MAX_PROMPT_TOKENS)
     systems = [parse_system(name) for name in args.system or DEFAULT_SYSTEMS]
     checkpoint = find_checkpoint(args.checkpoint)

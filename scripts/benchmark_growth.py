@@ -15,6 +15,7 @@ from benchmarks.report import markdown_table
 from benchmarks.speed import essay_lengths, peak_resident
 from transformers import AutoTokenizer
 
+from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.files import check_is_free, write_json
 from trm_aes.records import package_versions
@@ -23,10 +24,8 @@ from trm_aes.scoring.scorer import EssayScorer
 WRITTEN_AT_ONCE = 10_000
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
-    )
+def build_parser() -> CommandParser:
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--model", required=True, help="folder of a trained scorer")
     parser.add_argument("--essays", type=int, nargs="+", default=[10_000, 100_000], help="numbers of essays, rising")
     parser.add_argument("--score-options", default="", help="further options of `trm-aes score`, in one string")
@@ -36,7 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    with parser.flags_in_errors():
+        run_benchmark(args)
+
+
+def run_benchmark(args: argparse.Namespace):
     check_is_free(args.output, args.overwrite)
     prompt_id = next(iter(EssayScorer.from_pretrained(args.model, "cpu").score_ranges))
     rows = []

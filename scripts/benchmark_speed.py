@@ -21,6 +21,7 @@ from benchmarks.speed import (
 )
 from tqdm import tqdm
 
+from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.devices import choose_device
 from trm_aes.errors import InputError
@@ -32,10 +33,8 @@ BASE = "BERT-base"
 DEFAULT_SYSTEMS = ["fast", "tiny", BASE, "DistilBERT", "all-MiniLM-L6-v2", "ModernBERT-base"]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
-    )
+def build_parser() -> CommandParser:
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--system", nargs="+", default=DEFAULT_SYSTEMS, help=f"of {', '.join(system_names())}")
     parser.add_argument("--base", default=BASE, help="the system that the others' rates are divided by")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -54,12 +53,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv=None):
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    with parser.flags_in_errors():
+        run_benchmark(args)
+
+
+def run_benchmark(args: argparse.Namespace):
     unknown = [name for name in [*args.system, args.base] if name not in system_names()]
     if unknown:
-        raise InputError(f"--system {unknown[0]}: there are {', '.join(system_names())}.")
+        raise InputError(f"`system` {unknown[0]}: there are {', '.join(system_names())}.")
     if args.base not in args.system:
-        raise InputError(f"--base {args.base} must be among the systems.")
+        raise InputError(f"`base` {args.base} must be among the systems.")
     check_is_free(args.output, args.overwrite)
     if args.num_threads:
         torch.set_num_threads(args.num_threads)

@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 
+from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError
@@ -17,16 +18,24 @@ from trm_aes.scoring.onnx import compare_with_onnx, export_onnx, quantize_onnx
 from trm_aes.scoring.scorer import SCORED_COLUMNS, EssayScorer
 
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
-    )
+def build_parser() -> CommandParser:
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--model", required=True, help="folder that training wrote, or an id on the Hub")
     parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote, to compare on")
     parser.add_argument("--split", default="validation", help="split to compare on")
     parser.add_argument("--output-dir", required=True, help="where model.onnx, model-int8.onnx and report.json go")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    return parser
+
+
+def main(argv=None):
+    parser = build_parser()
     args = parser.parse_args(argv)
+    with parser.flags_in_errors():
+        export(args)
+
+
+def export(args: argparse.Namespace):
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"The export needs {package}: pip install 'trm-aes[onnx]'")

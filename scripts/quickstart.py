@@ -1,17 +1,17 @@
 """The whole path on a synthetic corpus: build, train, evaluate, score three essays. Run it with `make quickstart`."""
 
-import argparse
 import csv
 import sys
 from importlib import resources
 from pathlib import Path
 
 from trm_aes.cli import build, evaluate, score, train
+from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--output-dir", default="runs/quickstart", type=Path)
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote")
     args = parser.parse_args(argv)

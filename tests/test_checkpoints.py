@@ -24,7 +24,7 @@ def test_the_packaged_fallback_is_announced(caplog):
         checkpoint = find_checkpoint()
     assert "MiniLM" in checkpoint.name
     [line] = [record.getMessage() for record in caplog.records]
-    assert "bert-base-uncased cannot be had (offline mode is set)" in line and "using all-MiniLM-L6-v2" in line
+    assert "bert-base-uncased cannot be downloaded (offline mode is set)" in line and "using all-MiniLM-L6-v2" in line
 
 
 def test_an_unreachable_hub_fails_over_in_seconds(monkeypatch, caplog):

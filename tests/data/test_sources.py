@@ -127,7 +127,7 @@ def test_hub_prompts_are_told_apart(tmp_path, monkeypatch):
 
 
 def test_hub_that_cannot_be_reached_is_one_clear_error():
-    with pytest.raises(InputError, match="llm-aes/asap-7-original cannot be had: offline mode is set"):
+    with pytest.raises(InputError, match="llm-aes/asap-7-original cannot be downloaded: offline mode is set"):
         load_from_hub(["7"])
 
 

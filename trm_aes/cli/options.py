@@ -58,7 +58,7 @@ def load_scorer(args: argparse.Namespace, device: "torch.device | None" = None) 
     The scorer that the options name, on the given device where a launcher has chosen one.
 
     Raises:
-        InputError: if the scorer cannot be had, or the device is absent.
+        InputError: if the scorer is not found or cannot be loaded, or the device is absent.
     """
     from ..scoring.scorer import EssayScorer
 

@@ -1,7 +1,7 @@
 """The one table of scored essays that everything downstream reads."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,7 +64,7 @@ def score_ranges(frame: pd.DataFrame) -> dict[str, ScoreRange]:
     return {prompt_id: ScoreRange(row["min_score"], row["max_score"]) for prompt_id, row in prompt_rows(frame).items()}
 
 
-def parse_score(value: Any, row: int, source: str, column: str) -> float:
+def parse_score(value: Any, row: Hashable, source: str, column: str) -> float:
     """
     The score in a cell, as a number.
 
@@ -124,7 +124,7 @@ def check_table(table: EssayTable):
     for row, essay_id, essay in zip(frame.index, frame["essay_id"], frame["essay"], strict=True):
         check_essay_text(essay, f"{source}, row {row} (essay_id {essay_id})")
     for prompt_id, essays in frame.groupby("prompt_id", sort=False):
-        _check_range(prompt_id, essays, source)
+        _check_range(str(prompt_id), essays, source)
 
 
 def _check_range(prompt_id: str, essays: pd.DataFrame, source: str):

@@ -98,7 +98,7 @@ def load_from_hub(
         prompt_infos: texts and ranges by prompt id, which win over the copies' own.
 
     Raises:
-        InputError: if a data set cannot be had, lacks a column, or its prompts cannot be told apart.
+        InputError: if a data set cannot be downloaded, lacks a column, or its prompts cannot be told apart.
     """
     wanted = set(prompt_ids) if prompt_ids is not None else set(SCORE_RANGES)
     unknown = wanted - set(SCORE_RANGES)
@@ -124,7 +124,7 @@ def tell_prompt(prompt_text: str, among: Sequence[str]) -> str | None:
 def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     problem = None if Path(repo_id).is_dir() else hub_problem(repo_id, repo_type="dataset")
     if problem is not None:
-        raise InputError(f"{repo_id} cannot be had: {problem}. If it is gated, run: hf auth login")
+        raise InputError(f"{repo_id} cannot be downloaded: {problem}. If it is gated, run: hf auth login")
     from datasets import concatenate_datasets, load_dataset
 
     splits = load_dataset(repo_id)
@@ -155,6 +155,7 @@ def _decode(content: bytes) -> str:
 
 
 def _latin1_errors(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
     return error.object[error.start : error.end].decode("latin1"), error.end
 
 

@@ -135,7 +135,8 @@ def _add_ranges(
     unknown = {name for name in score_ranges if name is not None} - set(frame["prompt_id"])
     if unknown:
         raise InputError(f"`score_ranges`: {source} has no prompt {sorted(unknown)[0]!r}.")
-    for prompt_id, essays in frame.groupby("prompt_id", sort=False):
+    for group, essays in frame.groupby("prompt_id", sort=False):
+        prompt_id = str(group)
         known = (
             score_ranges.get(prompt_id)
             or score_ranges.get(None)
@@ -145,6 +146,7 @@ def _add_ranges(
             ("min_score", columns.min_score, essays["score"].min()),
             ("max_score", columns.max_score, essays["score"].max()),
         ):
+            values: float | list[float]
             if known is not None:
                 values = float(getattr(known, name))
             elif in_file:

@@ -11,6 +11,7 @@ How long an essay is hardly depends on its quality, so counting words does not s
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -90,7 +91,11 @@ def _rate(prompt: dict, quality: float, rng: np.random.Generator) -> tuple[int, 
     judged = np.clip(quality + rng.normal(0, RATER_NOISE, 2), 0.08, 0.92)
     stretched = (judged - 0.08) / 0.84
     raters = [int(score) for score in np.floor(low + stretched * (high - low) + 0.5)]
-    resolve = {"mean": lambda pair: int(np.floor(sum(pair) / 2 + 0.5)), "higher": max, "sum": sum}
+    resolve: dict[str, Callable[[list[int]], int]] = {
+        "mean": lambda pair: int(np.floor(sum(pair) / 2 + 0.5)),
+        "higher": max,
+        "sum": sum,
+    }
     return resolve[prompt["resolution"]](raters), raters
 
 
