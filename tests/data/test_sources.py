@@ -174,12 +174,12 @@ def test_own_tables_of_every_format(tmp_path, name):
 def test_ranges_given_win(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("prompt_id,essay,score,min_score,max_score\na,x,1,0,5\nb,y,2,0,5\n", encoding="utf-8")
-    table = load_own_table(path, ranges=parse_score_ranges(["b=1:3"]))
+    table = load_own_table(path, score_ranges=parse_score_ranges(["b=1:3"]))
     assert table.frame[["min_score", "max_score"]].to_numpy().tolist() == [[0, 5], [1, 3]]
-    table = load_own_table(path, ranges=parse_score_ranges(["0:9", "b=1:3"]))
+    table = load_own_table(path, score_ranges=parse_score_ranges(["0:9", "b=1:3"]))
     assert table.frame[["min_score", "max_score"]].to_numpy().tolist() == [[0, 9], [1, 3]]
     with pytest.raises(InputError, match="no prompt 'c'"):
-        load_own_table(path, ranges=parse_score_ranges(["c=1:3"]))
+        load_own_table(path, score_ranges=parse_score_ranges(["c=1:3"]))
 
 
 def test_a_column_that_would_be_hidden_is_renamed(tmp_path):

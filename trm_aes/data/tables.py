@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fsspec
 
@@ -114,7 +114,9 @@ def read_bytes(path: str | Path) -> bytes:
 def _standard_input_rows(encoding: str) -> Iterator[dict[str, Any]]:
     with _clear_read_errors(STANDARD_STREAM, encoding):
         text = io.TextIOWrapper(
-            io.BufferedReader(sys.stdin.buffer), encoding=_without_byte_order_mark(encoding), newline=""
+            io.BufferedReader(cast(io.BufferedReader, sys.stdin.buffer)),
+            encoding=_without_byte_order_mark(encoding),
+            newline="",
         )
         first = text.readline()
         if not first.strip():
