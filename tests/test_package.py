@@ -66,8 +66,11 @@ def test_the_classes_are_registered_whatever_is_imported_first(tmp_path, beginni
 
 def test_the_pipeline_is_found_by_its_name(model_dir):
     run = python(
-        "import json, sys, trm_aes\nfrom transformers import pipeline\n"
-        "scorer = pipeline('essay-scoring', model=sys.argv[1])\n"
+        # A folder's own code is run only if trusted, and this is about the code that is installed: so a model is given.
+        "import json, sys, trm_aes\nfrom transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline\n"
+        "model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1])\n"
+        "tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])\n"
+        "scorer = pipeline('essay-scoring', model=model, tokenizer=tokenizer)\n"
         "print(json.dumps(scorer({'essay': 'This is excellent.', 'prompt_id': 'a'})))",
         model_dir,
     )
