@@ -9,7 +9,7 @@ from helpers import ROOT
 
 from trm_aes.cli.main import PROGRAMS
 
-HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "datasets", "accelerate", "huggingface_hub")
+HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "datasets", "accelerate", "huggingface_hub.hf_api")
 # Runs a command, and prints which of them have been imported when it ends.
 PROBE = f"""
 import json, sys

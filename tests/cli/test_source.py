@@ -20,8 +20,9 @@ CONSTANTS = [
     ("trm_aes.scoring.scorer", "DEFAULT_BATCH_TOKENS"),
     ("trm_aes.publishing.model_card", "DEFAULT_LICENSE"),
     ("trm_aes.training.recipe", "NOT_CHOSEN"),
+    ("trm_aes.training.arguments", "AUTO_HARDWARE"),
     # Imported there, defined elsewhere.
-    ("trm_aes.training.run", "DEFAULT_CHECKPOINT"),
+    ("trm_aes.training.arguments", "DEFAULT_CHECKPOINT"),
 ]
 
 

@@ -178,19 +178,19 @@ def test_a_run_with_a_recipe_file(data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--recipe", "huge"], "recipe. huge: no such preset; there are baseline, fast, published, tiny"),
-        (["--hardware", "abacus"], "`hardware` abacus: no such preset"),
-        (["--hardware", "cuda"], "`hardware` cuda needs CUDA, which is absent here"),
-        (["--hardware", "mps"], "`hardware` mps needs MPS, which is absent here"),
+        (["--recipe", "huge"], "^--recipe huge: no such preset; there are baseline, fast, published, tiny"),
+        (["--hardware", "abacus"], "^--hardware abacus: no such preset"),
+        (["--hardware", "cuda"], "^--hardware cuda needs CUDA, which is absent here"),
+        (["--hardware", "mps"], "^--hardware mps needs MPS, which is absent here"),
         (["--num-attention-heads", "5"], "heads of even width"),
         (["--max-position-embeddings", "16"], "sequences of up to 64 tokens, the model takes 16"),
         (["--embedding-size", "100"], "set vocab_size=30522 and embedding_size=384"),
         (["--embeddings", "no-such/encoder"], "is no folder, is not in the Hub's cache"),
         (["--report-to", "wandb"], "pip install 'trm-aes\\[wandb\\]'"),
-        (["--ema-decay", "2"], r"`ema_decay` must lie in \[0, 1\)"),
+        (["--ema-decay", "2"], r"^--ema-decay must lie in \[0, 1\)"),
         (["--resume-from-checkpoint", "last"], "holds no checkpoint to resume from"),
         (["--save-strategy", "no"], "save and eval strategy to match"),
-        (["--output-dir", ""], "`output_dir` is needed"),
+        (["--output-dir", ""], "^--output-dir is needed"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(data_dir, tmp_path, more, message):

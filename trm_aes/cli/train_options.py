@@ -14,7 +14,7 @@ from .options import new_parser
 from .parser import CommandParser
 from .source import COMPUTED, Field, argument_docs, constant, fields
 
-RUN = ("trm_aes.training.run", "RunArguments")
+RUN = ("trm_aes.training.arguments", "RunArguments")
 MODEL = ("trm_aes.model.configuration_trm", "TRMConfig")
 TRAINING = ("trm_aes.training.arguments", "TRMTrainingArguments")
 TRANSFORMERS = ("transformers.training_args", "TrainingArguments")
