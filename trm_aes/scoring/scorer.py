@@ -19,7 +19,7 @@ from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, 
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.score_scale import ScoreRange
 
-# Of the sizes tried, the fastest or near it on two CPU cores (docs/performance.md); accelerators like more.
+# Of the sizes tried, the fastest or near it on two CPU cores (docs/lab/performance.md); accelerators like more.
 DEFAULT_BATCH_TOKENS = 8192
 DTYPES = ("float32", "bfloat16")
 # Of tokenized essays, what scoring needs.
