@@ -153,12 +153,12 @@ def test_score(work, model_dir):
     (work / "fine.csv").write_text("prompt_id,essay\na,x\n", encoding="utf-8")
     before = snapshot(work)
     common = ["--model", model_dir, "--output", work / "scored.csv"]
-    assert_refused(command("score", *common, "--input", work / "unknown.csv"), "row 2", "unknown prompt 'z'")
+    assert_refused(command("score", *common, "--input", work / "unknown.csv"), "row 2", "Unknown prompt_id 'z'")
     assert_refused(
         command("score", *common, "--input", work / "fine.csv", "--device", "cuda"), "--device cuda is absent"
     )
     assert_refused(command("score", *common, "--input", work / "fine.csv", "--batch-tokens", "0"), "--batch-tokens")
-    assert_refused(command("score", *common, "--input", work / "fine.csv", "--prompt-id", "q"), "unknown prompt 'q'")
+    assert_refused(command("score", *common, "--input", work / "fine.csv", "--prompt-id", "q"), "Unknown prompt_id 'q'")
     no_model = ["--model", work / "earlier", "--output", work / "scored.csv", "--input", work / "fine.csv"]
     assert_refused(command("score", *no_model), "holds no config.json")
     assert snapshot(work) == before
