@@ -205,8 +205,8 @@ class EvaluationRecord:
     split: str
     device: str = ""
     data: dict[str, Any] = field(default_factory=dict)
-    by_prompt: dict[str, dict[str, int | float | None]] = _holds_each("n", "qwk", "adjacent_agreement", "smd")
-    means: dict[str, int | float | None] = _holds("mean_qwk")
+    by_prompt: dict[str, dict[str, Any]] = _holds_each("n", "qwk", "adjacent_agreement", "smd")
+    means: dict[str, Any] = _holds("mean_qwk")
     constant_mean_qwk: float
     rater_qwk: dict[str, int | float] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score
 from transformers import EvalPrediction
 
@@ -11,11 +12,11 @@ from .calibration import apply_calibrations, fit_calibrations
 
 
 def quadratic_weighted_kappa(
-    references: Sequence[int],
-    predictions: Sequence[int],
-    min_score: int,
-    max_score: int,
-    sample_weight: Sequence[float] | None = None,
+    references: ArrayLike,
+    predictions: ArrayLike,
+    min_score: float,
+    max_score: float,
+    sample_weight: ArrayLike | None = None,
 ) -> float:
     """
     Cohen's kappa with quadratic weights over the whole score range (Cohen 1968), from -1 to 1.
@@ -29,18 +30,16 @@ def quadratic_weighted_kappa(
         min_score, max_score: lowest and highest score of the prompt.
         sample_weight: how often each essay counts; once if absent.
     """
-    references, predictions = np.asarray(references), np.asarray(predictions)
-    if len(references) == 0:
+    gold, predicted = np.asarray(references), np.asarray(predictions)
+    if len(gold) == 0:
         return float("nan")
-    if (references == references[0]).all() and (predictions == references[0]).all():
+    if (gold == gold[0]).all() and (predicted == gold[0]).all():
         return 1.0
     labels = list(range(int(min_score), int(max_score) + 1))
-    return float(
-        cohen_kappa_score(references, predictions, labels=labels, weights="quadratic", sample_weight=sample_weight)
-    )
+    return float(cohen_kappa_score(gold, predicted, labels=labels, weights="quadratic", sample_weight=sample_weight))
 
 
-def rater_agreement(first: Sequence[float], second: Sequence[float]) -> float | None:
+def rater_agreement(first: ArrayLike, second: ArrayLike) -> float | None:
     """
     QWK of two raters of one prompt, over the essays that both rated; None where there are none, or ratings are not whole
     numbers. They may use another scale than the label's (half of it, where the label is their sum): how far a scale goes
@@ -75,7 +74,7 @@ def pearson(references: np.ndarray, predictions: np.ndarray) -> float:
     return float(np.corrcoef(references, predictions)[0, 1])
 
 
-def score_metrics(references: np.ndarray, predictions: np.ndarray, score_range: ScoreRange) -> dict[str, float]:
+def score_metrics(references: ArrayLike, predictions: ArrayLike, score_range: ScoreRange) -> dict[str, float]:
     """
     All metrics of one prompt.
 
@@ -104,18 +103,15 @@ def score_metrics(references: np.ndarray, predictions: np.ndarray, score_range: 
 
 def metrics_by_prompt(
     prompt_ids: Sequence[str],
-    references: np.ndarray,
-    predictions: np.ndarray,
+    references: ArrayLike,
+    predictions: ArrayLike,
     score_ranges: dict[str, ScoreRange],
 ) -> dict[str, dict[str, float]]:
     """`prompt_id -> score_metrics`, for gold and predicted scores on each prompt's own scale."""
-    prompt_ids = np.asarray(prompt_ids)
-    references, predictions = np.asarray(references, dtype=float), np.asarray(predictions, dtype=float)
+    ids, gold, predicted = np.asarray(prompt_ids), np.asarray(references, float), np.asarray(predictions, float)
     return {
-        str(prompt_id): score_metrics(
-            references[prompt_ids == prompt_id], predictions[prompt_ids == prompt_id], score_ranges[str(prompt_id)]
-        )
-        for prompt_id in sorted(set(prompt_ids.tolist()))
+        str(prompt_id): score_metrics(gold[ids == prompt_id], predicted[ids == prompt_id], score_ranges[str(prompt_id)])
+        for prompt_id in sorted(set(ids.tolist()))
     }
 
 
@@ -126,7 +122,7 @@ def mean_over_prompts(by_prompt: dict[str, dict[str, float]]) -> dict[str, float
 
 
 def mean_qwk(
-    prompt_ids: Sequence[str], references: np.ndarray, predictions: np.ndarray, score_ranges: dict[str, ScoreRange]
+    prompt_ids: Sequence[str], references: ArrayLike, predictions: ArrayLike, score_ranges: dict[str, ScoreRange]
 ) -> float:
     """Plain mean over prompts of QWK; arguments as of [`metrics_by_prompt`]."""
     return mean_over_prompts(metrics_by_prompt(prompt_ids, references, predictions, score_ranges))["mean_qwk"]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
@@ -23,7 +24,7 @@ class Calibration:
 
 
 def fit_calibrations(
-    prompt_ids: Sequence[str], predictions: np.ndarray, references: np.ndarray
+    prompt_ids: Sequence[str], predictions: ArrayLike, references: ArrayLike
 ) -> dict[str, Calibration]:
     """
     The line for each prompt that gives its predictions the mean and standard deviation of its gold scores.
@@ -37,11 +38,11 @@ def fit_calibrations(
     Returns:
         `prompt_id -> line`; prompts of fewer than 30 essays, or predicted without variation, are left out.
     """
-    prompt_ids = np.asarray(prompt_ids)
-    predictions, references = np.asarray(predictions, dtype=float), np.asarray(references, dtype=float)
+    ids = np.asarray(prompt_ids)
+    all_predicted, all_gold = np.asarray(predictions, dtype=float), np.asarray(references, dtype=float)
     lines = {}
-    for prompt_id in dict.fromkeys(prompt_ids.tolist()):
-        predicted, gold = predictions[prompt_ids == prompt_id], references[prompt_ids == prompt_id]
+    for prompt_id in dict.fromkeys(ids.tolist()):
+        predicted, gold = all_predicted[ids == prompt_id], all_gold[ids == prompt_id]
         if len(gold) < MIN_ESSAYS or predicted.std() == 0 or gold.std() == 0:
             continue
         slope = float(gold.std() / predicted.std())
@@ -50,18 +51,18 @@ def fit_calibrations(
 
 
 def apply_calibrations(
-    calibrations: dict[str, Calibration], prompt_ids: Sequence[str], predictions: np.ndarray
+    calibrations: dict[str, Calibration], prompt_ids: Sequence[str], predictions: ArrayLike
 ) -> np.ndarray:
     """Predictions on their prompts' lines; those of a prompt without one stay as they are."""
     calibrated = np.array(predictions, dtype=float)
-    prompt_ids = np.asarray(prompt_ids)
+    ids = np.asarray(prompt_ids)
     for prompt_id, line in calibrations.items():
-        rows = prompt_ids == prompt_id
+        rows = ids == prompt_id
         calibrated[rows] = line.apply(calibrated[rows])
     return calibrated
 
 
-def fit_shift(probabilities: np.ndarray, outcomes: np.ndarray) -> float:
+def fit_shift(probabilities: ArrayLike, outcomes: ArrayLike) -> float:
     """
     The number to add to the logits of `probabilities` (0-1) so that their mean is the share of true `outcomes`.
 
@@ -69,5 +70,5 @@ def fit_shift(probabilities: np.ndarray, outcomes: np.ndarray) -> float:
     """
     logits = logit(np.clip(np.asarray(probabilities, dtype=float), 1e-6, 1 - 1e-6))
     half = 0.5 / len(logits)
-    share = float(np.clip(np.mean(outcomes), half, 1 - half))
+    share = float(np.clip(np.mean(np.asarray(outcomes)), half, 1 - half))
     return float(brentq(lambda shift: expit(logits + shift).mean() - share, -40, 40))

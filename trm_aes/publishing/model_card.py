@@ -81,6 +81,7 @@ def _metadata(
     run: RunRecord, evaluation: EvaluationRecord | None, data: dict[str, Any], title: str, license: str
 ) -> ModelCardData:
     """What the Hub indexes; the results as a model-index, a data set for each prompt."""
+    measured = evaluation.by_prompt.items() if evaluation else ()
     results = [
         EvalResult(
             task_type="text-classification",
@@ -88,12 +89,12 @@ def _metadata(
             dataset_type=data["name"],
             dataset_name=f"{data['name']}, prompt {prompt_id}",
             dataset_config=f"prompt {prompt_id}",
-            dataset_split=evaluation.split,
+            dataset_split=evaluation.split if evaluation else None,
             metric_type="quadratic_weighted_kappa",
             metric_name="QWK",
             metric_value=round(metrics["qwk"], 4),
         )
-        for prompt_id, metrics in (evaluation.by_prompt.items() if evaluation else ())
+        for prompt_id, metrics in measured
     ]
     return ModelCardData(
         language="en",

@@ -32,7 +32,7 @@ class PublishingTrainer(Trainer):
         with explain_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
             super().init_hf_repo(token, private)
 
-    def push_to_hub(
+    def push_to_hub(  # type: ignore[override]  # Trainer's returns what its own upload does
         self,
         commit_message: str = "End of training",
         blocking: bool = True,
@@ -66,15 +66,16 @@ class PublishingTrainer(Trainer):
         self.save_model(_internal_call=True)
         if not self.is_world_process_zero():
             return None
-        folder, card, evaluation = Path(self.args.output_dir), None, None
+        repo_id = str(self.hub_model_id)
+        folder, card, evaluation = Path(str(self.args.output_dir)), None, None
         if (folder / RUN_RECORD_NAME).is_file():
             evaluation = find_evaluation(folder)
-            card = str(render_model_card(folder, self.hub_model_id, evaluation, license))
+            card = str(render_model_card(folder, repo_id, evaluation, license))
         else:
-            self.create_model_card(model_name=self.hub_model_id.split("/")[-1], license=license, **kwargs)
+            self.create_model_card(model_name=repo_id.split("/")[-1], license=license, **kwargs)
         return publish(
             folder,
-            self.hub_model_id,
+            repo_id,
             card,
             evaluation,
             overwrite=True,

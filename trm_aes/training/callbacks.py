@@ -1,16 +1,12 @@
 """Callbacks of a training run that need nothing of the trainer but what every callback is given."""
 
-from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState
-
-from .arguments import TRMTrainingArguments
+from transformers import ProgressCallback, TrainerCallback
 
 
 class EvaluateEveryFewEpochs(TrainerCallback):
     """Validates and saves every `eval_every_epochs` epochs instead of every epoch; always at the end of training."""
 
-    def on_epoch_end(
-        self, args: TRMTrainingArguments, state: TrainerState, control: TrainerControl, **kwargs
-    ) -> TrainerControl:
+    def on_epoch_end(self, args, state, control, **kwargs):
         if round(state.epoch) % args.eval_every_epochs and state.global_step < state.max_steps:
             control.should_evaluate = control.should_save = False
         return control

@@ -64,7 +64,7 @@ def parse_arguments(argv: Sequence[str] | None) -> TrainingPlan:
     Raises:
         InputError: see [`resolve_plan`].
     """
-    kinds = (RunArguments, _model_options(), TRMTrainingArguments)
+    kinds: list[Any] = [RunArguments, _model_options(), TRMTrainingArguments]
     parser = HfArgumentParser(
         kinds,
         prog="trm-aes train",
@@ -127,7 +127,7 @@ def _training_arguments(
         args = TRMTrainingArguments(**{**recipe.training, **hardware.training, **project, **given})
     except (ValueError, ImportError) as error:
         raise InputError(" ".join(str(error).split())) from None
-    for reporter in args.report_to:
+    for reporter in args.report_to or []:
         if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
             raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
     return args

@@ -88,7 +88,7 @@ def _prepare_output(plan: TrainingPlan) -> Path | None:
     return resume_from
 
 
-def _count_parameters(model: TRMForEssayScoring) -> dict[str, int]:
+def _count_parameters(model: TRMForEssayScoring) -> dict[str, Any]:
     return {
         "num_parameters": model.num_parameters(),
         "num_trained_parameters": model.num_parameters(only_trainable=True),
@@ -139,7 +139,7 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
 
 
-def _fit_to_validation(scorer: EssayScorer, data: EssayDataset) -> dict[str, dict[str, Any] | None]:
+def _fit_to_validation(scorer: EssayScorer, data: EssayDataset) -> dict[str, Any]:
     """
     What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), and
     its exit rule is chosen by them (where it takes several supervision steps and was given none).
@@ -147,7 +147,7 @@ def _fit_to_validation(scorer: EssayScorer, data: EssayDataset) -> dict[str, dic
     Returns:
         `calibration` and `exit_rule`, for the record; None for what was left out.
     """
-    fitted: dict[str, dict[str, Any] | None] = {"calibration": None, "exit_rule": None}
+    fitted: dict[str, Any] = {"calibration": None, "exit_rule": None}
     model, config = scorer.model, scorer.model.config
     tokens = data.splits["validation"].select_columns(list(SCORED_COLUMNS)).to_list()
     essays = data.splits["validation"].select_columns(["prompt_id", "score"]).to_pandas()

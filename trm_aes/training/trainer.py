@@ -88,6 +88,8 @@ class TRMTrainer(PublishingTrainer):
     """
 
     args: TRMTrainingArguments
+    model: Any
+    train_dataset: Any
 
     def __init__(self, model: TRMForEssayScoring, args: TRMTrainingArguments, **kwargs):
         super().__init__(model=model, args=args, **kwargs)
@@ -174,7 +176,7 @@ class TRMTrainer(PublishingTrainer):
     # ---- One supervision step
 
     def training_step(
-        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: int | None = None
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         """
         As `Trainer`'s, on the next micro-batch and its state; without a gradient where every essay of the batch has
@@ -199,7 +201,7 @@ class TRMTrainer(PublishingTrainer):
         model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: int | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor | tuple[torch.Tensor, Any]:
         """
         In a training step: the loss of one supervision step on the essays that still recurse, a scalar, times their share

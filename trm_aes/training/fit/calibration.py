@@ -1,4 +1,4 @@
-"""What ends the training of a model that knows its prompts: scores and probabilities matched to the validation essays."""
+"""What ends the training of a model that knows its prompts: scores and confidences matched to the validation essays."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from ...scoring.scorer import RawScores
 def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, ranges: dict[str, ScoreRange]) -> dict:
     """
     Fits what a trained model says to its validation essays: lets its scores spread as the gold ones do, prompt by prompt
-    (see [`fit_calibrations`]), and its probabilities be right on average.
+    (see [`fit_calibrations`]), and its confidences be right on average.
 
     Args:
         raw: the model's outputs for the validation essays.
@@ -35,5 +35,5 @@ def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, r
     scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
     is_right = round_scores(scores) == essays["score"].to_numpy()
     shift = fit_shift(raw.confidence, is_right)
-    model.halt_head.bias += shift
+    model.halt_head.bias.add_(shift)
     return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}

@@ -35,7 +35,7 @@ def copy_word_embeddings(
             "Use the tokenizer and the embeddings of one checkpoint."
         )
     source = read_word_embeddings(checkpoint)
-    target = model.get_input_embeddings().weight
+    target: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
     if source.shape != target.shape:
         raise InputError(
             f"{checkpoint.name} has word embeddings of shape {tuple(source.shape)}, the model {tuple(target.shape)}: "
