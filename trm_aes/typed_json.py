@@ -23,9 +23,9 @@ def check_types(values: Mapping[str, Any], types: Mapping[str, Any], where: str)
         InputError: for the first value of another type; it names the file, the key and the value.
     """
     declared = {name: float | int if kind is float else kind for name, kind in types.items() if name in values}
-    schema: Any = TypedDict("Declared", declared, total=False)  # type: ignore[misc, operator]
+    schema: Any = TypedDict("Declared", declared, total=False)  # type: ignore[misc]
     try:
-        validate_typed_dict(schema, {name: values[name] for name in declared})
+        validate_typed_dict(schema, {name: values[name] for name in declared})  # type: ignore[type-var]
     except StrictDataclassFieldValidationError as error:
         cause = error.__cause__
         raise InputError(f"{where}: {brief(cause if isinstance(cause, Exception) else error)}.") from None

@@ -1,6 +1,7 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -111,7 +112,9 @@ def _rater_qwk(frame: pd.DataFrame) -> dict[str, float]:
 
 def evaluation_table(evaluation: Evaluation) -> str:
     """The metrics as text: a row a prompt (with the raters' QWK where known), their mean, and the constant predictor's QWK."""
-    rows = [{"prompt": prompt_id, **metrics} for prompt_id, metrics in evaluation.by_prompt.items()]
+    rows: list[dict[str, Any]] = [
+        {"prompt": prompt_id, **metrics} for prompt_id, metrics in evaluation.by_prompt.items()
+    ]
     mean = {name: evaluation.means.get(f"mean_{name}") for name in SHOWN_METRICS}
     rows.append({"prompt": "mean", **mean, "n": sum(row["n"] for row in rows)})
     if evaluation.rater_qwk:

@@ -84,7 +84,7 @@ def publish(
 def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool) -> bool:
     """Makes the repository, or checks that this one may be written to; whether it is new (or empty)."""
     try:
-        info = api.repo_info(repo_id)
+        info = api.model_info(repo_id)
     except RepositoryNotFoundError:
         # Unless asked, the account's own default.
         api.create_repo(repo_id, private=private or None)

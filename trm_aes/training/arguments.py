@@ -1,6 +1,7 @@
 """Arguments of a training run: the run's own, and the Trainer's with defaults for essay scoring and deep supervision."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from transformers import TrainingArguments
 
@@ -81,6 +82,11 @@ class TRMTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": "Validations without a better mean QWK before training stops; off if not given."},
     )
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the run: `output_dir`, which the Trainer fills in where a program of one's own leaves it out."""
+        return Path(str(self.output_dir))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -73,7 +73,7 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
         seconds=round(time.time() - started, 1),
     )
     if trainer.is_world_process_zero():
-        _write_scorer(trainer.model, tokenizer, record, plan.training.output_dir)
+        _write_scorer(trainer.model, tokenizer, record, plan.training.run_folder)
     if plan.training.push_to_hub:
         trainer.push_to_hub()
     return record
@@ -82,9 +82,9 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
 def _prepare_output(plan: TrainingPlan) -> Path | None:
     """Checks that the output may be written; the checkpoint to resume from, if one was asked for."""
     args = plan.training
-    resume_from = checkpoint_to_resume(args.output_dir, args.resume_from_checkpoint)
+    resume_from = checkpoint_to_resume(args.run_folder, args.resume_from_checkpoint)
     if resume_from is None and args.process_index == 0:
-        check_may_write(args.output_dir, plan.overwrite)
+        check_may_write(args.run_folder, plan.overwrite)
     return resume_from
 
 
@@ -120,8 +120,8 @@ def _build_trainer(
 
 def _clear_output(trainer: TRMTrainer) -> None:
     """Removes the run that this one replaces; what it is was checked before."""
-    if trainer.is_world_process_zero() and Path(trainer.args.output_dir).exists():
-        shutil.rmtree(trainer.args.output_dir)
+    if trainer.is_world_process_zero() and trainer.args.run_folder.exists():
+        shutil.rmtree(trainer.args.run_folder)
 
 
 def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
@@ -132,7 +132,7 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
         with interrupts:
             return trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None).metrics
     except KeyboardInterrupt:
-        if last_checkpoint(trainer.args.output_dir) is None:
+        if last_checkpoint(trainer.args.run_folder) is None:
             how = "before the first checkpoint. Start anew with `overwrite`."
         else:
             how = f"and can be resumed: the same command and `resume_from_checkpoint` {LAST_CHECKPOINT}"
@@ -177,7 +177,7 @@ def _describe_run(plan: TrainingPlan, data: EssayDataset, checkpoint: Checkpoint
 
 
 def _write_scorer(
-    model: TRMForEssayScoring, tokenizer: PreTrainedTokenizerBase, record: RunRecord, output_dir: str
+    model: TRMForEssayScoring, tokenizer: PreTrainedTokenizerBase, record: RunRecord, output_dir: Path
 ) -> None:
     with new_files(output_dir) as folder:
         # Model, tokenizer, and the code of all three for where this package is absent.

@@ -183,7 +183,7 @@ class TRMTrainer(PublishingTrainer):
         halted. The loss is checked here where that costs nothing.
         """
         micro_batch = next(self._waiting)
-        if num_items_in_batch == 0:
+        if num_items_in_batch == 0 and micro_batch.loss is not None:
             return micro_batch.loss
         self._running = micro_batch
         try:
@@ -254,7 +254,7 @@ class TRMTrainer(PublishingTrainer):
                     rate = self.args.embedding_learning_rate if weight is embeddings else self.args.learning_rate
                     decay = self.args.weight_decay if name in decayed else 0.0
                     groups.setdefault((rate, decay), []).append(weight)
-            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)  # type: ignore[arg-type]
             self.optimizer = optimizer_class(
                 [{"params": weights, "lr": rate, "weight_decay": decay} for (rate, decay), weights in groups.items()],
                 **options,
@@ -279,7 +279,8 @@ class TRMTrainer(PublishingTrainer):
     def _inner_training_loop(self, *args, resume_from_checkpoint: str | None = None, **kwargs) -> TrainOutput:
         """As `Trainer`'s; it alone is told which checkpoint was found, and `start_average` must know."""
         self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
-        return super()._inner_training_loop(*args, resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        kwargs["resume_from_checkpoint"] = resume_from_checkpoint
+        return super()._inner_training_loop(*args, **kwargs)
 
     def start_average(self) -> None:
         """
@@ -302,7 +303,8 @@ class TRMTrainer(PublishingTrainer):
             name: weight.full_tensor() if isinstance(weight, DTensor) else weight
             for name, weight in self.model.state_dict().items()
         }
-        self.model = self.model_wrapped = TRMForEssayScoring(self.model.config).to(self.args.device)
+        whole = TRMForEssayScoring(self.model.config)
+        self.model = self.model_wrapped = whole.to(self.args.device)  # type: ignore[arg-type]
         self.model.load_state_dict(weights)
         self.is_fsdp_enabled = False
 
@@ -336,7 +338,7 @@ class TRMTrainer(PublishingTrainer):
         cannot be written whole, and none is written after a loss that is not finite.
         """
         self._check_loss(self.state.global_step)
-        folder = Path(self.args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        folder = self.args.run_folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
             # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
             self._save_average(folder)
