@@ -1,12 +1,16 @@
-"""The version of this package, and the lowest version of Transformers that it works with."""
+"""The version of this package, and the lowest versions of Transformers that it and its models work with."""
 
 import importlib.metadata
 
 from .errors import DependencyError
 
 __version__ = "0.1.0"
-# requirements.txt says the same, and a test compares the two.
-MIN_TRANSFORMERS = "5.23"
+# requirements.txt says the same, and a test compares the two. Before it, the Trainer's gradients are too small under
+# gradient accumulation: it and Accelerate both divide by the number of micro-batches.
+MIN_TRANSFORMERS = "5.6"
+# The lowest with which a saved model loads and scores by the code beside its weights. Before it, configurations are not
+# dataclasses.
+MIN_TRANSFORMERS_WITHOUT_PACKAGE = "5.4"
 
 
 def check_transformers():

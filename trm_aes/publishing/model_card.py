@@ -13,13 +13,12 @@ from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError
 from ..presets import is_recipe_file
 from ..records import EVALUATION_NAME, DataRecord, EmbeddingsRecord, EvaluationRecord, RunRecord
+from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 
 TEMPLATE = "model_card.md"
 DEFAULT_LICENSE = "apache-2.0"
 TAGS = ["automated-essay-scoring", "essay-scoring", "tiny-recursive-model", "trm", "regression"]
 SHOWN_PROMPT_LETTERS = 200
-# The lowest version with which the code beside the weights loads and scores.
-MIN_TRANSFORMERS = "5.23"
 
 
 def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, license: str) -> ModelCard:
@@ -46,7 +45,7 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
         template_str=template,
         repo_id=repo_id,
         title=title,
-        min_transformers=MIN_TRANSFORMERS,
+        min_transformers=MIN_TRANSFORMERS_WITHOUT_PACKAGE,
         run=run,
         recipe=_describe_recipe(run.run["recipe"]),
         config=config,

@@ -29,8 +29,11 @@ class PublishingTrainer(Trainer):
         """
         if self.args.hub_revision is not None:
             raise InputError("A scorer is published on the main branch: leave `hub_revision` out.")
+        if private is not None:
+            # Transformers before 5.23 takes it from there alone.
+            self.args.hub_private_repo = private
         with explain_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
-            super().init_hf_repo(token, private)
+            super().init_hf_repo(token)
 
     def push_to_hub(  # type: ignore[override]  # Trainer's returns what its own upload does
         self,

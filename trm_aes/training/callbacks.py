@@ -12,6 +12,18 @@ class EvaluateEveryFewEpochs(TrainerCallback):
         return control
 
 
+class SetSamplersEpoch(TrainerCallback):
+    """
+    Tells the sampler which epoch begins, since its order depends on it. Transformers before 5.17 tells it nothing in the
+    epoch in which a run is resumed, if some of its batches are skipped.
+    """
+
+    def on_epoch_begin(
+        self, args: TRMTrainingArguments, state: TrainerState, control: TrainerControl, train_dataloader, **kwargs
+    ) -> None:
+        train_dataloader.batch_sampler.set_epoch(int(state.epoch))
+
+
 class BriefProgress(ProgressCallback):
     """The progress bar, with the means of a validation but not its dozens of figures by prompt: those are in the log."""
 

@@ -23,7 +23,7 @@ from ..model.modeling_trm import TRMForEssayScoring
 from ..publishing.trainer import PublishingTrainer
 from .arguments import TRMTrainingArguments
 from .averaging import WeightAverage
-from .callbacks import BriefProgress, EvaluateEveryFewEpochs
+from .callbacks import BriefProgress, EvaluateEveryFewEpochs, SetSamplersEpoch
 from .sampler import DeepSupervisionBatchSampler
 from .supervision import MicroBatch
 
@@ -65,8 +65,8 @@ class TRMTrainer(PublishingTrainer):
     the model is not called. There is no gradient, so the optimizer leaves the weights as they are, and the last loss is
     reported again.
 
-    **Gradient accumulation and several processes.** The weights of the losses in step 3 make their sum over micro-batches,
-    and their mean over processes (which is what DDP and FSDP form), the mean over all essays that still run: the same as
+    **Gradient accumulation and several processes.** The weights of the losses in step 3 make their mean over micro-batches
+    (which is what the Trainer forms) and processes (DDP and FSDP) the mean over all essays that still run: the same as
     one process with the whole batch. Processes agree on `num_items_in_batch`, so all call the model or none does; one
     whose own essays have all halted calls it on one of them with weight 0, since the others wait for its gradients.
 
@@ -101,8 +101,6 @@ class TRMTrainer(PublishingTrainer):
             )
         if args.n_gpu > 1:
             raise InputError("Several GPUs in one process (DataParallel) are not supported: start with torchrun.")
-        # The loss is already a mean over the whole accumulated batch: see compute_loss.
-        self.loss_is_scaled_for_ga = True
         self.average: WeightAverage | None = None
         # To look at a loss is to wait for an accelerator: there it is looked at when logging and before saving.
         self._checks_every_step = args.device.type == "cpu"
@@ -114,6 +112,7 @@ class TRMTrainer(PublishingTrainer):
         self._resumed_from: Path | None = None
         self.add_callback(_AverageWeights(self))
         self.add_callback(EvaluateEveryFewEpochs)
+        self.add_callback(SetSamplersEpoch)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(BriefProgress)
 
@@ -211,7 +210,9 @@ class TRMTrainer(PublishingTrainer):
         if micro_batch is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         outputs = model(**micro_batch.running_inputs(inputs), carry=micro_batch.carry, num_supervision_steps=1)
-        share = micro_batch.num_running * self.args.world_size / num_items_in_batch
+        # The Trainer goes on to take the mean over micro-batches and processes, and theirs is a sum.
+        num_parts = len(self._micro_batches) * self.args.world_size
+        share = num_parts * micro_batch.num_running / num_items_in_batch
         if micro_batch.num_running:
             self._hand_on(micro_batch, outputs)
         loss = outputs.loss * share
