@@ -18,9 +18,7 @@ class SetSamplersEpoch(TrainerCallback):
     epoch in which a run is resumed, if some of its batches are skipped.
     """
 
-    def on_epoch_begin(
-        self, args: TRMTrainingArguments, state: TrainerState, control: TrainerControl, train_dataloader, **kwargs
-    ) -> None:
+    def on_epoch_begin(self, args, state, control, train_dataloader=None, **kwargs):
         train_dataloader.batch_sampler.set_epoch(int(state.epoch))
 
 
