@@ -4,7 +4,7 @@ import importlib.metadata
 
 from .errors import DependencyError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 # requirements.txt says the same, and a test compares the two. Before it, the Trainer's gradients are too small under
 # gradient accumulation: it and Accelerate both divide by the number of micro-batches.
 MIN_TRANSFORMERS = "5.6"

@@ -17,7 +17,7 @@ from trm_aes.checkpoints import Checkpoint, load_tokenizer
 from trm_aes.data.schema import score_ranges
 from trm_aes.evaluation.agreement import build_compute_metrics, quadratic_weighted_kappa
 from trm_aes.model.essay_tokens import EssayCollator, encode_essays
-from trm_aes.model.score_scale import ScoreRange, denormalize_by_prompt
+from trm_aes.model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
 
 RIDGE_ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SURFACE_SCALE = 0.1
@@ -109,7 +109,7 @@ def _best_on_validation(models, inputs: dict, references: pd.Series, score_range
     def validation_qwk(model) -> float:
         predicted = np.clip(model.predict(inputs["validation"]), score_range.min_score, score_range.max_score)
         return quadratic_weighted_kappa(
-            score_range.round(references), score_range.round(predicted), score_range.min_score, score_range.max_score
+            round_scores(references), round_scores(predicted), score_range.min_score, score_range.max_score
         )
 
     best = max(models, key=validation_qwk)

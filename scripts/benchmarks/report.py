@@ -8,6 +8,7 @@ import pandas as pd
 
 from trm_aes.data.schema import score_ranges
 from trm_aes.evaluation.agreement import quadratic_weighted_kappa, rater_agreement
+from trm_aes.model.score_scale import round_scores
 
 from .protocol import Benchmark, calibrated_on_validation, fisher_mean, read_predictions
 from .references import label_noise_ceiling
@@ -102,7 +103,7 @@ def paired_difference(
             score_range = ranges[prompt_id]
             lowest, highest = score_range.min_score, score_range.max_score
             gold, *predicted = (
-                score_range.round(np.clip(essays[name], lowest, highest))
+                round_scores(np.clip(essays[name], lowest, highest))
                 for name in ("score", "predicted_score_1", "predicted_score_2")
             )
             groups.append((gold, predicted, lowest, highest))

@@ -12,10 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from helpers import ROOT, free_port
+from helpers import free_port
 
+from trm_aes import EssayScoringPipeline
 from trm_aes.cli import evaluate, score
 from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.scoring import stream
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.stream import ADDED_COLUMNS, score_file
 
@@ -166,12 +168,45 @@ def test_bad_rows_are_found_before_the_first_essay_is_scored(scorer, tmp_path, c
 
 
 def test_outputs_are_not_overwritten_and_appear_whole(scorer, tmp_path, monkeypatch):
-    source = write(tmp_path / "in.csv")
-    (tmp_path / "out.csv").write_text("before", encoding="utf-8")
-    with pytest.raises(InputError, match="exists.*--overwrite"):
-        score_file(scorer, str(source), str(tmp_path / "out.csv"))
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    output.write_text("before", encoding="utf-8")
+    with pytest.raises(InputError, match="exists.*`overwrite`"):
+        score_file(scorer, str(source), str(output))
     with pytest.raises(InputError, match="Scores are written as csv, tsv, jsonl"):
         score_file(scorer, str(source), str(tmp_path / "out.parquet"))
+
+    def breaks_off(window, scores, counts):
+        yield from list(with_scores(window, scores, counts))[:5]
+        raise OSError("the disk is gone")
+
+    with_scores = stream._with_scores
+    monkeypatch.setattr(stream, "_with_scores", breaks_off)
+    with pytest.raises(OSError, match="the disk is gone"):
+        score_file(scorer, str(source), str(output), overwrite=True)
+    # What was there is still there, and nothing half-written beside it but the scores that the next run takes up.
+    assert output.read_text(encoding="utf-8") == "before"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv", ".out.csv.parts"}
+    monkeypatch.undo()
+    score_file(scorer, str(source), str(output), overwrite=True)
+    assert len(output.read_text(encoding="utf-8").splitlines()) == len(source.read_text(encoding="utf-8").splitlines())
+    assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv"}
+
+
+def test_parts_of_another_version_are_not_taken_up(scorer, tmp_path, monkeypatch):
+    """Version 0.1 wrote other fields for an essay."""
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    monkeypatch.setattr(stream, "_write_output", lambda *_: pytest.fail("stopped before the output"))
+    with pytest.raises(pytest.fail.Exception):
+        score_file(scorer, str(source), str(output))
+    parts = tmp_path / ".out.csv.parts"
+    settings = json.loads((parts / "settings.json").read_text(encoding="utf-8"))
+    del settings["version"]
+    (parts / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    (parts / "00000000.json").write_text('[{"score": 1.0, "probability": 0.5}]', encoding="utf-8")
+    monkeypatch.undo()
+    score_file(scorer, str(source), str(output))
+    assert not parts.exists()
+    assert "confidence" in output.read_text(encoding="utf-8").splitlines()[0]
 
 
 def test_interrupted_scoring_goes_on_where_it_stopped(scorer, tmp_path, monkeypatch):
@@ -285,11 +320,11 @@ def test_every_checkpoint_of_a_run_can_be_evaluated(model_dir, data_dir, tmp_pat
 
 
 def test_the_documented_use_from_python(model_dir):
-    [result] = EssayScorer.from_pretrained(model_dir).score(["Essay 3 is good good good good good."], ["a"])
-    assert 0 <= result.rounded_score <= 3 and 0 <= result.confidence <= 1
-
-
-def test_scripts_and_console_command_are_the_same_programs():
-    for name, program in (("build_dataset", "build"), ("train", "train"), ("evaluate", "evaluate"), ("score", "score")):
-        text = (ROOT / "scripts" / f"{name}.py").read_text(encoding="utf-8")
-        assert f"from trm_aes.cli.{program} import main" in text
+    essay = "Essay 3 is good good good good good."
+    scorer = EssayScorer.from_pretrained(model_dir, "cpu")
+    [result] = scorer.score([essay], ["a"])
+    pipe = EssayScoringPipeline(model=scorer.model, tokenizer=scorer.tokenizer)
+    assert result.score == pytest.approx(pipe({"essay": essay, "prompt_id": "a"})["score"], abs=1e-5)
+    assert result.rounded_score == round(result.score) and 0 <= result.confidence <= 1
+    with pytest.warns(FutureWarning, match="now called confidence"):
+        assert result.probability == result.confidence

@@ -26,7 +26,7 @@ def lexical_scores(model, data, essays):
     batch = EssayCollator(data.load_tokenizer())(essays.select_columns(columns).to_list())
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
     with torch.no_grad():
-        return model._lexical_scores(model.model.read_essays(**inputs))[:, 0], batch["labels"]
+        return model._lexical_scores(model.model.prepare_essays(**inputs))[:, 0], batch["labels"]
 
 
 @pytest.mark.parametrize("prompt_id", ["a", "b"])

@@ -12,7 +12,7 @@ import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
 from helpers import NO_DROPOUT, ROOT, free_port, options
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from trm_aes import TRMForEssayScoring
 from trm_aes.cli import build, train
@@ -239,7 +239,19 @@ def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path)
         # Every essay of the prompt is recognized as such, by the text that comes with it.
         for row in essays.head(3).to_dict("records"):
             tokens = {name: torch.tensor([list(row[name])]) for name in ("input_ids", "token_type_ids")}
-            assert model.model.read_essays(**tokens).prompt_indices.tolist() == [place]
+            assert model.model.prepare_essays(**tokens).prompt_indices.tolist() == [place]
+
+
+def test_a_checkpoint_of_version_0_1_is_not_resumed(model_dir, data_dir, tmp_path):
+    """It called the prompts' weights otherwise; read by today's names they would be lost without a word."""
+    shutil.copytree(model_dir, tmp_path / "m")
+    weights = last_checkpoint(tmp_path / "m") / "model.safetensors"
+    tensors = {
+        name.replace("prompt_bank.score_weights", "prompts.head"): value for name, value in load_file(weights).items()
+    }
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="written by version 0.1.*cannot be resumed"):
+        train.main(options(data_dir, tmp_path / "m", "--resume-from-checkpoint", "last"))
 
 
 TWIN_TEXTS = {

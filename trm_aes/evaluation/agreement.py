@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score
 from transformers import EvalPrediction
 
-from ..model.score_scale import ScoreRange, denormalize_by_prompt
+from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
 from .calibration import apply_calibrations, fit_calibrations
 
 
@@ -86,8 +86,8 @@ def score_metrics(references: ArrayLike, predictions: ArrayLike, score_range: Sc
     Returns:
         `n`, `qwk`, `rmse`, `mae`, `accuracy`, `adjacent_agreement` (within one point), `pearson`, `smd`.
     """
-    references = score_range.round(references)
-    predictions = score_range.round(np.clip(predictions, score_range.min_score, score_range.max_score))
+    references = round_scores(references)
+    predictions = round_scores(np.clip(predictions, score_range.min_score, score_range.max_score))
     errors = predictions - references
     return {
         "n": len(references),

@@ -23,6 +23,7 @@ class QuadraticWeightedKappa(evaluate.Metric):
     import trm_aes
     from trm_aes.evaluation.qwk import QuadraticWeightedKappa
     from trm_aes.model.essay_tokens import EssayCollator, prompt_index_of
+    from trm_aes.model.score_scale import round_scores
 
     model = AutoModelForSequenceClassification.from_pretrained("runs/model")
     tokenizer = AutoTokenizer.from_pretrained("runs/model")
@@ -33,7 +34,7 @@ class QuadraticWeightedKappa(evaluate.Metric):
 
     def compute_metrics(prediction):
         on_scale = [lowest + np.ravel(values).clip(0, 1) * (highest - lowest) for values in prediction]
-        predictions, references = (np.rint(scores).astype(int) for scores in on_scale)
+        predictions, references = (round_scores(scores) for scores in on_scale)
         return qwk.compute(references=references, predictions=predictions, min_score=lowest, max_score=highest)
 
 

@@ -4,8 +4,19 @@
 import difflib
 from typing import Any, Literal
 
-from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+import transformers
+from packaging.version import Version
+
+# What travels beside the weights meets whatever Transformers its user has.
+MIN_TRANSFORMERS = "5.4"
+if Version(transformers.__version__) < Version(MIN_TRANSFORMERS):
+    raise ImportError(
+        f"This model needs transformers {MIN_TRANSFORMERS} or later, and version {transformers.__version__} is installed: "
+        f"pip install 'transformers>={MIN_TRANSFORMERS}'"
+    )
+
+from huggingface_hub.dataclasses import strict  # noqa: E402 (after the check)
+from transformers import PreTrainedConfig  # noqa: E402
 
 
 @strict
@@ -49,7 +60,7 @@ class TRMConfig(PreTrainedConfig):
         num_encoder_layers (`int`, defaults to 2):
             Convolutions over the tokens before the latents read them.
         encoder_kernel_size (`int`, defaults to 5):
-            Their width, in tokens.
+            Width of those convolutions, in tokens.
         prompt_registers (`bool`, defaults to `False`):
             Whether the model keeps, for each prompt of `score_ranges`, a learned vector beside the latents, weights of
             its own in the score's head, and the mean and spread of its scores. Callers name an essay's prompt by
@@ -102,7 +113,8 @@ class TRMConfig(PreTrainedConfig):
             are added to have unit root mean square.
 
     Raises:
-        ValueError: for values that contradict one another or lie outside their range, and for misspelled arguments.
+        ValueError: for values that contradict one another or lie outside their range, and for an argument whose name is
+            nearly one of these.
     """
 
     model_type = "trm"
@@ -170,7 +182,7 @@ class TRMConfig(PreTrainedConfig):
     def _refuse_misspelled(self, others: dict[str, Any]):
         """Transformers takes any argument for an attribute; one that is nearly ours was meant to be ours."""
         for name in others:
-            near = difflib.get_close_matches(name, type(self).__annotations__, n=1, cutoff=0.85)
+            near = difflib.get_close_matches(name, TRMConfig.__annotations__, n=1, cutoff=0.85)
             if near:
                 raise ValueError(f"`{name}` is no argument of TRMConfig. Did you mean `{near[0]}`?")
 

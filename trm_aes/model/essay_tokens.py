@@ -75,7 +75,7 @@ def find_prompt_id(config: PreTrainedConfig, prompt_id: str | None = None, promp
 
     Args:
         config: of the model.
-        prompt_id, prompt_text: what is known of the prompt; empty counts as absent.
+        prompt_id, prompt_text: what is known of the prompt.
 
     Raises:
         ValueError: if the model does not know the prompt, the text is that of several, or nothing is given and the
@@ -83,11 +83,11 @@ def find_prompt_id(config: PreTrainedConfig, prompt_id: str | None = None, promp
     """
     known = list(config.score_ranges)
     listed = ", ".join(known)
-    if prompt_id:
+    if prompt_id is not None:
         if prompt_id in known:
             return prompt_id
         raise ValueError(f"Unknown prompt_id {prompt_id!r}; this model scores {listed}.")
-    if prompt_text:
+    if prompt_text is not None:
         found = [name for name, text in known_prompt_texts(config).items() if text.strip() == prompt_text.strip()]
         if len(found) == 1:
             return found[0]
@@ -156,7 +156,7 @@ class EssayCollator:
     prompt_index: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `token_type_ids`, `attention_mask` `(batch, tokens)`; what else there is `(batch,)`."""
+        """Makes a batch: `input_ids`, `token_type_ids`, `attention_mask` `(batch, tokens)`; what else there is `(batch,)`."""
         padded = self.tokenizer.pad(
             [{"input_ids": row["input_ids"], "token_type_ids": row["token_type_ids"]} for row in rows],
             padding="longest",

@@ -21,7 +21,8 @@ class EssayBatch:
         inputs_embeds (`torch.Tensor` of shape `(batch, tokens, embedding_size)`): word embeddings in place of the model's.
         attention_mask (`torch.Tensor` of shape `(batch, tokens)`): 0 for padding, on either side; no padding if absent.
         is_prompt, is_essay (`torch.BoolTensor` of shape `(batch, tokens)`): which tokens are whose; padding is neither.
-        log_lengths (`torch.Tensor` of shape `(batch,)`): see [`log_lengths`].
+        lengths (`torch.Tensor` of shape `(batch,)`): log lengths (see [`log_lengths`]), in standard deviations from the
+            mean of their prompt's essays where the model knows its prompts.
         prompt_indices (`torch.LongTensor` of shape `(batch,)`): places of the essays' prompts in `config.score_ranges`;
             None where the model does not know its prompts.
         source: what the recursive states read ([`TokenInput`] or [`LatentInput`]).
@@ -33,7 +34,7 @@ class EssayBatch:
     attention_mask: torch.Tensor | None
     is_prompt: torch.Tensor
     is_essay: torch.Tensor
-    log_lengths: torch.Tensor
+    lengths: torch.Tensor
     prompt_indices: torch.Tensor | None = None
     source: Any = None
 
@@ -78,7 +79,7 @@ class EssayBatch:
             attention_mask=attention_mask,
             is_prompt=is_token & ~is_essay,
             is_essay=is_essay,
-            log_lengths=log_lengths(is_essay),
+            lengths=log_lengths(is_essay),
         )
 
     @property

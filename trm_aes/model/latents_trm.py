@@ -82,7 +82,7 @@ class TRMLatentReader(nn.Module):
         self.kv_proj = nn.Linear(config.hidden_size, 2 * config.hidden_size, bias=False)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def read_essays(
+    def read_tokens(
         self, essays: EssayBatch, embeddings: TRMEmbeddings, registers: torch.Tensor | None
     ) -> "LatentInput":
         """
@@ -105,7 +105,7 @@ class TRMLatentReader(nn.Module):
             embeds = embeddings(*inputs)  # (batch, tokens, hidden_size)
             encoded = self.encode(embeds, is_read)  # (batch, tokens, 2 * hidden_size)
         key, value = self.split_heads(encoded)
-        identities = self.identities(essays.log_lengths, registers).to(embeds.dtype)
+        identities = self.identities(essays.lengths, registers).to(embeds.dtype)
         token_mask: Any
         if is_flash_attention_requested(self.config):
             token_mask = is_read[:, None, None, :]  # the reader goes by SDPA then, see `forward`
@@ -149,9 +149,8 @@ class TRMLatentReader(nn.Module):
     def forward(self, states: torch.Tensor, source: "LatentInput") -> torch.Tensor:
         """What latents in these states read: `(batch, num_latents, hidden_size)`, as the states are."""
         query = self.q_proj(states + source.identities)  # (batch, num_latents, hidden_size)
-        query = query.view(*states.shape[:-1], -1, self.head_dim).transpose(
-            1, 2
-        )  # (batch, heads, num_latents, head_dim)
+        # (batch, heads, num_latents, head_dim)
+        query = query.view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
         implementation = self.config._attn_implementation
         if is_flash_attention_requested(self.config):
             # Its kernels want as many queries as keys where there is padding; a few latents lose nothing by it.

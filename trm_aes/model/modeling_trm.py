@@ -225,7 +225,7 @@ class TRMModel(TRMPreTrainedModel):
                 initial states if absent.
             prompt_indices (`torch.LongTensor` of shape `(batch,)`): with `prompt_registers`, the essays' prompts as
                 places in `score_ranges`; recognized by their text if absent.
-            essays ([`EssayBatch`]): what [`read_essays`] made of all these, for a caller that takes several steps; the
+            essays ([`EssayBatch`]): what [`prepare_essays`] made of all these, for a caller that takes several steps; the
                 arguments above but for `carry` are not looked at then.
 
         Raises:
@@ -234,7 +234,7 @@ class TRMModel(TRMPreTrainedModel):
         """
         _refuse_unknown(kwargs)
         if essays is None:
-            essays = self.read_essays(
+            essays = self.prepare_essays(
                 input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, prompt_indices
             )
         source = essays.source
@@ -279,7 +279,7 @@ class TRMModel(TRMPreTrainedModel):
 
     # ---- What the states read
 
-    def read_essays(
+    def prepare_essays(
         self,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
@@ -296,15 +296,15 @@ class TRMModel(TRMPreTrainedModel):
         self._check_essays(essays, prompt_indices)
         if self.prompt_bank is not None:
             essays.prompt_indices = self.recognize_prompts(essays) if prompt_indices is None else prompt_indices
-            essays.log_lengths = self.prompt_bank.standardize_lengths(essays.log_lengths, essays.prompt_indices)
+            essays.lengths = self.prompt_bank.standardize_lengths(essays.lengths, essays.prompt_indices)
         if self.reader is None:
             embeds = self.embeddings(input_ids, token_type_ids, inputs_embeds)
             if position_ids is None:
-                position_ids = count_positions(attention_mask, embeds.shape[1], embeds.device)
-            essays.source = TokenInput(embeds, attention_mask, position_ids)
+                position_ids = count_positions(essays.attention_mask, embeds.shape[1], embeds.device)
+            essays.source = TokenInput(embeds, essays.attention_mask, position_ids)
         else:
             registers = None if self.prompt_bank is None else self.prompt_bank.registers(essays.prompt_indices)
-            essays.source = self.reader.read_essays(essays, self.embeddings, registers)
+            essays.source = self.reader.read_tokens(essays, self.embeddings, registers)
         return essays
 
     def _check_essays(self, essays: EssayBatch, prompt_indices: torch.Tensor | None):
@@ -316,11 +316,20 @@ class TRMModel(TRMPreTrainedModel):
                 f"The sequence has {num_tokens} tokens, more than `max_position_embeddings` "
                 f"({self.config.max_position_embeddings}): truncate it, or raise that value and train with it."
             )
-        if prompt_indices is not None and prompt_indices.shape != (essays.batch_size,):
+        if prompt_indices is None:
+            return
+        if self.prompt_bank is None:
+            raise ValueError(
+                "`prompt_indices` are for a model with `prompt_registers`; this one keeps no prompts apart."
+            )
+        if prompt_indices.shape != (essays.batch_size,):
             raise ValueError(
                 f"`prompt_indices` must have the shape ({essays.batch_size},), one for each essay, and has "
                 f"{tuple(prompt_indices.shape)}."
             )
+        num_prompts = len(self.prompt_bank.prompt_ids)
+        if can_wait(prompt_indices.device) and not ((prompt_indices >= 0) & (prompt_indices < num_prompts)).all():
+            raise ValueError(f"`prompt_indices` must lie in 0 to {num_prompts - 1}, got {prompt_indices.tolist()}.")
 
     @torch.no_grad()
     def recognize_prompts(self, essays: EssayBatch) -> torch.Tensor:
@@ -414,7 +423,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         num_steps = self.config.num_supervision_steps if num_supervision_steps is None else num_supervision_steps
         if num_steps < 1:
             raise ValueError(f"`num_supervision_steps` must be at least 1, got {num_steps}.")
-        essays = self.model.read_essays(
+        essays = self.model.prepare_essays(
             input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, prompt_indices
         )
         lexical = self._lexical_scores(essays)
@@ -504,7 +513,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
                 "This model has a lexical head, which scores by words: pass `input_ids` beside `inputs_embeds`. Both are "
                 "of the same tokens; the recursive part then takes the embeddings, the lexical head the words."
             )
-        scores = self.lexical_head(essays.input_ids, essays.is_essay, essays.log_lengths, essays.prompt_indices)
+        scores = self.lexical_head(essays.input_ids, essays.is_essay, essays.lengths, essays.prompt_indices)
         return self.model.prompt_bank.to_unit_scale(scores, essays.prompt_indices)[:, None]
 
     def _pool(self, hidden_states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

@@ -6,7 +6,7 @@ import torch
 from transformers import Pipeline
 
 from .essay_tokens import encode_for_model, find_prompt_id, prompt_index_of
-from .score_scale import ScoreRange
+from .score_scale import ScoreRange, round_scores
 
 
 class EssayScoringPipeline(Pipeline):
@@ -91,7 +91,7 @@ class EssayScoringPipeline(Pipeline):
         score = score_range.denormalize(model_outputs["normalized"].item())
         return {
             "score": float(score),
-            "rounded_score": int(score_range.round(score)),
+            "rounded_score": int(round_scores(score)),
             "confidence": model_outputs["confidence"].item(),
             "supervision_steps": int(model_outputs["supervision_steps"].item()),
             "prompt_id": prompt_id,

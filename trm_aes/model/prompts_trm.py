@@ -95,7 +95,8 @@ class TRMPromptBank(nn.Module):
         The prompts whose texts are nearest: their indices, `(batch,)`. Arguments are those of [`signatures_of`].
 
         Raises:
-            ValueError: if such a prompt's text is also another's. (Not looked for in a compiled graph.)
+            ValueError: if such a prompt's text is also another's, or [`set_statistics`] was never called. (Neither is
+                looked for in a compiled graph.)
         """
         signatures = self.signatures_of(word_embeddings, is_prompt).float()
         distances = (signatures[:, None] - self.signatures.float()).square().sum(dim=-1)  # (batch, num_prompts)
@@ -106,6 +107,11 @@ class TRMPromptBank(nn.Module):
 
     def _check_told_apart(self, prompt_indices: torch.Tensor):
         known = self.signatures.float()
+        if len(known) > 1 and not known.any():
+            raise ValueError(
+                "This model has not been told its prompts' texts (`TRMPromptBank.set_statistics`), so it cannot recognize "
+                "them. Pass `prompt_indices`."
+            )
         # Pair by pair: the faster way, by a matrix product, is too coarse for texts that differ by a word.
         distances = torch.cdist(known, known, compute_mode="donot_use_mm_for_euclid_dist")
         distances.fill_diagonal_(float("inf"))

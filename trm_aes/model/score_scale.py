@@ -27,10 +27,6 @@ class ScoreRange:
         """Maps 0-1 (values outside are clipped) to scores of this range, not rounded."""
         return self.min_score + np.clip(np.asarray(normalized, dtype=np.float64), 0.0, 1.0) * self.span
 
-    def round(self, scores: ArrayLike) -> np.ndarray:
-        """Rounds scores of this range, see [`round_scores`]."""
-        return round_scores(scores)
-
 
 def round_scores(scores: ArrayLike) -> np.ndarray:
     """Rounds to whole scores. Halves go up, as raters expect; NumPy would round them to even."""

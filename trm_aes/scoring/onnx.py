@@ -93,10 +93,12 @@ def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> Ra
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    # A graph of version 0.1 recognizes prompts by their text, and takes no indices.
+    taken = [graph_input.name for graph_input in session.get_inputs()]
     steps = np.full(len(rows), scorer.model.config.num_supervision_steps)
     raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), steps)
     for indices, batch in scorer.batches(rows):
-        outputs = session.run(list(OUTPUT_NAMES), {name: tensor.numpy() for name, tensor in batch.items()})
+        outputs = session.run(list(OUTPUT_NAMES), {name: batch[name].numpy() for name in taken})
         raw.normalized[indices], raw.confidence[indices] = outputs
     return raw
 

@@ -17,7 +17,7 @@ from ..devices import choose_device
 from ..errors import InputError, brief
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id, prompt_index_of
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
-from ..model.score_scale import ScoreRange
+from ..model.score_scale import ScoreRange, round_scores
 
 # Of the sizes tried, the fastest or near it on two CPU cores (docs/lab/performance.md); accelerators like more.
 DEFAULT_BATCH_TOKENS = 8192
@@ -181,7 +181,7 @@ class EssayScorer:
             results.append(
                 EssayScore(
                     score=float(score),
-                    rounded_score=int(score_range.round(score)),
+                    rounded_score=int(round_scores(score)),
                     confidence=float(raw.confidence[index]),
                     supervision_steps=int(raw.supervision_steps[index]),
                     was_cut=encoded[index].essay_tokens_cut > 0,
@@ -194,8 +194,8 @@ class EssayScorer:
         Scores tokenized essays.
 
         Args:
-            rows: each with `input_ids`, `token_type_ids` and the `prompt_id` that the essay answers, one that the scorer
-                knows; other entries are ignored.
+            rows: each with `input_ids`, `token_type_ids` and, where the model keeps prompts apart, the `prompt_id` that the
+                essay answers, one that the scorer knows; other entries are ignored.
             progress: a bar that is told how many essays are done.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
@@ -227,7 +227,7 @@ class EssayScorer:
     def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
         """The model's inputs for tokenized essays, with the essays' places in `rows`; see [`batches_by_tokens`]."""
         for indices in batches_by_tokens([len(row["input_ids"]) for row in rows], self.batch_tokens):
-            inputs = [{name: rows[index][name] for name in SCORED_COLUMNS} for index in indices]
+            inputs = [{name: rows[i][name] for name in SCORED_COLUMNS if name in rows[i]} for i in indices]
             yield indices, self._collate(inputs)
 
     def checksum(self) -> str:

@@ -18,6 +18,7 @@ from ..data.tables import STANDARD_STREAM, file_checksum, file_format, read_rows
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_free, new_file
 from ..model.essay_tokens import EncodedEssay
+from ..version import __version__
 from .parts import ScoringParts
 from .scorer import EssayScore, EssayScorer
 
@@ -100,6 +101,7 @@ def score_file(
         return _score_stream(scorer, rows, columns.essay, output, overwrite)
 
     settings = {
+        "version": __version__,
         "source_sha256": file_checksum(source),
         "weights_sha256": scorer.checksum(),
         "dtype": str(scorer.model.dtype),
@@ -139,10 +141,9 @@ def _check_row(
     check_essay_text(row[columns.essay], where)
     if prompt_id is not None:
         return prompt_id
-    named, text = row.get(columns.prompt_id), row.get(columns.prompt)
-    return scorer.prompt_of(
-        None if named is None else str(named).strip(), None if text is None else str(text).strip(), where
-    )
+    # A blank cell names no prompt.
+    named, text = (str(row.get(column) or "").strip() or None for column in (columns.prompt_id, columns.prompt))
+    return scorer.prompt_of(named, text, where)
 
 
 def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:

@@ -1,6 +1,7 @@
 """The folder of a training run: whether it may be written to, and the checkpoint in it to go on from."""
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..errors import InputError
 from ..files import check_is_free, is_occupied
+from ..model.modeling_trm import FORMER_NAMES
 from ..records import RUN_RECORD_NAME
 
 LAST_CHECKPOINT = "last"
@@ -42,6 +44,11 @@ def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> P
     for path in folder.iterdir():
         if not _is_whole(path):
             raise InputError(f"{path} is damaged or cut short. Resume from an earlier checkpoint, or start anew.")
+    if _has_former_names(folder):
+        raise InputError(
+            f"{folder} was written by version 0.1, which called some weights otherwise: it can be evaluated and score, but "
+            "its training cannot be resumed. Leave `resume_from_checkpoint` out, or go on with version 0.1."
+        )
     return folder
 
 
@@ -57,6 +64,16 @@ def check_may_write(output_dir: str | os.PathLike, overwrite: bool) -> None:
     is_run = is_run or any(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
     if is_occupied(folder) and not is_run:
         raise InputError(f"{folder} is not what a training run wrote, so `overwrite` leaves it alone. Choose another.")
+
+
+def _has_former_names(folder: Path) -> bool:
+    """Whether a checkpoint's weights have names that [`TRMForEssayScoring.from_pretrained`] translates."""
+    for path in folder.glob("model*.safetensors"):
+        with safe_open(path, framework="pt") as weights:
+            names = " ".join(weights.keys())
+        if any(re.search(rf"(^|[ .]){pattern}", names) for pattern in FORMER_NAMES):
+            return True
+    return False
 
 
 def _is_whole(path: Path) -> bool:
