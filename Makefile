@@ -1,10 +1,11 @@
 # Two commands on a bare machine: make quickstart, make test.
 PYTHON ?= python3
 VENV ?= .venv
+LOWEST_VENV ?= .venv-lowest
 BIN := $(VENV)/bin
 QUICKSTART_DIR ?= runs/quickstart
 
-.PHONY: install quickstart test quality style docs clean
+.PHONY: install quickstart test test-lowest quality style docs clean
 
 install: $(VENV)/.installed
 
@@ -18,6 +19,15 @@ quickstart: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# The tests with the lowest versions that requirements.txt allows. PyTorch's build for CUDA comes with it: several GB.
+test-lowest: $(LOWEST_VENV)/.installed
+	$(LOWEST_VENV)/bin/python -m pytest
+
+$(LOWEST_VENV)/.installed: setup.cfg pyproject.toml requirements.txt constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST_VENV)
+	$(LOWEST_VENV)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[dev]'
+	touch $@
 
 quality: install
 	$(BIN)/ruff check .
@@ -36,4 +46,4 @@ $(VENV)/.docs: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) $(LOWEST_VENV) runs build *.egg-info

@@ -142,7 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(
                     409, {"error": "You already created this model repo", "url": f"{self.hub.url}/{name}"}
                 )
-            self.hub.repositories[name] = Repository(wanted.get("visibility") == "private")
+            # huggingface_hub says it by `private` before version 2.
+            self.hub.repositories[name] = Repository(wanted.get("visibility") == "private" or bool(wanted.get("private")))
             return self._send(200, {"url": f"{self.hub.url}/{name}"})
         if "preupload" in parts:
             files = json.loads(body)["files"]
