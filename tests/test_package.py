@@ -9,7 +9,8 @@ from helpers import ROOT
 from packaging.requirements import Requirement
 
 import trm_aes
-from trm_aes.version import MIN_TRANSFORMERS, __version__
+from trm_aes.errors import DependencyError
+from trm_aes.version import MIN_TRANSFORMERS, __version__, check_transformers
 
 # Each comes first in a process of its own.
 BEGINNINGS = {
@@ -107,6 +108,21 @@ def test_the_lowest_transformers_is_said_once():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     [requirement] = [Requirement(line) for line in lines if line.startswith("transformers")]
     assert str(requirement.specifier) == f">={MIN_TRANSFORMERS}"
+
+
+@pytest.mark.parametrize(
+    "found", [MIN_TRANSFORMERS, f"{MIN_TRANSFORMERS}rc1", f"{MIN_TRANSFORMERS}.0.dev0", "5.23rc1", "6"]
+)
+def test_versions_that_are_new_enough(monkeypatch, found):
+    monkeypatch.setattr("importlib.metadata.version", lambda package: found)
+    check_transformers()
+
+
+@pytest.mark.parametrize("found", ["4.57.3", "5.5rc1", "5.5.4.post1", "5"])
+def test_versions_that_are_too_old(monkeypatch, found):
+    monkeypatch.setattr("importlib.metadata.version", lambda package: found)
+    with pytest.raises(DependencyError, match=f"version {found} is installed"):
+        check_transformers()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 
+from packaging.version import Version
+
 from .errors import DependencyError
 
 __version__ = "0.2.0.dev0"
@@ -29,5 +31,5 @@ def check_transformers():
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """`"5.23.0.dev0"` to `(5, 23)`: what comes after does not decide whether the package works."""
-    return tuple(int(part) for part in version.split(".")[:2])
+    """`"5.23rc1"` and `"5.23.0.dev0"` to `(5, 23)`: what comes after does not decide whether the package works."""
+    return Version(version).release[:2]
