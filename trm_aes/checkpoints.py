@@ -148,7 +148,7 @@ def _read_word_embeddings(checkpoint: Checkpoint, read: Callable[[Any, str], T])
                 names = [name for name in weights.keys() if name.endswith(EMBEDDINGS_NAME)]  # noqa: SIM118 (no dict)
                 found += [read(weights, name) for name in names]
         except SafetensorError as error:
-            raise InputError(f"{file} is damaged or cut short: {error}.") from None
+            raise InputError(f"{file} is damaged or cut short: {brief(error)}.") from None
     if len(found) != 1:
         raise InputError(f"{checkpoint.folder} holds {len(found)} tensors of word embeddings; one is needed.")
     return found[0]

@@ -29,5 +29,10 @@ class InterruptedRun(KeyboardInterrupt):
 
 
 def brief(error: Exception) -> str:
-    """The first line of another library's error, or its kind where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of another library's error that says something, or its kind where none does."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def one_line(error: Exception) -> str:
+    """All of another library's error in one line, or its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

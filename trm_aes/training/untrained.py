@@ -4,7 +4,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..checkpoints import Checkpoint, embedding_size
 from ..data.dataset import EssayDataset
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..model.configuration_trm import TRMConfig
 from ..model.modeling_trm import TRMForEssayScoring
 from .fit.embeddings import copy_word_embeddings
@@ -54,7 +54,7 @@ def _configure(
             **{**width, **plan.model},
         )
     except (ValueError, TypeError) as error:
-        raise InputError(f"The model cannot be configured like this: {str(error).strip()}") from None
+        raise InputError(f"The model cannot be configured like this: {one_line(error)}") from None
     longest = data.card["token_limits"]["max_tokens"]
     if longest > config.max_position_embeddings:
         raise InputError(
