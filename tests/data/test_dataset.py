@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from trm_aes.cli import build
-from trm_aes.data.dataset import load_essay_dataset
+from trm_aes.data.dataset import TokenLimits, load_essay_dataset, tokenize_frame
 from trm_aes.errors import InputError
 
 
@@ -92,3 +92,18 @@ def test_damaged_data_sets_are_refused(data_dir, tmp_path):
     (tmp_path / "dataset_card.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match="is damaged"):
         load_essay_dataset(tmp_path)
+
+
+def test_an_error_of_a_tokenizer_is_not_taken_for_bad_input(tokenizer, monkeypatch):
+    frame, limits = pd.DataFrame({"prompt": ["Write."], "essay": ["An essay."]}), TokenLimits(64, 8)
+    assert len(tokenize_frame(frame, tokenizer, limits, "Tokenizing")) == 1
+    with pytest.raises(InputError, match="`max_tokens` 8 leaves no room"):
+        tokenize_frame(frame, tokenizer, TokenLimits(8, 8), "Tokenizing")
+
+    def fail(*args):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("trm_aes.model.essay_tokens._token_ids", fail)
+    with pytest.raises(ValueError, match="a bug") as caught:
+        tokenize_frame(frame, tokenizer, limits, "Tokenizing")
+    assert not isinstance(caught.value, InputError)

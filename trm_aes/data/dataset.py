@@ -12,9 +12,9 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..checkpoints import load_tokenizer, vocabulary_checksum
-from ..errors import InputError
+from ..errors import InputError, brief
 from ..files import new_folder, read_json, write_json
-from ..model.essay_tokens import EncodedEssay, encode_essays
+from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..records import package_versions
 from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
@@ -27,6 +27,8 @@ TOKENIZE_CHUNK = 512
 @dataclass(frozen=True)
 class TokenLimits:
     """
+    How long the sequences of a data set may be, in tokens.
+
     Args:
         max_tokens: longest sequence, special tokens among them.
         max_prompt_tokens: what is left of the prompt where a sequence is too long.
@@ -55,6 +57,7 @@ class EssayDataset:
 
     @property
     def score_ranges(self) -> dict[str, ScoreRange]:
+        """`prompt_id -> ScoreRange` of every prompt of the data set."""
         return {
             prompt_id: ScoreRange(prompt["min_score"], prompt["max_score"])
             for prompt_id, prompt in self.card["prompts"].items()
@@ -62,10 +65,13 @@ class EssayDataset:
 
     @property
     def prompt_texts(self) -> dict[str, str]:
+        """`prompt_id -> text` of every prompt of the data set."""
         return {prompt_id: prompt["text"] for prompt_id, prompt in self.card["prompts"].items()}
 
     def split(self, name: str) -> Dataset:
         """
+        The essays of one split.
+
         Raises:
             InputError: if there is no such split.
         """
@@ -74,34 +80,48 @@ class EssayDataset:
         return self.splits[name]
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        """
+        The tokenizer that the data set was made with, from its own folder.
+
+        Raises:
+            InputError: if the folder holds no tokenizer that can be read.
+        """
         return load_tokenizer(self.folder / TOKENIZER_FOLDER)
 
     def check_tokenizer(self, tokenizer: PreTrainedTokenizerBase, owner: str):
         """
+        Checks that a tokenizer reads this data set as the data set's own does; `owner` is whose it is.
+
         Raises:
             InputError: if the tokenizer's ids do not mean the same words as this data set's.
         """
         if vocabulary_checksum(tokenizer) != self.card["tokenizer"]["vocabulary_sha256"]:
             raise InputError(
                 f"{self.folder} was tokenized with {self.card['tokenizer']['name']}, whose vocabulary is not that of "
-                f"{owner}. Build the data set again with: trm-aes build --tokenizer {owner} …"
+                f"{owner}. Build the data set again with {owner} as its `tokenizer`."
             )
 
 
 def tokenize_frame(
     frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, progress: str
 ) -> list[EncodedEssay]:
-    """Tokens of every essay of a table, in its order, with a progress bar."""
+    """
+    Tokens of every essay of a table, in its order, with a progress bar.
+
+    Raises:
+        InputError: if the limits leave no room for an essay.
+    """
+    try:
+        check_limits(tokenizer, limits.max_tokens, limits.max_prompt_tokens)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     encoded: list[EncodedEssay] = []
     with tqdm(total=len(frame), desc=progress, unit="essay", disable=None) as bar:
         for start in range(0, len(frame), TOKENIZE_CHUNK):
             chunk = frame.iloc[start : start + TOKENIZE_CHUNK]
-            try:
-                encoded += encode_essays(
-                    tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens
-                )
-            except ValueError as error:  # limits that leave no room for an essay
-                raise InputError(str(error)) from None
+            encoded += encode_essays(
+                tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens
+            )
             bar.update(len(chunk))
     return encoded
 
@@ -164,6 +184,8 @@ def build_dataset(
 
 def load_essay_dataset(folder: str | Path) -> EssayDataset:
     """
+    Loads a data set that [`build_dataset`] wrote.
+
     Raises:
         InputError: if [`build_dataset`] did not write the folder, or it is damaged.
     """
@@ -171,7 +193,7 @@ def load_essay_dataset(folder: str | Path) -> EssayDataset:
     try:
         splits = load_from_disk(str(folder))
     except Exception as error:  # pyarrow, datasets and json each have their own errors for a damaged file
-        raise InputError(f"{folder} is damaged ({type(error).__name__}: {error}). Build it again.") from None
+        raise InputError(f"{folder} is damaged ({type(error).__name__}: {brief(error)}). Build it again.") from None
     return EssayDataset(splits, read_json(folder / CARD_NAME), folder)
 
 

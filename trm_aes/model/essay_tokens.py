@@ -33,6 +33,22 @@ def stand_in_text(prompt_id: str) -> str:
     return f"Prompt {prompt_id}"
 
 
+def check_limits(tokenizer: PreTrainedTokenizerBase, max_tokens: int, max_prompt_tokens: int):
+    """
+    Checks that a sequence of `max_tokens` holds a prompt of `max_prompt_tokens`, the tokenizer's special tokens and at
+    least one token of an essay.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    if max_tokens < special + max_prompt_tokens + 1:
+        raise ValueError(
+            f"`max_tokens` {max_tokens} leaves no room for an essay beside {max_prompt_tokens} prompt tokens and "
+            f"{special} special tokens: raise it, or lower `max_prompt_tokens`."
+        )
+
+
 def encode_essays(
     tokenizer: PreTrainedTokenizerBase,
     prompt_texts: Sequence[str],
@@ -47,12 +63,8 @@ def encode_essays(
     Raises:
         ValueError: if `max_tokens` leaves no room for an essay beside a cut prompt.
     """
+    check_limits(tokenizer, max_tokens, max_prompt_tokens)
     special = tokenizer.num_special_tokens_to_add(pair=True)
-    if max_tokens < special + max_prompt_tokens + 1:
-        raise ValueError(
-            f"`max_tokens` {max_tokens} leaves no room for an essay beside {max_prompt_tokens} prompt tokens and "
-            f"{special} special tokens: raise it, or lower `max_prompt_tokens`."
-        )
     # Essays of one prompt share its text: tokenize each text once.
     distinct = sorted(set(prompt_texts))
     tokens_of_text = dict(zip(distinct, _token_ids(tokenizer, distinct), strict=True))
