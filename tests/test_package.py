@@ -139,7 +139,9 @@ def old_transformers(tmp_path):
     (package / "models" / "__init__.py").touch()
     (package / "models" / "auto" / "__init__.py").touch()
     (package / "models" / "auto" / "configuration_auto.py").write_text("class AutoConfig: ...\n", encoding="utf-8")
-    (package / "training_args.py").write_text("class TrainingArguments: ...\n", encoding="utf-8")
+    (package / "training_args.py").write_text(
+        "class TrainingArguments:\n    resume_from_checkpoint: str | None = None\n", encoding="utf-8"
+    )
     metadata = tmp_path / "transformers-4.57.3.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: transformers\nVersion: 4.57.3\n", encoding="utf-8")

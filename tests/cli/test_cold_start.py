@@ -65,7 +65,8 @@ def test_a_misspelled_option_is_refused_early(command):
     assert line.endswith(f"there is no --overwriet; did you mean --overwrite? See trm-aes {command} --help")
 
 
-MISSING = {
+BUILD = ["build", "--source", "demo", "--output-dir", "out"]
+REFUSED = {
     "source": (["build", "--source", "nowhere.csv", "--output-dir", "out"], "nowhere.csv does not exist"),
     "prompts": (["build", "--source", "demo", "--prompts", "no.csv", "--output-dir", "out"], "no.csv does not exist"),
     "format": (["build", "--source", "essays.docx", "--output-dir", "out"], "unknown format"),
@@ -73,7 +74,10 @@ MISSING = {
         ["build", "--source", "demo", "--folds", "none", "--fold", "3", "--output-dir", "out"],
         "--folds: none/fold_3 does not exist",
     ),
-    "data": (["train", "--data", "nowhere", "--output-dir", "out"], "nowhere does not exist. Build a data set with"),
+    "data": (
+        ["train", "--data", "nowhere", "--output-dir", "out"],
+        "nowhere does not exist. Build a data set with `trm-aes build`",
+    ),
     "no data set": (["train", "--data", "folder", "--output-dir", "out"], "folder holds no dataset_card.json"),
     "recipe": (["train", "--data", "nowhere", "--output-dir", "out", "--recipe", "stew"], "--recipe stew"),
     "hardware": (["train", "--data", "nowhere", "--output-dir", "out", "--hardware", "abacus"], "--hardware abacus"),
@@ -89,6 +93,38 @@ MISSING = {
     ),
     "input": (["score", "--model", "folder", "--input", "no.csv", "--output", "out.csv"], "no.csv does not exist"),
     "scorer": (["score", "--model", "/no/model", "--input", "-", "--output", "-"], "--model: /no/model does not exist"),
+    "output format": (
+        ["score", "--model", "folder", "--input", "-", "--output", "scores.docx"],
+        "scores.docx: unknown format. Known are .csv",
+    ),
+    "occupied output": (
+        ["score", "--model", "folder", "--input", "-", "--output", "essays.csv"],
+        "essays.csv exists. Choose another output, or pass --overwrite to replace it.",
+    ),
+    "batch": (
+        ["score", "--model", "folder", "--input", "-", "--output", "-", "--batch-tokens", "0"],
+        "--batch-tokens must be at least 1, got 0",
+    ),
+    "evaluation batch": (
+        ["evaluate", "--model", "folder", "--data", "x", "--batch-tokens", "-1"],
+        "--batch-tokens must be at least 1, got -1",
+    ),
+    "occupied run": (
+        ["train", "--data", "data", "--output-dir", "data"],
+        "data exists. Choose another output, or pass --overwrite to replace it.",
+    ),
+    "no run": (
+        ["train", "--data", "data", "--output-dir", "data", "--overwrite"],
+        "data is not what a training run wrote, so --overwrite leaves it alone",
+    ),
+    "no output": (["train", "--data", "data", "--output-dir", ""], "--output-dir is needed"),
+    "score range": ([*BUILD, "--score-range", "four"], "--score-range four: give LOWEST:HIGHEST or PROMPT="),
+    "test share": ([*BUILD, "--test-share", "2"], "--test-share must lie between 0 and 1, got 2"),
+    "shares": (
+        [*BUILD, "--validation-share", "0.5", "--test-share", "0.5"],
+        "--validation-share and --test-share leave nothing to train on",
+    ),
+    "training essays": ([*BUILD, "--limit-train-essays", "0"], "--limit-train-essays must be at least 1, got 0"),
     "published": (["push", "--model", "nowhere", "--repo-id", "a/b"], "--model: nowhere does not exist"),
     "evaluation": (
         ["push", "--model", "folder", "--repo-id", "a/b", "--evaluation", "essays.docx"],
@@ -97,13 +133,16 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize("case", MISSING)
-def test_missing_inputs_are_refused_early(tmp_path, case):
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_used_is_refused_early(tmp_path, case):
     (tmp_path / "folder").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset_card.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "essays.csv").write_text("essay\nOne.\n", encoding="utf-8")
     (tmp_path / "essays.docx").write_bytes(b"PK")
-    arguments, part = MISSING[case]
+    arguments, part = REFUSED[case]
     assert part in assert_refused_early(*arguments, cwd=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["essays.docx", "folder"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "essays.csv", "essays.docx", "folder"]
 
 
 def test_one_program_under_every_name():

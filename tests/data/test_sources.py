@@ -9,7 +9,8 @@ import os
 import pandas as pd
 import pytest
 
-from trm_aes.data.prompts import PromptInfo, parse_score_ranges, read_prompt_infos, select_prompt_ids
+from trm_aes.data.choices import parse_score_ranges
+from trm_aes.data.prompts import PromptInfo, read_prompt_infos, select_prompt_ids
 from trm_aes.data.schema import REQUIRED_COLUMNS
 from trm_aes.data.sources import asap
 from trm_aes.data.sources.asap import is_release_file, load_from_hub, load_release, tell_prompt

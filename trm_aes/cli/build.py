@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.tables import check_is_file, file_format
+from ..checks import check_at_least_one
+from ..data.formats import check_is_file, file_format
 from ..errors import InputError
 from ..files import check_is_free
 from .options import check_is_folder, new_parser
@@ -30,6 +31,7 @@ RENAMED = {
 
 
 def build_parser() -> CommandParser:
+    """The parser of `trm-aes build`: source, splits and tokens."""
     parser = new_parser("build", "Build a tokenized data set (train, validation, test) from scored essays.")
     parser.add_argument(
         "--source",
@@ -84,6 +86,8 @@ def build_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None):
     """
+    Runs `trm-aes build` on the words of a command line; `None` reads the program's own.
+
     Raises:
         InputError: for input that cannot be used.
     """
@@ -95,6 +99,8 @@ def main(argv: Sequence[str] | None = None):
 
 
 def _check_options(args: argparse.Namespace):
+    from ..data.choices import check_shares, parse_score_ranges
+
     if args.source not in (DEMO_SOURCE, HUB_SOURCE):
         file_format(check_is_file(args.source))
     if args.prompts is not None:
@@ -103,6 +109,10 @@ def _check_options(args: argparse.Namespace):
         raise InputError("`folds` and `fold` go together: the folder of the splits, and the number of one.")
     if args.folds is not None:
         check_is_folder(Path(args.folds) / f"fold_{args.fold}", "folds")
+    parse_score_ranges(args.score_range)
+    check_shares(args.validation_share, args.test_share)
+    if args.limit_train_essays is not None:
+        check_at_least_one(args.limit_train_essays, "num_essays")
     if args.analyze_lengths:
         return
     if not args.output_dir:
@@ -137,7 +147,8 @@ def _build(args: argparse.Namespace):
 
 def _load_source(args: argparse.Namespace) -> "EssayTable":
     """The whole source that `--source` names."""
-    from ..data.prompts import expand_prompt_set, parse_score_ranges, read_prompt_infos
+    from ..data.choices import expand_prompt_set, parse_score_ranges
+    from ..data.prompts import read_prompt_infos
     from ..data.sources.asap import is_release_file, load_from_hub, load_release
     from ..data.sources.demo import load_demo
     from ..data.sources.own import ColumnNames, load_own_table

@@ -7,13 +7,14 @@ from pathlib import Path
 from ..data.folder import check_is_dataset
 from ..errors import InputError
 from ..files import check_is_free, new_folder
-from .options import add_scorer_options, check_may_be_model, load_scorer, new_parser
+from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
 from .parser import CommandParser
 
 PREDICTIONS_NAME = "predictions.csv"
 
 
 def build_parser() -> CommandParser:
+    """The parser of `trm-aes evaluate`: scorer, data set and output."""
     parser = new_parser("evaluate", "Measure a scorer's agreement with human scores, by prompt.")
     add_scorer_options(parser)
     parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote")
@@ -25,6 +26,8 @@ def build_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None):
     """
+    Runs `trm-aes evaluate` on the words of a command line; `None` reads the program's own.
+
     Raises:
         InputError: for input that cannot be used.
     """
@@ -38,7 +41,7 @@ def _checked_output_dir(args: argparse.Namespace) -> Path:
     """Where the results go, after the other options have been checked, too."""
     if args.output_dir is None and not Path(args.model).is_dir():
         raise InputError("`output_dir` is needed where `model` is not a folder.")
-    check_may_be_model(args.model)
+    check_scorer_options(args)
     check_is_dataset(args.data)
     return check_is_free(args.output_dir or Path(args.model) / f"evaluation-{args.split}", args.overwrite)
 

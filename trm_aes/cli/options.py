@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checks import check_at_least_one
 from ..errors import InputError
 from .parser import CommandParser
 from .source import constant
@@ -17,6 +18,7 @@ SCORER_MODULE = "trm_aes.scoring.scorer"
 
 
 def new_parser(program: str, description: str) -> CommandParser:
+    """The parser of one command, still without options; `program` is the command's name."""
     return CommandParser(f"trm-aes {program}", description)
 
 
@@ -35,6 +37,8 @@ def add_scorer_options(parser: argparse.ArgumentParser):
 
 def check_is_folder(path: str | Path, parameter: str):
     """
+    Checks that there is a folder.
+
     Raises:
         InputError: if there is no such folder; it names the `parameter` that asked for it.
     """
@@ -43,14 +47,18 @@ def check_is_folder(path: str | Path, parameter: str):
         raise InputError(f"`{parameter}`: {path} {state}.")
 
 
-def check_may_be_model(name_or_folder: str):
+def check_scorer_options(args: argparse.Namespace):
     """
+    Checks what can be told of the options that [`load_scorer`] reads before a model is there.
+
     Raises:
-        InputError: if a name can only be that of a folder, because no id on the Hub looks like it, and there is none.
+        InputError: if a batch would hold no tokens, or the model's name can only be that of a folder, because no id on the
+            Hub looks like it, and there is none.
     """
-    is_hub_id = name_or_folder.count("/") <= 1 and not name_or_folder.startswith((".", "/", "~"))
+    is_hub_id = args.model.count("/") <= 1 and not args.model.startswith((".", "/", "~"))
     if not is_hub_id:
-        check_is_folder(name_or_folder, "model")
+        check_is_folder(args.model, "model")
+    check_at_least_one(args.batch_tokens, "batch_tokens")
 
 
 def load_scorer(args: argparse.Namespace, device: "torch.device | None" = None) -> "EssayScorer":

@@ -4,8 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..data.tables import STANDARD_STREAM, check_is_file, file_format
-from .options import add_scorer_options, check_may_be_model, load_scorer, new_parser
+from ..data.formats import STANDARD_STREAM, check_is_file, file_format
+from ..files import check_is_free
+from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
 from .parser import CommandParser
 
 # Fields of the library's `columns`, each an option of its own here.
@@ -13,6 +14,7 @@ RENAMED = {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id"
 
 
 def build_parser() -> CommandParser:
+    """The parser of `trm-aes score`: scorer, input and output."""
     parser = new_parser(
         "score",
         "Score essays: adds predicted_score, rounded_score, confidence and supervision_steps to each row.",
@@ -34,6 +36,8 @@ def build_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None):
     """
+    Runs `trm-aes score` on the words of a command line; `None` reads the program's own.
+
     Raises:
         InputError: for input that cannot be used.
         InterruptedRun: on Ctrl-C.
@@ -46,9 +50,12 @@ def main(argv: Sequence[str] | None = None):
 
 
 def _check_options(args: argparse.Namespace):
-    check_may_be_model(args.model)
+    check_scorer_options(args)
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
+    if args.output != STANDARD_STREAM:
+        file_format(args.output)
+        check_is_free(args.output, args.overwrite)
 
 
 def _score(args: argparse.Namespace):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ..data.folder import check_is_dataset
 from ..presets import load_hardware, load_recipe
+from ..training.folder import check_is_named, check_may_write
 from .source import constant
 from .train_options import build_parser
 
@@ -13,6 +14,8 @@ AUTO_HARDWARE = constant("trm_aes.training.arguments", "AUTO_HARDWARE")
 
 def main(argv: Sequence[str] | None = None):
     """
+    Runs `trm-aes train` on the words of a command line; `None` reads the program's own.
+
     Raises:
         TRMError: for input that cannot be used, a loss that is not finite, and interruptions.
     """
@@ -28,6 +31,9 @@ def _check_options(chosen: argparse.Namespace):
     if chosen.hardware != AUTO_HARDWARE:
         load_hardware(chosen.hardware)
     check_is_dataset(chosen.data)
+    check_is_named(chosen.output_dir)
+    if chosen.resume_from_checkpoint is None:
+        check_may_write(chosen.output_dir, chosen.overwrite)
 
 
 def _train(argv: Sequence[str] | None):

@@ -1,11 +1,11 @@
-"""What is known of a prompt apart from its essays (its text and its score range), and how prompts are named."""
+"""What is known of a prompt apart from its essays (its text and its score range), and which prompts a prompt set names."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from ..model.score_scale import ScoreRange
+from .choices import expand_prompt_set
 from .schema import parse_score, sort_prompt_ids
 from .tables import read_rows
 
@@ -50,24 +50,6 @@ def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, Pr
     return prompt_infos
 
 
-def parse_score_ranges(score_ranges: list[str]) -> dict[str | None, ScoreRange]:
-    """
-    Reads `["0:4", "7=0:30"]`: the range of prompt 7, and under `None` that of every other prompt.
-
-    Raises:
-        InputError: for anything else.
-    """
-    ranges: dict[str | None, ScoreRange] = {}
-    for text in score_ranges:
-        match = re.fullmatch(r"(?:(?P<prompt>.+)=)?(?P<low>-?\d+):(?P<high>-?\d+)", text.strip())
-        if match is None or not int(match["low"]) < int(match["high"]):
-            raise InputError(
-                f"`score_ranges` {text}: give LOWEST:HIGHEST or PROMPT=LOWEST:HIGHEST, as in 0:4 or 7=0:30."
-            )
-        ranges[match["prompt"]] = ScoreRange(int(match["low"]), int(match["high"]))
-    return ranges
-
-
 def select_prompt_ids(prompt_set: str, available: list[str]) -> list[str]:
     """
     Finds the prompt ids that a prompt set names: `all`, or ids and ranges of numbers between commas (`1-2`, `3-6,8`).
@@ -84,12 +66,3 @@ def select_prompt_ids(prompt_set: str, available: list[str]) -> list[str]:
             f"`prompt_set` {prompt_set}: there is no prompt {missing[0]!r}; there are {', '.join(available)}."
         )
     return sort_prompt_ids(wanted)
-
-
-def expand_prompt_set(prompt_set: str) -> list[str]:
-    """The ids that a prompt set other than `all` names, with ranges of numbers written out."""
-    wanted = []
-    for part in (part.strip() for part in prompt_set.split(",")):
-        match = re.fullmatch(r"(\d+)-(\d+)", part)
-        wanted += [str(number) for number in range(int(match[1]), int(match[2]) + 1)] if match else [part]
-    return [prompt_id for prompt_id in wanted if prompt_id]

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..checks import check_at_least_one
 from ..errors import InputError
+from .choices import check_shares
 from .schema import EssayTable
 
 SPLITS = ("train", "validation", "test")
@@ -17,6 +19,8 @@ FOLD_FILES = {"train": "train_ids.txt", "validation": "dev_ids.txt", "test": "te
 @dataclass(frozen=True)
 class Splits:
     """
+    The essays of a source, dealt to its splits.
+
     Args:
         frames: `train`, `validation` and `test`, none of them empty.
         num_left_out: essays in no split.
@@ -37,13 +41,9 @@ def split_essays(table: EssayTable, validation_share: float, test_share: float, 
     (case and spacing aside) go where the first of them goes.
 
     Raises:
-        InputError: if a split would be empty.
+        InputError: if a share is out of range (see [`check_shares`]), or a split would be empty.
     """
-    for name, share in (("validation_share", validation_share), ("test_share", test_share)):
-        if not 0 < share < 1:
-            raise InputError(f"`{name}` must lie between 0 and 1, got {share:g}.")
-    if validation_share + test_share >= 1:
-        raise InputError("`validation_share` and `test_share` leave nothing to train on.")
+    check_shares(validation_share, test_share)
     frame = table.frame
     keys = _text_keys(frame)
     firsts = frame[~keys.duplicated()]
@@ -108,8 +108,7 @@ def limit_train(splits: Splits, num_essays: int, seed: int) -> Splits:
     Raises:
         InputError: if fewer than one essay is asked for.
     """
-    if num_essays < 1:
-        raise InputError(f"`num_essays` must be at least 1, got {num_essays}.")
+    check_at_least_one(num_essays, "num_essays")
     train = splits.frames["train"]
     rng = np.random.default_rng(seed)
     shuffled = train.iloc[rng.permutation(len(train))]

@@ -13,46 +13,11 @@ from typing import Any, cast
 
 import fsspec
 
-from ..errors import InputError
+from ..errors import InputError, brief
+from .formats import STANDARD_STREAM, check_is_file, file_format
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
-COMPRESSIONS = (".gz", ".xz", ".bz2", ".zip", ".zst")
-# In place of a file: standard input, or standard output.
-STANDARD_STREAM = "-"
 # An essay of 100,000 words is far beyond the csv module's own limit of 131,072 characters a field.
 csv.field_size_limit(2**31 - 1)
-
-
-def file_format(path: str | Path) -> str:
-    """
-    The format of a file by its name, compressed or not: one of `FORMATS`.
-
-    Raises:
-        InputError: if the name tells none.
-    """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    name = suffixes[-1].lstrip(".") if suffixes else ""
-    name = {"json": "jsonl", "ndjson": "jsonl", "pq": "parquet"}.get(name, name)
-    if name not in FORMATS:
-        raise InputError(f"{path}: unknown format. Known are {', '.join('.' + known for known in FORMATS)}.")
-    return name
-
-
-def check_is_file(path: str | Path) -> Path:
-    """
-    Raises:
-        InputError: if there is no such file, or it is empty.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist.")
-    if not path.is_file():
-        raise InputError(f"{path} is not a file.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty.")
-    return path
 
 
 def file_checksum(path: str | Path) -> str:
@@ -80,7 +45,7 @@ def read_rows(path: str | Path, encoding: str = "utf-8") -> Iterator[dict[str, A
     if name == "parquet":
         yield from _parquet_rows(path)
         return
-    with _clear_read_errors(path, encoding), fsspec.open(str(path), "rb", compression="infer") as binary:
+    with _explain_read_errors(path, encoding), fsspec.open(str(path), "rb", compression="infer") as binary:
         yield from _text_rows(
             io.TextIOWrapper(binary, encoding=_without_byte_order_mark(encoding), newline=""), name, str(path)
         )
@@ -95,7 +60,7 @@ def first_line(path: str | Path) -> str:
         InputError: if it cannot be read.
     """
     path = check_is_file(path)
-    with _clear_read_errors(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
+    with _explain_read_errors(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
         return binary.readline().decode("latin1")
 
 
@@ -107,12 +72,12 @@ def read_bytes(path: str | Path) -> bytes:
         InputError: if it cannot be read.
     """
     path = check_is_file(path)
-    with _clear_read_errors(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
+    with _explain_read_errors(path, "bytes"), fsspec.open(str(path), "rb", compression="infer") as binary:
         return binary.read()
 
 
 def _standard_input_rows(encoding: str) -> Iterator[dict[str, Any]]:
-    with _clear_read_errors(STANDARD_STREAM, encoding):
+    with _explain_read_errors(STANDARD_STREAM, encoding):
         text = io.TextIOWrapper(
             io.BufferedReader(cast(io.BufferedReader, sys.stdin.buffer)),
             encoding=_without_byte_order_mark(encoding),
@@ -127,7 +92,7 @@ def _standard_input_rows(encoding: str) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _clear_read_errors(path: str | Path, encoding: str) -> Iterator[None]:
+def _explain_read_errors(path: str | Path, encoding: str) -> Iterator[None]:
     """Turns whatever a library raises while a file is read into an error for people."""
     try:
         yield
@@ -141,7 +106,7 @@ def _clear_read_errors(path: str | Path, encoding: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, EOFError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+        raise InputError(f"{path} cannot be read: {brief(error)}.") from None
 
 
 def _without_byte_order_mark(encoding: str) -> str:
@@ -207,4 +172,4 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
             for batch in file.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}.") from None
+        raise InputError(f"{path} is not a Parquet file that can be read: {brief(error)}.") from None

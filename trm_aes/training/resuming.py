@@ -1,4 +1,4 @@
-"""The folder of a training run: whether it may be written to, and the checkpoint in it to go on from."""
+"""The checkpoint in the folder of a training run to go on from."""
 
 import os
 import re
@@ -6,12 +6,10 @@ import zipfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..errors import InputError
-from ..files import check_is_free, is_occupied
 from ..model.modeling_trm import FORMER_NAMES
-from ..records import RUN_RECORD_NAME
+from .folder import CHECKPOINT_PREFIX
 
 LAST_CHECKPOINT = "last"
 STATE_NAME = "trainer_state.json"
@@ -19,7 +17,7 @@ STATE_NAME = "trainer_state.json"
 
 def last_checkpoint(output_dir: str | os.PathLike) -> Path | None:
     """The newest whole checkpoint of a run. The trainer's state is written last, so one that lacks it is not whole."""
-    folders = [path.parent for path in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*/{STATE_NAME}")]
+    folders = [path.parent for path in Path(output_dir).glob(f"{CHECKPOINT_PREFIX}-*/{STATE_NAME}")]
     return max(folders, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
 
 
@@ -50,20 +48,6 @@ def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> P
             "its training cannot be resumed. Leave `resume_from_checkpoint` out, or go on with version 0.1."
         )
     return folder
-
-
-def check_may_write(output_dir: str | os.PathLike, overwrite: bool) -> None:
-    """
-    Checks the folder of a run that starts anew, before anything in it is replaced.
-
-    Raises:
-        InputError: if the folder holds something and `overwrite` is false, or what it holds is not a training run.
-    """
-    folder = check_is_free(output_dir, overwrite)
-    is_run = any((folder / name).exists() for name in (RUN_RECORD_NAME, "config.json"))
-    is_run = is_run or any(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
-    if is_occupied(folder) and not is_run:
-        raise InputError(f"{folder} is not what a training run wrote, so `overwrite` leaves it alone. Choose another.")
 
 
 def _has_former_names(folder: Path) -> bool:

@@ -22,9 +22,10 @@ from ..records import DataRecord, EmbeddingsRecord, MachineRecord, RunRecord, pa
 from ..scoring.scorer import SCORED_COLUMNS, EssayScorer
 from .fit.calibration import calibrate
 from .fit.exit_rule import choose_exit_tolerance
+from .folder import check_may_write
 from .interrupts import StopOnInterrupt
 from .recipe import TrainingPlan
-from .resuming import LAST_CHECKPOINT, check_may_write, checkpoint_to_resume, last_checkpoint
+from .resuming import LAST_CHECKPOINT, checkpoint_to_resume, last_checkpoint
 from .trainer import TRMTrainer
 from .untrained import build_model
 

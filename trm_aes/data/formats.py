@@ -1,0 +1,44 @@
+"""What a table's file is by its name, known without the libraries that read it."""
+
+from pathlib import Path
+
+from ..errors import InputError
+
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
+COMPRESSIONS = (".gz", ".xz", ".bz2", ".zip", ".zst")
+# In place of a file: standard input, or standard output.
+STANDARD_STREAM = "-"
+
+
+def file_format(path: str | Path) -> str:
+    """
+    The format of a file by its name, compressed or not: one of `FORMATS`.
+
+    Raises:
+        InputError: if the name tells none.
+    """
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    name = suffixes[-1].lstrip(".") if suffixes else ""
+    name = {"json": "jsonl", "ndjson": "jsonl", "pq": "parquet"}.get(name, name)
+    if name not in FORMATS:
+        raise InputError(f"{path}: unknown format. Known are {', '.join('.' + known for known in FORMATS)}.")
+    return name
+
+
+def check_is_file(path: str | Path) -> Path:
+    """
+    Checks that there is something to read.
+
+    Raises:
+        InputError: if there is no such file, or it is empty.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    if not path.is_file():
+        raise InputError(f"{path} is not a file.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty.")
+    return path
