@@ -62,8 +62,14 @@ def test_word_embeddings_are_copied(tokenizer, rescale, freeze):
 
 
 def test_embeddings_of_another_vocabulary_or_shape_are_refused(tokenizer, tmp_path):
-    with pytest.raises(InputError, match="embedding_size=384"):
+    with pytest.raises(InputError, match="leave `embedding_size` out, or give 384"):
         copy_word_embeddings(small_model(vocab_size=30522), find_checkpoint(), tokenizer)
+    # As wide as the model, with rows for more words than there are.
+    padded = tmp_path / "padded"
+    tokenizer.save_pretrained(padded)
+    save_file({"embeddings.word_embeddings.weight": torch.zeros(30528, 16)}, padded / "model.safetensors")
+    with pytest.raises(InputError, match="choose other `embeddings`"):
+        copy_word_embeddings(small_model(vocab_size=30522), Checkpoint("padded", padded), tokenizer)
     other = load_tokenizer(find_checkpoint())
     other.add_tokens(["zebrafish-quartz"])
     other.save_pretrained(tmp_path)

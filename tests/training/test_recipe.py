@@ -71,6 +71,25 @@ def test_where_no_recipe_is_named_it_is_one_with_a_name(tmp_path):
     assert plans[0].model == plans[1].model == plans[2].model == load_recipe(DEFAULT_RECIPE).model
 
 
+def test_a_project_has_one_name(tmp_path):
+    assert resolve(tmp_path, project_name="y").training.project == "y"
+    assert resolve(tmp_path, project_name="y", training={"project": "y"}).training.project == "y"
+    # The user's name wins over the recipe's, as every option does.
+    path = write_recipe(tmp_path, {"training": {"project": "x"}})
+    assert resolve(tmp_path, path, project_name="y").training.project == "y"
+    with pytest.raises(InputError, match="`project_name` y and `project` x differ"):
+        resolve(tmp_path, project_name="y", training={"project": "x"})
+
+
+def test_an_error_without_words_is_named(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ValueError
+
+    monkeypatch.setattr("trm_aes.training.recipe.TRMTrainingArguments", fail)
+    with pytest.raises(InputError, match="^ValueError$"):
+        resolve(tmp_path)
+
+
 def test_embeddings_are_treated_as_the_recipe_says_unless_told_otherwise(tmp_path):
     fast, published = (resolve(tmp_path, recipe) for recipe in ("fast", "published"))
     assert (fast.rescale_embeddings, fast.freeze_embeddings) == (True, True)
@@ -184,13 +203,14 @@ def test_a_run_with_a_recipe_file(data_dir, tmp_path):
         (["--hardware", "mps"], "^--hardware mps needs MPS, which is absent here"),
         (["--num-attention-heads", "5"], "heads of even width"),
         (["--max-position-embeddings", "16"], "sequences of up to 64 tokens, the model takes 16"),
-        (["--embedding-size", "100"], "set vocab_size=30522 and embedding_size=384"),
+        (["--embedding-size", "100"], "leave --embedding-size out, or give 384"),
         (["--embeddings", "no-such/encoder"], "is no folder, is not in the Hub's cache"),
         (["--report-to", "wandb"], "pip install 'trm-aes\\[wandb\\]'"),
         (["--ema-decay", "2"], r"^--ema-decay must lie in \[0, 1\)"),
         (["--resume-from-checkpoint", "last"], "holds no checkpoint to resume from"),
         (["--save-strategy", "no"], "save and eval strategy to match"),
         (["--output-dir", ""], "^--output-dir is needed"),
+        (["--project", "x", "--project-name", "y"], "^--project-name y and --project x differ: give one of them"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_written(data_dir, tmp_path, more, message):

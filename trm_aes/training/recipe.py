@@ -8,11 +8,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from transformers import HfArgumentParser
 
 from ..devices import available_device
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..model.configuration_trm import TRMConfig
 from ..presets import Hardware, Recipe, hardware_names, is_recipe_file, load_hardware, load_recipe, recipe_names
 from ..typed_json import check_types, refuse_unknown
 from .arguments import AUTO_HARDWARE, NO_EMBEDDINGS, RunArguments, TRMTrainingArguments
+from .folder import check_is_named
 
 REPORTERS = ("wandb", "trackio", "tensorboard")
 # Follow from the data set and the tokenizer.
@@ -120,13 +121,14 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
 def _training_arguments(
     recipe: Recipe, hardware: Hardware, given: dict[str, Any], project_name: str | None
 ) -> TRMTrainingArguments:
-    if not given.get("output_dir"):
-        raise InputError("`output_dir` is needed: the folder for the trained scorer.")
+    check_is_named(given.get("output_dir"))
+    if project_name and given.get("project", project_name) != project_name:
+        raise InputError(f"`project_name` {project_name} and `project` {given['project']} differ: give one of them.")
     project = {"project": project_name} if project_name else {}
     try:
         args = TRMTrainingArguments(**{**recipe.training, **hardware.training, **project, **given})
     except (ValueError, ImportError) as error:
-        raise InputError(" ".join(str(error).split())) from None
+        raise InputError(one_line(error)) from None
     for reporter in args.report_to or []:
         if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
             raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")

@@ -37,9 +37,12 @@ def copy_word_embeddings(
     source = read_word_embeddings(checkpoint)
     target: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
     if source.shape != target.shape:
+        # An encoder may keep rows for more words than its tokenizer has: no option adds such words to the model.
+        has_width = source.shape[1] == target.shape[1]
+        how = "choose other `embeddings`" if has_width else f"leave `embedding_size` out, or give {source.shape[1]}"
         raise InputError(
             f"{checkpoint.name} has word embeddings of shape {tuple(source.shape)}, the model {tuple(target.shape)}: "
-            f"set vocab_size={source.shape[0]} and embedding_size={source.shape[1]}."
+            f"{how}."
         )
     with torch.no_grad():
         target.copy_(source / source.square().mean().sqrt() if rescale else source)
