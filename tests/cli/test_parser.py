@@ -5,6 +5,7 @@ import pytest
 from trm_aes.cli import build, evaluate, push, score, train_options
 from trm_aes.cli.parser import CommandParser, with_hyphens
 from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.presets import DEFAULT_RECIPE
 
 PARSERS = {module.__name__.rsplit(".", 1)[-1]: module.build_parser
            for module in (build, evaluate, push, score, train_options)}  # fmt: skip
@@ -71,6 +72,11 @@ def test_parameters_become_options_where_there_are_such(parser):
     expected = "--max-tokens 3: see --essay-column, `columns.score`, `hf auth login` and --max-tokens, --min_tokens"
     assert parser.with_flags(message, renamed) == expected
     assert "see `min_score` and --max-tokens" in parser.format_help()
+
+
+def test_help_names_the_presets_that_are_used_where_none_is_given():
+    text = " ".join(train_options.build_parser().format_help().split())
+    assert f"(default: {DEFAULT_RECIPE})" in text and "(default: auto)" in text and "(default: default)" not in text
 
 
 @pytest.mark.parametrize("error", [InputError, InterruptedRun])

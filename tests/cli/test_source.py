@@ -22,6 +22,7 @@ CONSTANTS = [
     ("trm_aes.training.recipe", "NOT_CHOSEN"),
     ("trm_aes.training.arguments", "AUTO_HARDWARE"),
     # Imported there, defined elsewhere.
+    ("trm_aes.training.arguments", "DEFAULT_RECIPE"),
     ("trm_aes.training.arguments", "DEFAULT_CHECKPOINT"),
 ]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from transformers import TrainingArguments
 
 from ..checkpoints import DEFAULT_CHECKPOINT
+from ..presets import DEFAULT_RECIPE
 
 NO_EMBEDDINGS = "none"
 AUTO_HARDWARE = "auto"
@@ -17,21 +18,22 @@ class RunArguments:
 
     data: str = field(metadata={"help": "Data set that `trm-aes build` wrote."})
     recipe: str = field(
-        default="default",
+        default=DEFAULT_RECIPE,
         metadata={"help": "Recipe (what is trained, and how): a preset, or the path of a JSON file of your own."},
     )
     hardware: str = field(
-        default="auto", metadata={"help": "Hardware preset, or auto: the first of cuda, mps, cpu there is."}
+        default=AUTO_HARDWARE, metadata={"help": "Hardware preset, or auto: the first of cuda, mps, cpu there is."}
     )
     embeddings: str = field(
         default=DEFAULT_CHECKPOINT,
         metadata={"help": "Encoder whose word embeddings to start from (Hub name or folder), or none."},
     )
     rescale_embeddings: bool | None = field(
-        default=None, metadata={"help": "Scale those to a root mean square of 1; the recipe's choice if not given."}
+        default=None,
+        metadata={"help": "Scale the copied embeddings to a root mean square of 1; the recipe's choice if not given."},
     )
     freeze_embeddings: bool | None = field(
-        default=None, metadata={"help": "Keep those out of training; the recipe's choice if not given."}
+        default=None, metadata={"help": "Keep the copied embeddings out of training; the recipe's choice if not given."}
     )
     project_name: str | None = field(default=None, metadata={"help": "Project for --report-to wandb or trackio."})
     overwrite: bool = field(default=False, metadata={"help": "Replace an existing --output-dir."})
@@ -55,7 +57,9 @@ class TRMTrainingArguments(TrainingArguments):
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept, the best among them."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best model, not the last."})
     metric_for_best_model: str | None = field(default="mean_qwk", metadata={"help": "What makes a model the best."})
-    greater_is_better: bool | None = field(default=True, metadata={"help": "Whether more of that is better."})
+    greater_is_better: bool | None = field(
+        default=True, metadata={"help": "Whether a higher --metric-for-best-model is better."}
+    )
     logging_steps: float = field(default=50, metadata={"help": "Steps from one line of the log to the next."})
     # TRMTrainer stops at such a loss; to filter each step's would be to wait for it.
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "See the Trainer's."})
