@@ -113,7 +113,7 @@ def test_a_card_without_an_evaluation_claims_nothing(model_dir, tmp_path):
         run = push(model_dir, hub, tmp_path, "--card-only")
         missing = push(model_dir, hub, tmp_path, "--evaluation", str(tmp_path))
     assert "Not measured on held-out essays yet." in run.stdout and "model-index" not in run.stdout
-    assert missing.returncode == 2 and "holds no evaluation.json" in missing.stderr
+    assert missing.returncode == 2 and f"--evaluation {tmp_path} holds no evaluation.json" in missing.stderr
 
 
 def test_what_is_there_is_not_overwritten(evaluated, tmp_path):

@@ -13,6 +13,7 @@ RENAMED = {"evaluation_dir": "evaluation"}
 
 
 def build_parser() -> CommandParser:
+    """The parser of `trm-aes push`: scorer, repository and card."""
     parser = new_parser("push", "Upload a trained scorer to the Hugging Face Hub, with a model card.")
     parser.add_argument("--model", required=True, type=Path, help="folder that `trm-aes train` wrote")
     parser.add_argument("--repo-id", required=True, help="user/name on the Hub; made if it does not exist")
@@ -32,6 +33,8 @@ def build_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None):
     """
+    Runs `trm-aes push` on the words of a command line; `None` reads the program's own.
+
     Raises:
         InputError: for input that cannot be used.
         OutputError: if the upload breaks off.

@@ -71,7 +71,7 @@ def find_evaluation(folder: Path, evaluation_dir: Path | None = None) -> Path | 
         return file
     if evaluation_dir is not None:
         raise InputError(
-            f"`evaluation` {evaluation_dir} holds no {EVALUATION_NAME}: `trm-aes evaluate` did not write it."
+            f"`evaluation_dir` {evaluation_dir} holds no {EVALUATION_NAME}: `trm-aes evaluate` did not write it."
         )
     return None
 
