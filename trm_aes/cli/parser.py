@@ -23,6 +23,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:  # type: ignore[override]
         """
+        This method parses as argparse does, and suggests a similar option for one that does not exist.
+
         Raises:
             InputError: for an option that does not exist, lacks its value, or has a value of the wrong kind.
         """
@@ -32,14 +34,22 @@ class CommandParser(argparse.ArgumentParser):
         return chosen
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):  # type: ignore[override]
+        """This method parses as argparse does, after underscores in the names of options have become hyphens."""
         words = sys.argv[1:] if args is None else args
         return super().parse_known_args([with_hyphens(word) for word in words], namespace)
 
     def error(self, message: str) -> NoReturn:
+        """
+        Called by argparse where it would print its usage and exit.
+
+        Raises:
+            InputError: always; it says what was refused, and points to the help.
+        """
         end = "" if message.endswith("?") else "."
         raise InputError(f"{message.removeprefix('argument ')}{end} See {self.prog} --help")
 
     def format_help(self) -> str:
+        """Argparse's help, in which parameters of the library have become options."""
         return self.with_flags(super().format_help())
 
     @property

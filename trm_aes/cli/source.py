@@ -26,6 +26,8 @@ COMPUTED = _Computed()
 @dataclass(frozen=True)
 class Field:
     """
+    A field of a dataclass, as far as the source tells of it.
+
     Args:
         name: of the field.
         annotation: its type, as the source writes it: `int | None`.

@@ -113,6 +113,8 @@ def _shown_default(default: Any) -> str:
 
 def true_or_false(text: str) -> bool:
     """
+    The truth value that a word stands for, as `HfArgumentParser` reads it.
+
     Raises:
         argparse.ArgumentTypeError: for what `HfArgumentParser` takes for neither.
     """

@@ -20,6 +20,7 @@ class Calibration:
     intercept: float
 
     def apply(self, scores: np.ndarray) -> np.ndarray:
+        """Scores on this line, in the shape they came in; they are not clipped."""
         return self.intercept + self.slope * np.asarray(scores, dtype=float)
 
 

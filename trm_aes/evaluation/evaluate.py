@@ -21,6 +21,8 @@ SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "p
 @dataclass(frozen=True)
 class Evaluation:
     """
+    What was measured of a scorer on one split.
+
     Args:
         by_prompt: `prompt_id -> metrics`, see [`score_metrics`].
         means: plain means over prompts, `mean_qwk` first among them.

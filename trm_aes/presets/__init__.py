@@ -39,16 +39,20 @@ class Recipe:
 
     @property
     def rescale_embeddings(self) -> bool:
+        """Whether copied word embeddings are scaled to a root mean square of 1."""
         return self.embeddings.get("rescale", True)
 
     @property
     def freeze_embeddings(self) -> bool:
+        """Whether copied word embeddings are kept out of training."""
         return self.embeddings.get("freeze", False)
 
 
 @dataclass(frozen=True)
 class Hardware:
     """
+    A kind of hardware, and how a run makes use of it.
+
     Args:
         name: of the preset.
         description: one line for people.
@@ -63,10 +67,12 @@ class Hardware:
 
 
 def recipe_names() -> list[str]:
+    """Names of the recipe presets, in alphabetical order."""
     return _names("recipes")
 
 
 def hardware_names() -> list[str]:
+    """Names of the hardware presets, in alphabetical order."""
     return _names("hardware")
 
 
@@ -100,6 +106,8 @@ def load_recipe(recipe: str) -> Recipe:
 
 def load_hardware(name: str) -> Hardware:
     """
+    Reads a hardware preset.
+
     Raises:
         InputError: if there is no hardware preset of that name.
     """

@@ -44,6 +44,7 @@ class DeepSupervisionBatchSampler(Sampler[list[int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int):
+        """Chooses the order of the next pass: each epoch (from 0) has one of its own."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -42,6 +42,7 @@ class MicroBatch:
 
     @property
     def num_running(self) -> int:
+        """How many essays of the micro-batch still recurse."""
         return len(self.rows)
 
     def running_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
