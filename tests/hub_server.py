@@ -143,7 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
                     409, {"error": "You already created this model repo", "url": f"{self.hub.url}/{name}"}
                 )
             # huggingface_hub says it by `private` before version 2.
-            self.hub.repositories[name] = Repository(wanted.get("visibility") == "private" or bool(wanted.get("private")))
+            self.hub.repositories[name] = Repository(
+                wanted.get("visibility") == "private" or bool(wanted.get("private"))
+            )
             return self._send(200, {"url": f"{self.hub.url}/{name}"})
         if "preupload" in parts:
             files = json.loads(body)["files"]
