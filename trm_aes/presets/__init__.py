@@ -99,7 +99,8 @@ def load_recipe(recipe: str) -> Recipe:
     name = DEFAULT_RECIPE if recipe == DEFAULT_NAME else recipe
     if name not in recipe_names():
         raise InputError(
-            f"`recipe` {name}: no such preset; there are {', '.join(recipe_names())}, or give the path of a .json file."
+            f"`recipe` {name}: no such preset; there are {', '.join(recipe_names())} ({DEFAULT_NAME} is {DEFAULT_RECIPE}), or "
+            "give the path of a .json file."
         )
     return Recipe(name, **_load("recipes", name))
 
