@@ -1,5 +1,6 @@
 """Shared fixtures. The tests use no network: the Hub is switched off before anything that knows it is imported."""
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -9,8 +10,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # An empty cache: whatever checkpoints the machine holds, the tests see none.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="trm-aes-tests-")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# What the benchmarks are made of; at the end, since scripts/evaluate.py bears the name of a package.
-sys.path.append(str(Path(__file__).parent.parent / "scripts"))
 
 import pytest
 import torch
@@ -20,6 +19,19 @@ from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.cli import build, train
 
 torch.set_num_threads(1)
+
+
+def import_from_file(name: str, path: Path):
+    """
+    Makes a package of the scripts importable by its name. Their folder is on no path here: scripts/evaluate.py bears the
+    name of a library, and other libraries bring a package `benchmarks`.
+    """
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+
+
+import_from_file("benchmarks", Path(__file__).parent.parent / "scripts" / "benchmarks" / "__init__.py")
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,8 @@ def _kind(annotation: str) -> str:
     if set(kinds) == {"float", "int"}:
         return "float"
     if kinds[0].startswith("list["):
-        return "list"
+        # Of an optional union the second kind counts, in older versions of Transformers.
+        return "str" if is_optional and kinds[1:2] == ["str"] else "list"
     is_known = kinds[0] in METAVARS or kinds[0].startswith("Literal")
     return kinds[0] if is_known and (len(kinds) == 1 or kinds[0] == "str") else "str"
 

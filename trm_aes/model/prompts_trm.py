@@ -194,5 +194,5 @@ def lexical_features(
     counts = counted.new_zeros(input_ids.shape[0], vocab_size).scatter_add(1, input_ids, counted)
     count = counts.gather(1, input_ids).clamp(min=1)  # of each token's word piece: (batch, tokens)
     shares = counted * (1 + count.log()) / count
-    num_distinct = (counts > 0).sum(dim=1) / 100
+    num_distinct = (counts > 0).float().sum(dim=1) / 100
     return shares, torch.stack((torch.ones_like(num_distinct), lengths.float(), num_distinct), dim=1)
