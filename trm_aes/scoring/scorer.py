@@ -13,6 +13,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..checkpoints import find_checkpoint, load_tokenizer
+from ..checks import check_at_least_one
 from ..devices import choose_device
 from ..errors import InputError, brief
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id, prompt_index_of
@@ -82,8 +83,7 @@ class EssayScorer:
     ):
         if not model.config.score_ranges:
             raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
-        if batch_tokens < 1:
-            raise InputError(f"`batch_tokens` must be at least 1, got {batch_tokens}.")
+        check_at_least_one(batch_tokens, "batch_tokens")
         self.model = model.to(device).eval()  # type: ignore[arg-type]
         self.tokenizer = tokenizer
         self.name = name
