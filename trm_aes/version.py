@@ -13,20 +13,37 @@ MIN_TRANSFORMERS = "5.6"
 # The lowest with which a saved model loads and scores by the code beside its weights. Before it, configurations are not
 # dataclasses.
 MIN_TRANSFORMERS_WITHOUT_PACKAGE = "5.4"
+# Sharded training (FSDP): with Transformers 5.6 and Accelerate 1.6 it ends with other weights than one process does.
+MIN_SHARDING = {"transformers": "5.23", "accelerate": "1.15"}
 
 
-def check_transformers():
+def check_transformers() -> None:
     """
     Checks the installed Transformers by its metadata, without importing it.
 
     Raises:
         DependencyError: if it is older than `MIN_TRANSFORMERS`.
     """
-    found = importlib.metadata.version("transformers")
-    if _release(found) < _release(MIN_TRANSFORMERS):
+    _check("trm-aes", "transformers", MIN_TRANSFORMERS)
+
+
+def check_sharding() -> None:
+    """
+    Checks that training under FSDP is among what was tested with the installed versions.
+
+    Raises:
+        DependencyError: if one is older than `MIN_SHARDING` says.
+    """
+    for package, lowest in MIN_SHARDING.items():
+        _check("Training under FSDP", package, lowest)
+
+
+def _check(who: str, package: str, lowest: str) -> None:
+    found = importlib.metadata.version(package)
+    if _release(found) < _release(lowest):
         raise DependencyError(
-            f"trm-aes needs transformers {MIN_TRANSFORMERS} or later, and version {found} is installed: "
-            f"pip install 'transformers>={MIN_TRANSFORMERS}'"
+            f"{who} needs {package} {lowest} or later, and version {found} is installed: "
+            f"pip install '{package}>={lowest}'"
         )
 
 

@@ -12,7 +12,23 @@ from helpers import NO_DROPOUT, free_port, options
 from safetensors.torch import load_file
 
 from trm_aes.cli import train
+from trm_aes.errors import DependencyError
+from trm_aes.training.arguments import TRMTrainingArguments
 from trm_aes.training.resuming import last_checkpoint
+from trm_aes.version import MIN_SHARDING, check_sharding
+
+try:
+    check_sharding()
+except DependencyError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+
+def test_versions_that_shard_wrongly_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(MIN_SHARDING, "accelerate", "99.0")
+    with pytest.raises(DependencyError, match="Training under FSDP needs accelerate 99.0 or later, and version"):
+        TRMTrainingArguments(str(tmp_path), use_cpu=True, fsdp="full_shard")
+    # Without sharding it does not matter.
+    TRMTrainingArguments(str(tmp_path), use_cpu=True)
 
 
 def train_sharded(data_dir, output_dir, *more):

@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 
 from ..checkpoints import DEFAULT_CHECKPOINT
 from ..presets import DEFAULT_RECIPE
+from ..version import check_sharding
 
 NO_EMBEDDINGS = "none"
 AUTO_HARDWARE = "auto"
@@ -93,6 +94,8 @@ class TRMTrainingArguments(TrainingArguments):
         return Path(str(self.output_dir))
 
     def __post_init__(self) -> None:
+        if self.fsdp:
+            check_sharding()
         super().__post_init__()
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"`ema_decay` must lie in [0, 1), got {self.ema_decay}.")
