@@ -431,9 +431,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         loss = None
         if labels is not None:
             unit = 1.0 if self.model.prompt_bank is None else self.model.prompt_bank.score_stds[essays.prompt_indices]
-            loss = self.supervision_loss(
-                steps.recursive_scores, steps.halt_logits, labels, score_spans, lexical, torch.as_tensor(unit)
-            )
+            loss = self.supervision_loss(steps.recursive_scores, steps.halt_logits, labels, score_spans, lexical, unit)
         step_logits = combine_heads(steps.recursive_scores, lexical)
         return TRMEssayScoringOutput(
             loss=loss,
