@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -247,8 +248,9 @@ def peak_memory(test: dict) -> float:
     Args:
         test: arguments of [`SpeedTest`].
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak_memory, (test, torch.get_num_threads()))
+    # Not multiprocessing's Pool, which waits for ever for a process that dies.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_peak_memory, test, torch.get_num_threads()).result()
 
 
 def _peak_memory(test: dict, num_threads: int) -> float:
