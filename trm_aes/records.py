@@ -80,9 +80,9 @@ class DataRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbeddingsRecord:
+class PretrainedRecord:
     """
-    The encoder whose word embeddings a model started from.
+    A pretrained encoder that a model started from.
 
     Args:
         name: name or folder of the encoder.
@@ -123,7 +123,9 @@ class RunRecord:
         seed: of the training.
         num_parameters, num_trained_parameters: of the model.
         data: the data set.
-        embeddings: the encoder whose word embeddings the model started from; None if they were random.
+        embeddings: the encoder whose word embeddings the model started from; None if they were random, or it has an
+            encoder of its own.
+        encoder: the one whose states the model reads; None if it reads word embeddings.
         packages: `package -> version`.
         machine: where the model was trained.
         seconds: from the start to the end of the run.
@@ -145,7 +147,8 @@ class RunRecord:
     num_parameters: int
     num_trained_parameters: int
     data: DataRecord
-    embeddings: EmbeddingsRecord | None
+    embeddings: PretrainedRecord | None
+    encoder: PretrainedRecord | None = None
     packages: dict[str, str] = _holds("trm-aes", "torch", "transformers")
     machine: MachineRecord
     seconds: float

@@ -6,11 +6,14 @@ import torch and transformers, which take seconds. So nothing is imported here: 
 1. Transformers' auto classes or pipelines are imported (or were before us): our classes are imported, too.
 2. Our classes are imported, for that reason or by a program's own import: they are registered with Transformers.
 
-All registering is done in step 2. It may happen in the midst of step 1, or set step 1 off: step 1 only imports, and to
-import a module that is being imported already does nothing.
+All registering is done in step 2. It may happen in the midst of step 1, or set step 1 off. Where one of our modules is
+imported first, and Transformers' on its behalf, step 1 waits until ours is whole: a module cannot be imported in the
+midst of another that it needs.
 """
 
 import importlib
+import sys
+from pathlib import Path
 from types import ModuleType
 
 from wrapt import when_imported
@@ -22,6 +25,7 @@ FOLLOWERS = {
     "transformers.models.auto.modeling_auto": f"{MODEL_PACKAGE}.modeling_trm",
     "transformers.pipelines": f"{MODEL_PACKAGE}.pipeline_trm",
 }
+OUR_MODULES = tuple(f"{MODEL_PACKAGE}.{file.stem}" for file in (Path(__file__).parent / "model").glob("[!_]*.py"))
 
 
 def register_when_imported():
@@ -30,12 +34,19 @@ def register_when_imported():
     when_imported(f"{MODEL_PACKAGE}.configuration_trm")(_register_configuration)
     when_imported(f"{MODEL_PACKAGE}.modeling_trm")(_register_models)
     when_imported(f"{MODEL_PACKAGE}.pipeline_trm")(_register_pipeline)
-    for theirs in FOLLOWERS:
-        when_imported(theirs)(_import_follower)
+    for module in [*FOLLOWERS, *OUR_MODULES]:
+        when_imported(module)(_import_followers)
 
 
-def _import_follower(module: ModuleType):
-    importlib.import_module(FOLLOWERS[module.__name__])
+def _import_followers(imported: ModuleType):
+    """Imports what follows the modules of Transformers that are there, unless one of ours is only half imported."""
+    halfway = (sys.modules.get(name) for name in OUR_MODULES if name != imported.__name__)
+    # What the import system itself goes by, where a module is imported that is being imported already.
+    if any(getattr(module.__spec__, "_initializing", False) for module in halfway if module is not None):
+        return
+    for theirs, ours in FOLLOWERS.items():
+        if theirs in sys.modules:
+            importlib.import_module(ours)
 
 
 # `register_for_auto_class` makes `save_pretrained` write the code beside the weights, and its names into config.json.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from trm_aes.data.dataset import EssayDataset
 from trm_aes.evaluation.agreement import mean_qwk
-from trm_aes.scoring.scorer import SCORED_COLUMNS, EssayScorer
+from trm_aes.scoring.scorer import EssayScorer
 
 from .protocol import REPORTED_SPLITS, calibrated_on_validation
 
@@ -86,8 +86,7 @@ def plot_depth(table: pd.DataFrame, path: Path):
 
 
 def _step_outputs(scorer: EssayScorer, data: EssayDataset, split: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    rows = data.splits[split].select_columns(list(SCORED_COLUMNS)).to_list()
-    return scorer.score_steps(rows, steps)
+    return scorer.score_steps(scorer.rows(data.splits[split]), steps)
 
 
 def _mean_qwk(scorer: EssayScorer, data: EssayDataset, normalized: dict[str, np.ndarray]) -> dict[str, float]:

@@ -142,18 +142,18 @@ def test_steps_can_be_taken_one_at_a_time(num_latents):
 
 def test_latents_read_the_tokens_with_what_they_know():
     """One L step by hand: the query is z_L + z_H and a latent's own embedding with the length, what is read is normalized."""
-    model = small_model(num_latents=3, H_cycles=1, L_cycles=1, num_supervision_steps=1, num_encoder_layers=1)
+    model = small_model(num_latents=3, H_cycles=1, L_cycles=1, num_supervision_steps=1, num_convolutions=1)
     batch = essay_batch([6])
     reader, base = model.model.reader, model.model
     calls = []
-    reader.encoder.register_forward_hook(lambda *_: calls.append(1))
+    reader.mixer.register_forward_hook(lambda *_: calls.append(1))
     outputs = model(**batch)
 
     x = base.embeddings(batch["input_ids"], batch["token_type_ids"])[0]
     padded = nn.functional.pad(x, (0, 0, 2, 2))
-    kernel = reader.encoder.convolutions[0].weight
+    kernel = reader.mixer.convolutions[0].weight
     mixed = torch.stack([torch.einsum("kw,owk->o", padded[t : t + 5], kernel) for t in range(6)])
-    x = x + nn.functional.silu(mixed) @ reader.encoder.projections[0].weight.T
+    x = x + nn.functional.silu(mixed) @ reader.mixer.projections[0].weight.T
     x = rms_norm(x, 1e-5)
     z_H = base.initial_z_H.expand(3, -1)
     z_L = base.initial_z_L.expand(3, -1)

@@ -1,7 +1,7 @@
 """Builds the tokenized data set that training and evaluation read, and loads it again."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..errors import InputError, brief
 from ..files import new_folder, read_json, write_json
 from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
+from ..model.text_features_trm import FEATURE_NAMES
 from ..records import package_versions
 from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
 from .schema import EssayTable, prompt_rows, sort_prompt_ids
@@ -46,7 +47,7 @@ class EssayDataset:
     A data set on disk: its splits, its card, and the tokenizer it was made with.
 
     Args:
-        splits: `train`, `validation`, `test`, with the columns of the schema, `input_ids` and `token_type_ids`.
+        splits: `train`, `validation`, `test`, with the columns of the schema, `input_ids`, `token_type_ids` and `text_features`.
         card: the content of `dataset_card.json`.
         folder: where it lies.
     """
@@ -88,6 +89,19 @@ class EssayDataset:
         """
         return load_tokenizer(self.folder / TOKENIZER_FOLDER)
 
+    def check_features(self, names: Sequence[str]):
+        """
+        Checks that the data set holds the text features that a model takes, in the model's order.
+
+        Raises:
+            InputError: if it holds others, or none.
+        """
+        if list(names) != self.card.get("text_features", []):
+            raise InputError(
+                f"{self.folder} does not hold the text features that the model takes: another version built it. Build it "
+                "again."
+            )
+
     def check_tokenizer(self, tokenizer: PreTrainedTokenizerBase, owner: str):
         """
         Checks that a tokenizer reads this data set as the data set's own does; `owner` is whose it is.
@@ -106,7 +120,7 @@ def tokenize_frame(
     frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, progress: str
 ) -> list[EncodedEssay]:
     """
-    Tokens of every essay of a table, in its order, with a progress bar.
+    Tokens and text features of every essay of a table, in its order, with a progress bar.
 
     Raises:
         InputError: if the limits leave no room for an essay.
@@ -120,8 +134,9 @@ def tokenize_frame(
         for start in range(0, len(frame), TOKENIZE_CHUNK):
             chunk = frame.iloc[start : start + TOKENIZE_CHUNK]
             encoded += encode_essays(
-                tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens
-            )
+                tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens,
+                FEATURE_NAMES,
+            )  # fmt: skip
             bar.update(len(chunk))
     return encoded
 
@@ -171,6 +186,7 @@ def build_dataset(
             "prompts": _prompt_cards(tokenized),
             "tokenizer": {"name": tokenizer_name, "vocabulary_sha256": vocabulary_checksum(tokenizer)},
             "token_limits": asdict(limits),
+            "text_features": list(FEATURE_NAMES),
             "packages": package_versions(),
         }
         DatasetDict(
@@ -206,6 +222,7 @@ def _tokenize_split(
         token_type_ids=[essay.token_type_ids for essay in encoded],
         prompt_tokens_cut=[essay.prompt_tokens_cut for essay in encoded],
         essay_tokens_cut=[essay.essay_tokens_cut for essay in encoded],
+        text_features=[essay.text_features for essay in encoded],
     )
     if limits.drop_longer_than is None:
         return frame, 0
@@ -235,7 +252,7 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
 
 
 def _without_tokens(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
-    return [frame.drop(columns=["input_ids", "token_type_ids"]) for frame in frames]
+    return [frame.drop(columns=["input_ids", "token_type_ids", "text_features"]) for frame in frames]
 
 
 def card_table(card: dict) -> str:

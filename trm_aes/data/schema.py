@@ -12,7 +12,7 @@ from ..model.score_scale import ScoreRange
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
 # Added by the builder; a source's own column of such a name is renamed.
-TOKEN_COLUMNS = ("input_ids", "token_type_ids", "prompt_tokens_cut", "essay_tokens_cut")
+TOKEN_COLUMNS = ("input_ids", "token_type_ids", "prompt_tokens_cut", "essay_tokens_cut", "text_features")
 MAX_NAMED_ROWS = 5
 
 

@@ -11,10 +11,12 @@ from ..data.schema import sort_prompt_ids
 from ..errors import InputError
 from ..model.score_scale import denormalize_by_prompt, round_scores
 from ..records import EvaluationRecord, package_versions
-from ..scoring.scorer import SCORED_COLUMNS, EssayScorer
+from ..scoring.scorer import EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 
 RATER_COLUMNS = ("rater1", "rater2")
+# Columns of a data set that hold a list for each essay.
+TOKENIZED = ("input_ids", "token_type_ids", "text_features")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
 
 
@@ -52,9 +54,11 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     """
     rows = data.split(split)
     data.check_tokenizer(scorer.tokenizer, scorer.name)
-    frame = rows.remove_columns(["input_ids", "token_type_ids"]).to_pandas()
+    if scorer.model.config.text_features:
+        data.check_features(scorer.model.config.text_features)
+    frame = rows.select_columns([name for name in rows.column_names if name not in TOKENIZED]).to_pandas()
     _check_prompts(scorer, data, split)
-    tokens = rows.select_columns(list(SCORED_COLUMNS)).to_list()
+    tokens = scorer.rows(rows)
     longest = max(len(row["input_ids"]) for row in tokens)
     if longest > scorer.model.config.max_position_embeddings:
         raise InputError(

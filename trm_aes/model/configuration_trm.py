@@ -16,7 +16,7 @@ if Version(transformers.__version__) < Version(MIN_TRANSFORMERS):
     )
 
 from huggingface_hub.dataclasses import strict  # noqa: E402 (after the check)
-from transformers import PreTrainedConfig  # noqa: E402
+from transformers import AutoConfig, PreTrainedConfig  # noqa: E402
 
 
 @strict
@@ -34,8 +34,8 @@ class TRMConfig(PreTrainedConfig):
         hidden_size (`int`, defaults to 768):
             Width of the two recursive states and of the shared network.
         embedding_size (`int`, *optional*):
-            Width of the word embeddings; `None` means `hidden_size`. Where it differs, a linear projection without
-            bias maps embeddings to `hidden_size` (factorized embeddings).
+            Width of the word embeddings; `None` means `hidden_size`, or the encoder's. Where it differs, a linear
+            projection without bias maps embeddings to `hidden_size` (factorized embeddings).
         num_hidden_layers (`int`, defaults to 2):
             Layers of the shared network. It is applied `H_cycles * (L_cycles + 1)` times a supervision step.
         num_attention_heads (`int`, defaults to 12):
@@ -57,9 +57,23 @@ class TRMConfig(PreTrainedConfig):
         num_latents (`int`, defaults to 0):
             How many latents recur in place of the tokens; they read the tokens by cross-attention. 0, as published: a
             state for each token.
-        num_encoder_layers (`int`, defaults to 2):
-            Convolutions over the tokens before the latents read them.
-        encoder_kernel_size (`int`, defaults to 5):
+        encoder (`dict` or `PreTrainedConfig`, *optional*):
+            Configuration of a pretrained encoder (BERT's kind), cut to the layers that are used. The latents then read
+            its token states in place of word embeddings, essays in windows of as many tokens as it takes, and the model
+            holds its weights. Needs `num_latents`, and `num_convolutions` 0.
+        cls_token_id, sep_token_id (`int`, *optional*):
+            The tokenizer's tokens that stand around each of those windows. Needed with an `encoder`.
+        text_features (`list[str]`, *optional*):
+            Names of what is counted in the essay's text as it was written (see text_features_trm.py), in the order in
+            which callers pass it as `text_features`. Needs `prompt_registers`.
+        auxiliary_targets (`list[str]`, *optional*):
+            Names of what the model learns to predict beside the score (raters' own scores, traits). Needs
+            `prompt_registers`.
+        auxiliary_loss_weight (`float`, defaults to 0.0):
+            Weight of their mean squared error beside the score's.
+        num_convolutions (`int`, defaults to 2):
+            Convolutions over the word embeddings before the latents read them.
+        convolution_size (`int`, defaults to 5):
             Width of those convolutions, in tokens.
         prompt_registers (`bool`, defaults to `False`):
             Whether the model keeps, for each prompt of `score_ranges`, a learned vector beside the latents, weights of
@@ -67,8 +81,9 @@ class TRMConfig(PreTrainedConfig):
             `prompt_indices`; where they pass tokens alone it is recognized by its text (segment 0), which is not read
             otherwise. Needs `num_latents`.
         lexical_head (`bool`, defaults to `False`):
-            Whether a second head scores the essay by its words alone, a weight for each word and prompt; the score is
-            the mean of the two. Needs `prompt_registers`.
+            Whether a second, linear head scores the essay, by its words and by what else is known of it (`text_features`,
+            mean and spread of the encoder's states), with weights for each prompt; the score is the mean of the two.
+            Needs `prompt_registers`.
         pooling (`"mean"` or `"cls"`, defaults to `"mean"`):
             What the heads read: the mean of `z_H` over the tokens that are not padding (or the latents), or the first
             of them.
@@ -86,7 +101,8 @@ class TRMConfig(PreTrainedConfig):
         embedding_dropout_prob (`float`, defaults to 0.1):
             Dropout on the embedded input.
         word_dropout_prob (`float`, defaults to 0.0):
-            Share of the tokens whose word embedding is zero in training.
+            Share of the tokens that the states do not see in training. (Words' embeddings are set to zero; states of a
+            pretrained encoder are left out.)
         halting_loss_weight (`float`, defaults to 0.5):
             Weight of the halting head's binary cross-entropy beside the score's squared error.
         halting_tolerance (`float`, defaults to 0.05):
@@ -118,11 +134,15 @@ class TRMConfig(PreTrainedConfig):
     """
 
     model_type = "trm"
+    sub_configs = {"encoder": AutoConfig}
+    # Names of version 0.1.
+    attribute_map = {"num_encoder_layers": "num_convolutions", "encoder_kernel_size": "convolution_size"}
     keys_to_ignore_at_inference = [
         "carry",
         "halt_logits",
         "step_logits",
         "step_halt_logits",
+        "auxiliary_logits",
         "steps_used",
         "hidden_states",
         "attentions",
@@ -141,8 +161,14 @@ class TRMConfig(PreTrainedConfig):
     num_gradient_cycles: int = 1
     num_supervision_steps: int = 16
     num_latents: int = 0
-    num_encoder_layers: int = 2
-    encoder_kernel_size: int = 5
+    encoder: dict[str, Any] | PreTrainedConfig | None = None
+    cls_token_id: int | None = None
+    sep_token_id: int | None = None
+    text_features: list[str] | None = None
+    auxiliary_targets: list[str] | None = None
+    auxiliary_loss_weight: float | int = 0.0
+    num_convolutions: int = 2
+    convolution_size: int = 5
     prompt_registers: bool = False
     lexical_head: bool = False
     pooling: Literal["mean", "cls"] = "mean"
@@ -173,18 +199,36 @@ class TRMConfig(PreTrainedConfig):
         if self.id2label is None and "num_labels" not in kwargs:
             self.id2label = {0: "score"}
             self.label2id = {"score": 0}
+        if isinstance(self.encoder, dict):
+            self.encoder = AutoConfig.for_model(**self.encoder)
+        if self.encoder is not None:
+            self._check_encoder(self.encoder)
         if self.embedding_size is None:
-            self.embedding_size = self.hidden_size
+            self.embedding_size = self.hidden_size if self.encoder is None else self.encoder.hidden_size
         self._check_shape()
         self._check_score_ranges()
         super().__post_init__(**kwargs)
 
     def _refuse_misspelled(self, others: dict[str, Any]):
         """Transformers takes any argument for an attribute; one that is nearly ours was meant to be ours."""
-        for name in others:
+        for name in set(others) - set(self.attribute_map):
             near = difflib.get_close_matches(name, TRMConfig.__annotations__, n=1, cutoff=0.85)
             if near:
                 raise ValueError(f"`{name}` is no argument of TRMConfig. Did you mean `{near[0]}`?")
+
+    def _check_encoder(self, encoder: PreTrainedConfig):
+        if not self.num_latents:
+            raise ValueError("`encoder` needs `num_latents`: it is latents that read its states.")
+        if self.cls_token_id is None or self.sep_token_id is None:
+            raise ValueError("`encoder` needs `cls_token_id` and `sep_token_id`, the tokens around what it reads.")
+        if self.num_convolutions:
+            raise ValueError("With an `encoder` there are no convolutions: `num_convolutions` must be 0.")
+        if self.embedding_size not in (None, encoder.hidden_size):
+            raise ValueError(
+                f"`embedding_size` ({self.embedding_size}) must be the encoder's width ({encoder.hidden_size})."
+            )
+        if self.vocab_size != encoder.vocab_size:
+            raise ValueError(f"`vocab_size` ({self.vocab_size}) must be the encoder's ({encoder.vocab_size}).")
 
     def _check_shape(self):
         for name in [
@@ -199,11 +243,11 @@ class TRMConfig(PreTrainedConfig):
             "L_cycles",
             "num_gradient_cycles",
             "num_supervision_steps",
-            "encoder_kernel_size",
+            "convolution_size",
         ]:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
-        for name in ("num_latents", "num_encoder_layers"):
+        for name in ("num_latents", "num_convolutions"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "embedding_dropout_prob",
@@ -212,8 +256,11 @@ class TRMConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must lie in [0, 1), got {getattr(self, name)}.")
         if self.prompt_registers and not (self.num_latents and self.score_ranges):
             raise ValueError("`prompt_registers` needs `num_latents` and `score_ranges`.")
-        if self.lexical_head and not self.prompt_registers:
-            raise ValueError("`lexical_head` needs `prompt_registers`.")
+        for name in ("lexical_head", "text_features", "auxiliary_targets"):
+            if getattr(self, name) and not self.prompt_registers:
+                raise ValueError(f"`{name}` needs `prompt_registers`.")
+        if self.auxiliary_loss_weight < 0:
+            raise ValueError(f"`auxiliary_loss_weight` must not be negative, got {self.auxiliary_loss_weight}.")
         if not 0 < self.halting_threshold < 1:
             raise ValueError(f"`halting_threshold` is a probability between 0 and 1, got {self.halting_threshold}.")
         if self.exit_tolerance is not None and not 0 <= self.exit_tolerance < 1:

@@ -1,12 +1,16 @@
 """Prompt and essay as one token sequence, `[CLS] prompt [SEP] essay [SEP]`, and batches of them."""
 
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from .score_scale import ScoreRange
+from .text_features_trm import FEATURE_NAMES, text_features
 
 DEFAULT_MAX_TOKENS = 1024
 DEFAULT_MAX_PROMPT_TOKENS = 128
@@ -15,10 +19,13 @@ DEFAULT_MAX_PROMPT_TOKENS = 128
 @dataclass(frozen=True)
 class EncodedEssay:
     """
+    An essay and its prompt, tokenized.
+
     Args:
         input_ids, token_type_ids: ids of prompt (segment 0) and essay (segment 1), special tokens among them.
         num_tokens: length before anything was cut.
         prompt_tokens_cut, essay_tokens_cut: tokens cut off the end of each.
+        text_features: what is countable in the essay's text; None where it was not asked for.
     """
 
     input_ids: list[int]
@@ -26,6 +33,7 @@ class EncodedEssay:
     num_tokens: int
     prompt_tokens_cut: int
     essay_tokens_cut: int
+    text_features: list[float] | None = None
 
 
 def stand_in_text(prompt_id: str) -> str:
@@ -55,23 +63,34 @@ def encode_essays(
     essays: Sequence[str],
     max_tokens: int = DEFAULT_MAX_TOKENS,
     max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
+    feature_names: Sequence[str] = (),
 ) -> list[EncodedEssay]:
     """
     Tokenizes pairs of prompt and essay. Where a pair is longer than `max_tokens`, the prompt is cut first, down to
     `max_prompt_tokens`, and only then the end of the essay: the essay is what is scored.
 
+    Args:
+        tokenizer: what to tokenize with.
+        prompt_texts, essays: one of each for a pair.
+        max_tokens, max_prompt_tokens: how long a pair may be, and what is left of its prompt if it is longer.
+        feature_names: text features to count, some of `FEATURE_NAMES`; they are of the whole texts, cut or not.
+
     Raises:
-        ValueError: if `max_tokens` leaves no room for an essay beside a cut prompt.
+        ValueError: if `max_tokens` leaves no room for an essay beside a cut prompt, or there is no feature of a name.
     """
     check_limits(tokenizer, max_tokens, max_prompt_tokens)
     special = tokenizer.num_special_tokens_to_add(pair=True)
     # Essays of one prompt share its text: tokenize each text once.
     distinct = sorted(set(prompt_texts))
     tokens_of_text = dict(zip(distinct, _token_ids(tokenizer, distinct), strict=True))
-    return [
+    encoded = [
         _join(tokenizer, tokens_of_text[text], essay, max_tokens - special, max_prompt_tokens)
         for text, essay in zip(prompt_texts, _token_ids(tokenizer, list(essays)), strict=True)
     ]
+    if not feature_names:
+        return encoded
+    features = _count_features(tokenizer, prompt_texts, essays, feature_names)
+    return [replace(essay, text_features=values) for essay, values in zip(encoded, features, strict=True)]
 
 
 def known_prompt_texts(config: PreTrainedConfig) -> dict[str, str]:
@@ -118,8 +137,35 @@ def encode_for_model(
     texts = known_prompt_texts(config)
     max_tokens = min(tokenizer.model_max_length, config.max_position_embeddings)
     return encode_essays(
-        tokenizer, [texts[prompt_id] for prompt_id in prompt_ids], essays, max_tokens, config.max_prompt_tokens
-    )
+        tokenizer, [texts[prompt_id] for prompt_id in prompt_ids], essays, max_tokens, config.max_prompt_tokens,
+        config.text_features or (),
+    )  # fmt: skip
+
+
+def _count_features(
+    tokenizer: PreTrainedTokenizerBase, prompt_texts: Sequence[str], essays: Sequence[str], names: Sequence[str]
+) -> list[list[float]]:
+    unknown = [name for name in names if name not in FEATURE_NAMES]
+    if unknown:
+        raise ValueError(
+            f"There is no text feature {unknown[0]!r}: the model comes from a later version. Upgrade, or load it with "
+            "its own code."
+        )
+    places = [FEATURE_NAMES.index(name) for name in names]
+    vocabulary = _vocabulary(tokenizer)
+    counted = (text_features(essay, text, vocabulary) for text, essay in zip(prompt_texts, essays, strict=True))
+    return [[values[place] for place in places] for values in counted]
+
+
+# Of the tokenizer that was used last: to list its words takes longer than to score an essay.
+_last_vocabulary: tuple[weakref.ref, int, dict[str, int]] | None = None
+
+
+def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    global _last_vocabulary
+    if _last_vocabulary is None or _last_vocabulary[0]() is not tokenizer or _last_vocabulary[1] != len(tokenizer):
+        _last_vocabulary = (weakref.ref(tokenizer), len(tokenizer), tokenizer.get_vocab())
+    return _last_vocabulary[2]
 
 
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
@@ -157,18 +203,25 @@ class EssayCollator:
     """
     Batches rows that hold `input_ids` and `token_type_ids`, padded to the longest of the batch. From rows that hold
     `score`, `min_score` and `max_score` it makes the labels (0-1) and the spans of the score ranges, and from their
-    `prompt_id` the model's `prompt_indices`. Other columns are left out.
+    `prompt_id` the model's `prompt_indices`. `text_features` and `encoder_states` become tensors where rows have them.
+    Other columns are left out.
 
     Args:
         tokenizer: pads.
         prompt_index: `prompt_id -> place in score_ranges` (see [`prompt_index_of`]); no `prompt_indices` if empty.
+        auxiliary_targets: columns that become the model's `auxiliary_scores`; a cell may be empty (None or NaN).
     """
 
     tokenizer: PreTrainedTokenizerBase
     prompt_index: dict[str, int] = field(default_factory=dict)
+    auxiliary_targets: Sequence[str] = ()
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """Makes a batch: `input_ids`, `token_type_ids`, `attention_mask` `(batch, tokens)`; what else there is `(batch,)`."""
+        """
+        Makes a batch: `input_ids`, `token_type_ids`, `attention_mask` `(batch, tokens)`; `text_features`
+        `(batch, features)`; `encoder_states` `(batch, pieces, width)`, padded with zeros; `auxiliary_scores`
+        `(batch, targets)`; what else there is `(batch,)`.
+        """
         padded = self.tokenizer.pad(
             [{"input_ids": row["input_ids"], "token_type_ids": row["token_type_ids"]} for row in rows],
             padding="longest",
@@ -178,9 +231,17 @@ class EssayCollator:
         batch: dict[str, torch.Tensor] = dict(padded)
         if self.prompt_index:
             batch["prompt_indices"] = torch.tensor([self.prompt_index[row["prompt_id"]] for row in rows])
+        if rows[0].get("text_features") is not None:
+            batch["text_features"] = torch.tensor([row["text_features"] for row in rows], dtype=torch.float32)
+        if "encoder_states" in rows[0]:
+            states = [torch.from_numpy(np.asarray(row["encoder_states"])) for row in rows]
+            batch["encoder_states"] = nn.utils.rnn.pad_sequence(states, batch_first=True)
         if "score" in rows[0]:
             ranges = [ScoreRange(row["min_score"], row["max_score"]) for row in rows]
             labels = [r.normalize(row["score"]) for r, row in zip(ranges, rows, strict=True)]
             batch["labels"] = torch.tensor(labels, dtype=torch.float32)
             batch["score_spans"] = torch.tensor([r.span for r in ranges], dtype=torch.float32)
+            if self.auxiliary_targets:
+                cells = [[row[name] for name in self.auxiliary_targets] for row in rows]
+                batch["auxiliary_scores"] = torch.from_numpy(np.array(cells, dtype=np.float32))
         return batch

@@ -25,6 +25,9 @@ class EssayBatch:
             mean of their prompt's essays where the model knows its prompts.
         prompt_indices (`torch.LongTensor` of shape `(batch,)`): places of the essays' prompts in `config.score_ranges`;
             None where the model does not know its prompts.
+        text_features (`torch.Tensor` of shape `(batch, features)`): what is countable in their texts, in standard
+            deviations from the mean of their prompt's essays; None where the model takes none.
+        encoded: a pretrained encoder's states of their word pieces ([`EncoderStates`]); None without such an encoder.
         source: what the recursive states read ([`TokenInput`] or [`LatentInput`]).
     """
 
@@ -36,6 +39,8 @@ class EssayBatch:
     is_essay: torch.Tensor
     lengths: torch.Tensor
     prompt_indices: torch.Tensor | None = None
+    text_features: torch.Tensor | None = None
+    encoded: Any = None
     source: Any = None
 
     @classmethod

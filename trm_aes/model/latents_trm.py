@@ -3,7 +3,7 @@
 What the recursive states read at each step, in two kinds with one interface:
 
     TokenInput    a state for each token, and `x` is the embedded token, as published
-    LatentInput   a few latents have states, and `x` is what they read of the encoded tokens by cross-attention
+    LatentInput   a few latents have states, and `x` is what they read of the tokens by cross-attention
 
 Both have `embeds` (batch, states, hidden_size), `num_states`, `mask` (batch, states) or None, `position_ids`,
 `read(states)` and `select(rows)`.
@@ -21,7 +21,7 @@ from transformers.utils.generic import is_flash_attention_requested
 
 from .configuration_trm import TRMConfig
 from .essays_trm import EssayBatch, can_wait
-from .layers_trm import TRMEmbeddings, TRMTokenEncoder, eager_attention_forward, rms_norm
+from .layers_trm import TRMEmbeddings, TRMTokenMixer, TRMZeroLinear, eager_attention_forward, rms_norm
 
 
 @dataclass
@@ -63,30 +63,35 @@ def count_positions(attention_mask: torch.Tensor | None, num_states: int, device
 
 class TRMLatentReader(nn.Module):
     """
-    What latents read of the encoded tokens: multi-head cross-attention (Perceiver, arXiv 2103.03206), normalized, beside
-    the latents' own embeddings, to which the essay's length and its prompt's register are added. Those take part in
-    every read and not in the initial states, which no gradient reaches.
+    What latents read of the tokens: multi-head cross-attention (Perceiver, arXiv 2103.03206), normalized, beside the
+    latents' own embeddings, to which are added the essay's length, its text features, and its prompt's register. Those
+    take part in every read and not in the initial states, which no gradient reaches.
+
+    The tokens are word embeddings mixed by convolutions, or the states of a pretrained encoder, as they are.
     """
 
     def __init__(self, config: TRMConfig):
         super().__init__()
         self.config = config
+        width = config.hidden_size if config.encoder is None else config.encoder.hidden_size
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
         self.latents = nn.Parameter(torch.empty(config.num_latents, config.hidden_size))
         # Attention averages, so it cannot count.
         self.length = nn.Parameter(torch.empty(config.hidden_size))
-        self.encoder = TRMTokenEncoder(config)
+        num_features = len(config.text_features or ())
+        self.features = TRMZeroLinear(num_features, config.hidden_size, bias=False) if num_features else None
+        self.mixer = TRMTokenMixer(config) if config.encoder is None else None
         self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
-        self.kv_proj = nn.Linear(config.hidden_size, 2 * config.hidden_size, bias=False)
+        self.kv_proj = nn.Linear(width, 2 * config.hidden_size, bias=False)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
-    def read_tokens(
+    def read_words(
         self, essays: EssayBatch, embeddings: TRMEmbeddings, registers: torch.Tensor | None
     ) -> "LatentInput":
         """
-        Embeds and encodes essays, once for all steps.
+        Embeds and mixes words, once for all steps.
 
         Args:
             essays: their words, and which tokens are whose.
@@ -97,15 +102,31 @@ class TRMLatentReader(nn.Module):
         is_read = essays.is_token if registers is None else essays.is_essay  # (batch, tokens)
         inputs = (essays.input_ids, essays.token_type_ids, essays.inputs_embeds)
         if can_wait(is_read.device):
-            packing = TRMPacking(is_read, gap=self.config.encoder_kernel_size // 2)
+            packing = TRMPacking(is_read, gap=self.config.convolution_size // 2)
             embeds = embeddings(*(None if values is None else packing.pack(values) for values in inputs))
-            encoded = packing.unpack(self.encode(embeds, packing.pack(is_read)))
+            encoded = packing.unpack(self.encode_words(embeds, packing.pack(is_read)))
             is_read = packing.unpacked_mask
         else:
             embeds = embeddings(*inputs)  # (batch, tokens, hidden_size)
-            encoded = self.encode(embeds, is_read)  # (batch, tokens, 2 * hidden_size)
+            encoded = self.encode_words(embeds, is_read)  # (batch, tokens, 2 * hidden_size)
+        return self._input(encoded, is_read, essays, registers)
+
+    def read_states(self, essays: EssayBatch, registers: torch.Tensor | None) -> "LatentInput":
+        """As [`read_words`], of a pretrained encoder's states."""
+        read = essays.encoded if not self.training else essays.encoded.drop(self.config.word_dropout_prob)
+        states, is_read = read.states, read.is_state
+        if can_wait(is_read.device):
+            packing = TRMPacking(is_read, gap=0)
+            encoded, is_read = packing.unpack(self.kv_proj(packing.pack(states))), packing.unpacked_mask
+        else:
+            encoded = self.kv_proj(states)
+        return self._input(encoded, is_read, essays, registers)
+
+    def _input(
+        self, encoded: torch.Tensor, is_read: torch.Tensor, essays: EssayBatch, registers: torch.Tensor | None
+    ) -> "LatentInput":
         key, value = self.split_heads(encoded)
-        identities = self.identities(essays.lengths, registers).to(embeds.dtype)
+        identities = self.identities(essays.lengths, essays.text_features, registers).to(encoded.dtype)
         token_mask: Any
         if is_flash_attention_requested(self.config):
             token_mask = is_read[:, None, None, :]  # the reader goes by SDPA then, see `forward`
@@ -118,30 +139,35 @@ class TRMLatentReader(nn.Module):
             )
         return LatentInput(self, key, value, token_mask, identities)
 
-    def encode(self, tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
+    def encode_words(self, tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
         """
-        Keys and values of the tokens: `(batch, tokens, 2 * hidden_size)`.
+        Keys and values of words: `(batch, tokens, 2 * hidden_size)`.
 
         Args:
             tokens (`torch.Tensor` of shape `(batch, tokens, hidden_size)`): embedded.
             is_token (`torch.BoolTensor` of shape `(batch, tokens)`): which of them stand for anything.
         """
-        return self.kv_proj(self.encoder(tokens, is_token))
+        return self.kv_proj(self.mixer(tokens, is_token))
 
     def split_heads(self, encoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values, each `(batch, heads, tokens, head_dim)`, of `encoded` `(batch, tokens, 2 * hidden_size)`."""
         key, value = encoded.view(*encoded.shape[:-1], 2, -1, self.head_dim).unbind(dim=2)
         return key.transpose(1, 2), value.transpose(1, 2)
 
-    def identities(self, lengths: torch.Tensor, registers: torch.Tensor | None) -> torch.Tensor:
+    def identities(
+        self, lengths: torch.Tensor, text_features: torch.Tensor | None, registers: torch.Tensor | None
+    ) -> torch.Tensor:
         """
         What the latents of each essay know of themselves and of it: `(batch, num_latents, hidden_size)`.
 
         Args:
             lengths (`torch.Tensor` of shape `(batch,)`): log lengths, standardized where the prompt is known.
+            text_features (`torch.Tensor` of shape `(batch, features)`): standardized, where the model takes them.
             registers (`torch.Tensor` of shape `(batch, hidden_size)`): of the essays' prompts, where known.
         """
         of_essay = lengths[:, None] * self.length
+        if self.features is not None:
+            of_essay = of_essay + self.features(text_features.to(self.features.weight.dtype))
         if registers is not None:
             of_essay = of_essay + registers
         return self.latents + of_essay[:, None]

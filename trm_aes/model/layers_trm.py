@@ -99,6 +99,10 @@ class TRMZeroEmbedding(nn.Embedding):
     """An embedding that starts at zero."""
 
 
+class TRMZeroLinear(nn.Linear):
+    """A linear layer that starts at zero."""
+
+
 class TRMEmbeddings(nn.Module):
     """Word and segment embeddings, projected to the width of the states where the two differ."""
 
@@ -227,13 +231,13 @@ class TRMLayer(GradientCheckpointingLayer):
         return rms_norm(hidden_states + self.dropout(self.mlp(hidden_states)), self.eps)
 
 
-class TRMTokenEncoder(nn.Module):
+class TRMTokenMixer(nn.Module):
     """Residual convolutions over the tokens, `x = RMSNorm(x + Linear(SiLU(Conv(x))))`; padding counts as zeros."""
 
     def __init__(self, config: TRMConfig):
         super().__init__()
-        width, kernel = config.hidden_size, config.encoder_kernel_size
-        layers = range(config.num_encoder_layers)
+        width, kernel = config.hidden_size, config.convolution_size
+        layers = range(config.num_convolutions)
         self.convolutions = nn.ModuleList([nn.Conv1d(width, width, kernel, padding="same", bias=False) for _ in layers])
         self.projections = nn.ModuleList([TRMResidualLinear(width, width, bias=False) for _ in layers])
         self.dropout = nn.Dropout(config.hidden_dropout_prob)

@@ -9,10 +9,11 @@ latent `z_L` and an answer `z_H`, given the embedded input `x`:
     one supervision step  `H_cycles` H cycles, the last `num_gradient_cycles` of them with gradient; the heads read z_H,
                           and the carry (z_H, z_L) is handed on detached
 
-With `num_latents` the states belong not to the tokens but to a few latents, and `x` is what these read of the encoded
-tokens by cross-attention, with z_L + z_H as the query (latents_trm.py). With `prompt_registers` the model knows its
-prompts, and with `lexical_head` a second, linear head scores by words alone (prompts_trm.py). What is known of a batch
-of essays is worked out once a forward pass (essays_trm.py).
+With `num_latents` the states belong not to the tokens but to a few latents, and `x` is what these read of the tokens by
+cross-attention, with z_L + z_H as the query (latents_trm.py); with an `encoder`, what they read are its states
+(encoder_trm.py). With `prompt_registers` the model knows its prompts (prompts_trm.py), and with `lexical_head` a second,
+linear head scores without recursion (heads_trm.py). What is known of a batch of essays is worked out once a forward pass
+(essays_trm.py).
 """
 
 import math
@@ -32,7 +33,9 @@ from transformers.utils.generic import can_return_tuple, merge_with_config_defau
 from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_trm import TRMConfig
+from .encoder_trm import TRMPretrainedEncoder
 from .essays_trm import EssayBatch, can_wait
+from .heads_trm import TRMAuxiliaryHead, TRMLexicalHead
 from .latents_trm import LatentInput, TokenInput, TRMLatentReader, count_positions
 from .layers_trm import (
     TRMAttention,
@@ -42,13 +45,15 @@ from .layers_trm import (
     TRMResidualLinear,
     TRMRotaryEmbedding,
     TRMZeroEmbedding,
+    TRMZeroLinear,
 )
-from .prompts_trm import TRMLexicalHead, TRMPromptBank, TRMPromptEmbedding
+from .prompts_trm import TRMPromptBank, TRMPromptEmbedding
 
 # Version 0.1 called these weights otherwise: patterns of its names, and today's.
 FORMER_NAMES = {
     r"prompts\.head\.": "prompt_bank.score_weights.",
     r"prompts\.head_bias\.": "prompt_bank.score_biases.",
+    r"reader\.encoder\.": "reader.mixer.",
     r"prompts\.(registers|signatures|score_means|score_stds|length_means|length_stds)": r"prompt_bank.\1",
 }
 
@@ -85,6 +90,8 @@ class TRMEssayScoringOutput(ModelOutput):
             Logit of "the score rounds to the gold score", at the step whose score is reported.
         step_logits, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`):
             Both after each supervision step; an essay that has halted repeats its last value.
+        auxiliary_logits (`torch.Tensor` of shape `(batch, targets)`, with `auxiliary_targets`):
+            What is learned beside the score, in standard deviations from the mean of the prompt's training essays.
         steps_used (`torch.LongTensor` of shape `(batch,)`):
             Supervision steps taken by each essay.
         carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`):
@@ -97,6 +104,7 @@ class TRMEssayScoringOutput(ModelOutput):
     halt_logits: torch.Tensor = None  # type: ignore[assignment]
     step_logits: torch.Tensor = None  # type: ignore[assignment]
     step_halt_logits: torch.Tensor = None  # type: ignore[assignment]
+    auxiliary_logits: torch.Tensor | None = None
     steps_used: torch.Tensor = None  # type: ignore[assignment]
     carry: torch.Tensor = None  # type: ignore[assignment]
     hidden_states: tuple[torch.Tensor, ...] | None = None
@@ -114,7 +122,7 @@ class TRMPreTrainedModel(PreTrainedModel):
     # Those that are entered by their forward pass alone, and do not hold the word embeddings: what FSDP shards apart.
     _no_split_modules = ["TRMLayer", "TRMLexicalHead"]
     # A score's last digits are beyond bfloat16.
-    _keep_in_fp32_modules_strict = ["prompt_bank", "lexical_head", "score_head", "halt_head"]
+    _keep_in_fp32_modules_strict = ["prompt_bank", "lexical_head", "auxiliary_head", "score_head", "halt_head"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
@@ -154,11 +162,23 @@ class TRMPreTrainedModel(PreTrainedModel):
             init.ones_(module.score_stds)
             init.zeros_(module.length_means)
             init.ones_(module.length_stds)
+            if self.config.text_features:
+                init.zeros_(module.feature_means)
+                init.ones_(module.feature_stds)
+        elif isinstance(module, TRMLexicalHead):
+            if module.states is not None:
+                init.zeros_(module.state_means)
+                init.ones_(module.state_stds)
+        elif isinstance(module, TRMAuxiliaryHead):
+            init.zeros_(module.target_means)
+            init.ones_(module.target_stds)
         elif isinstance(module, TRMPromptEmbedding):
             init.normal_(module.weight, std=0.5)
         elif isinstance(module, TRMHead):
             init.normal_(module.weight, std=config.initializer_range)
             init.constant_(module.bias, module.initial_bias)
+        elif isinstance(module, TRMZeroLinear):
+            init.zeros_(module.weight)
         elif isinstance(module, TRMResidualLinear) and config.residual_initialization == "zeros":
             init.zeros_(module.weight)
         elif isinstance(module, (nn.Linear, nn.Conv1d)):
@@ -179,7 +199,8 @@ class TRMModel(TRMPreTrainedModel):
 
     def __init__(self, config: TRMConfig):
         super().__init__(config)
-        self.embeddings = TRMEmbeddings(config)
+        self.encoder = None if config.encoder is None else TRMPretrainedEncoder(config)
+        self.embeddings = TRMEmbeddings(config) if config.encoder is None else None
         self.rotary_emb = TRMRotaryEmbedding(config)
         self.layers = nn.ModuleList([TRMLayer(config, i) for i in range(config.num_hidden_layers)])
         self.reader = TRMLatentReader(config) if config.num_latents else None
@@ -190,12 +211,18 @@ class TRMModel(TRMPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """The word embeddings."""
+        """The word embeddings: the encoder's where there is one."""
+        if self.encoder is not None:
+            return self.encoder.transformer.get_input_embeddings()
         return self.embeddings.word_embeddings
 
     def set_input_embeddings(self, value: nn.Module):
         """Replaces the word embeddings."""
-        self.embeddings.word_embeddings = value  # type: ignore[assignment]
+        if self.encoder is not None:
+            self.encoder.transformer.set_input_embeddings(value)
+            self.config.encoder.vocab_size = value.num_embeddings
+        else:
+            self.embeddings.word_embeddings = value  # type: ignore[assignment]
 
     @merge_with_config_defaults
     @capture_outputs
@@ -208,6 +235,8 @@ class TRMModel(TRMPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         carry: torch.Tensor | None = None,
         prompt_indices: torch.Tensor | None = None,
+        text_features: torch.Tensor | None = None,
+        encoder_states: torch.Tensor | None = None,
         essays: EssayBatch | None = None,
         **kwargs: Any,
     ) -> TRMModelOutput:
@@ -225,6 +254,10 @@ class TRMModel(TRMPreTrainedModel):
                 initial states if absent.
             prompt_indices (`torch.LongTensor` of shape `(batch,)`): with `prompt_registers`, the essays' prompts as
                 places in `score_ranges`; recognized by their text if absent.
+            text_features (`torch.FloatTensor` of shape `(batch, features)`): with `text_features` in the configuration,
+                what is countable in the essays' texts, as [`text_features`] gives it.
+            encoder_states (`torch.Tensor` of shape `(batch, pieces, encoder width)`): with an `encoder`, its states of the
+                essays' word pieces, where they were computed before ([`TRMPretrainedEncoder`]); padded on the right.
             essays ([`EssayBatch`]): what [`prepare_essays`] made of all these, for a caller that takes several steps; the
                 arguments above but for `carry` are not looked at then.
 
@@ -235,8 +268,9 @@ class TRMModel(TRMPreTrainedModel):
         _refuse_unknown(kwargs)
         if essays is None:
             essays = self.prepare_essays(
-                input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, prompt_indices
-            )
+                input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, prompt_indices, text_features,
+                encoder_states,
+            )  # fmt: skip
         source = essays.source
         if carry is None:
             shape = (essays.batch_size, source.num_states, -1)
@@ -287,6 +321,8 @@ class TRMModel(TRMPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         prompt_indices: torch.Tensor | None = None,
+        text_features: torch.Tensor | None = None,
+        encoder_states: torch.Tensor | None = None,
     ) -> EssayBatch:
         """
         Works out, once for all steps, what is known of essays and what their states read. Arguments are those of
@@ -294,18 +330,43 @@ class TRMModel(TRMPreTrainedModel):
         """
         essays = EssayBatch.from_tensors(input_ids, attention_mask, token_type_ids, inputs_embeds)
         self._check_essays(essays, prompt_indices)
+        self._check_given(essays, text_features, encoder_states)
+        registers = None
         if self.prompt_bank is not None:
             essays.prompt_indices = self.recognize_prompts(essays) if prompt_indices is None else prompt_indices
             essays.lengths = self.prompt_bank.standardize_lengths(essays.lengths, essays.prompt_indices)
-        if self.reader is None:
+            registers = self.prompt_bank.registers(essays.prompt_indices)
+            if text_features is not None:
+                essays.text_features = self.prompt_bank.standardize_features(text_features, essays.prompt_indices)
+        if self.encoder is not None:
+            given = encoder_states is not None
+            essays.encoded = self.encoder.given(encoder_states, essays) if given else self.encoder(essays)
+            essays.source = self.reader.read_states(essays, registers)
+        elif self.reader is not None:
+            essays.source = self.reader.read_words(essays, self.embeddings, registers)
+        else:
             embeds = self.embeddings(input_ids, token_type_ids, inputs_embeds)
             if position_ids is None:
                 position_ids = count_positions(essays.attention_mask, embeds.shape[1], embeds.device)
             essays.source = TokenInput(embeds, essays.attention_mask, position_ids)
-        else:
-            registers = None if self.prompt_bank is None else self.prompt_bank.registers(essays.prompt_indices)
-            essays.source = self.reader.read_tokens(essays, self.embeddings, registers)
         return essays
+
+    def _check_given(
+        self, essays: EssayBatch, text_features: torch.Tensor | None, encoder_states: torch.Tensor | None
+    ):
+        names = self.config.text_features or []
+        expected = (essays.batch_size, len(names))
+        if names and text_features is None:
+            raise ValueError(
+                "This model takes `text_features`, what is countable in the essays' texts: let `encode_for_model` or the "
+                "pipeline `essay-scoring` prepare the essays."
+            )
+        if text_features is not None and (not names or text_features.shape != expected):
+            raise ValueError(f"`text_features` must have the shape {expected}, and has {tuple(text_features.shape)}.")
+        if self.encoder is None and encoder_states is not None:
+            raise ValueError("`encoder_states` are for a model with an `encoder`, and this one has none.")
+        if self.encoder is not None and essays.inputs_embeds is not None:
+            raise ValueError("A model with an `encoder` takes `input_ids`, no `inputs_embeds`.")
 
     def _check_essays(self, essays: EssayBatch, prompt_indices: torch.Tensor | None):
         num_tokens = essays.is_essay.shape[1]
@@ -349,7 +410,7 @@ class TRMModel(TRMPreTrainedModel):
             counts = bank.counts_for_signature(is_prompt).any(dim=0)
             width = int((counts * torch.arange(1, len(counts) + 1)).max())
             is_prompt, tokens = is_prompt[:, :width], tokens[:, :width]
-        embedded = self.embeddings.word_embeddings(tokens) if essays.inputs_embeds is None else tokens
+        embedded = self.get_input_embeddings()(tokens) if essays.inputs_embeds is None else tokens
         return bank.recognize(embedded, is_prompt)
 
 
@@ -359,6 +420,7 @@ class _StepRecord:
 
     recursive_scores: torch.Tensor
     halt_logits: torch.Tensor
+    pooled: torch.Tensor
     steps_used: torch.Tensor
     carry: torch.Tensor
     last: TRMModelOutput
@@ -377,6 +439,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         # Published: halting starts improbable, so that training begins with all supervision steps.
         self.halt_head = TRMHead(config.hidden_size, initial_bias=-5.0)
         self.lexical_head = TRMLexicalHead(config) if config.lexical_head else None
+        self.auxiliary_head = TRMAuxiliaryHead(config) if config.auxiliary_targets else None
         self.post_init()
 
     def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
@@ -395,8 +458,11 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         position_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         prompt_indices: torch.Tensor | None = None,
+        text_features: torch.Tensor | None = None,
+        encoder_states: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         score_spans: torch.Tensor | None = None,
+        auxiliary_scores: torch.Tensor | None = None,
         carry: torch.Tensor | None = None,
         num_supervision_steps: int | None = None,
         **kwargs: Any,
@@ -409,9 +475,12 @@ class TRMForEssayScoring(TRMPreTrainedModel):
                 head, `inputs_embeds` replaces the embeddings alone, and `input_ids` must be given too.
             prompt_indices (`torch.LongTensor` of shape `(batch,)`): the essays' prompts, as places in
                 `config.score_ranges`; recognized by their text if absent.
+            text_features, encoder_states: see [`TRMModel`].
             labels (`torch.FloatTensor` of shape `(batch,)` or `(batch, 1)`): gold scores, scaled to 0-1 by prompt.
             score_spans (`torch.FloatTensor` of shape `(batch,)`): highest less lowest score of each essay's prompt;
                 only the halting head's loss uses it (see `halting_tolerance`).
+            auxiliary_scores (`torch.FloatTensor` of shape `(batch, targets)`): the `auxiliary_targets` of the
+                configuration, as raters gave them; NaN where there is none.
             carry (`torch.Tensor`): that of an earlier call on the same essays.
             num_supervision_steps (`int`): steps to take in this call; the configuration's number if absent.
 
@@ -424,14 +493,20 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         if num_steps < 1:
             raise ValueError(f"`num_supervision_steps` must be at least 1, got {num_steps}.")
         essays = self.model.prepare_essays(
-            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, prompt_indices
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, prompt_indices, text_features,
+            encoder_states,
+        )  # fmt: skip
         lexical = self._lexical_scores(essays)
         steps = self._supervise(essays, lexical, carry, num_steps, **kwargs)
+        auxiliary = None
+        if self.auxiliary_head is not None:
+            auxiliary = self.auxiliary_head(steps.pooled, essays.prompt_indices)
         loss = None
         if labels is not None:
             unit = 1.0 if self.model.prompt_bank is None else self.model.prompt_bank.score_stds[essays.prompt_indices]
             loss = self.supervision_loss(steps.recursive_scores, steps.halt_logits, labels, score_spans, lexical, unit)
+            if auxiliary_scores is not None:
+                loss = loss + self._auxiliary_loss(auxiliary, auxiliary_scores, essays)
         step_logits = combine_heads(steps.recursive_scores, lexical)
         return TRMEssayScoringOutput(
             loss=loss,
@@ -439,6 +514,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             halt_logits=steps.halt_logits[:, -1],
             step_logits=step_logits,
             step_halt_logits=steps.halt_logits,
+            auxiliary_logits=auxiliary,
             steps_used=steps.steps_used,
             carry=steps.carry,
             hidden_states=steps.last.hidden_states,
@@ -451,32 +527,36 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         self, essays: EssayBatch, lexical: torch.Tensor | None, carry: torch.Tensor | None, num_steps: int, **kwargs
     ) -> _StepRecord:
         """Takes supervision steps; essays that halt leave the batch, and repeat their last values."""
-        scores, halts, outputs = self._supervision_step(essays, carry, **kwargs)
+        scores, halts, pooled, outputs = self._supervision_step(essays, carry, **kwargs)
         carry, steps_used = outputs.carry, torch.ones_like(scores, dtype=torch.long)
         scores_by_step, halts_by_step = [scores], [halts]
         may_leave = not self.training and (self.config.halt_at_inference or self.config.exit_tolerance is not None)
         for _ in range(num_steps - 1):
             goes_on = self._goes_on(scores_by_step, halts, lexical) if may_leave else None
             if goes_on is None or goes_on.all():
-                scores, halts, outputs = self._supervision_step(essays, carry, **kwargs)
+                scores, halts, pooled, outputs = self._supervision_step(essays, carry, **kwargs)
                 carry, steps_used = outputs.carry, steps_used + 1
             elif goes_on.any():
                 rows = goes_on.nonzero().squeeze(-1)
-                new_scores, new_halts, outputs = self._supervision_step(essays.select(rows), carry[rows], **kwargs)
-                scores, halts = scores.index_copy(0, rows, new_scores), halts.index_copy(0, rows, new_halts)
+                *new, outputs = self._supervision_step(essays.select(rows), carry[rows], **kwargs)
+                scores, halts, pooled = (
+                    old.index_copy(0, rows, values) for old, values in zip((scores, halts, pooled), new, strict=True)
+                )
                 carry, steps_used = carry.index_copy(0, rows, outputs.carry), steps_used + goes_on
             else:
                 break
             scores_by_step.append(scores)
             halts_by_step.append(halts)
-        return _StepRecord(
-            torch.stack(scores_by_step, dim=1), torch.stack(halts_by_step, dim=1), steps_used, carry, outputs
-        )
+        by_step = (torch.stack(values, dim=1) for values in (scores_by_step, halts_by_step))
+        return _StepRecord(*by_step, pooled, steps_used, carry, outputs)
 
     def _supervision_step(
         self, essays: EssayBatch, carry: torch.Tensor | None, **kwargs
-    ) -> tuple[torch.Tensor, torch.Tensor, TRMModelOutput]:
-        """The recursive head's scores (0-1 scale) and halting logits, each `(batch,)`, and the model's output."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, TRMModelOutput]:
+        """
+        The recursive head's scores (0-1 scale) and halting logits, each `(batch,)`, what the heads read
+        `(batch, hidden_size)`, and the model's output.
+        """
         outputs = self.model(essays=essays, carry=carry, **kwargs)
         pooled = self._pool(outputs.last_hidden_state, essays.source.mask)
         scores = self.score_head(pooled)
@@ -485,7 +565,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             scores = bank.to_unit_scale(
                 scores + bank.score_offsets(pooled, essays.prompt_indices), essays.prompt_indices
             )
-        return scores, self.halt_head(pooled), outputs
+        return scores, self.halt_head(pooled), pooled, outputs
 
     def _goes_on(
         self, scores_by_step: Sequence[torch.Tensor], halts: torch.Tensor, lexical: torch.Tensor | None
@@ -511,8 +591,18 @@ class TRMForEssayScoring(TRMPreTrainedModel):
                 "This model has a lexical head, which scores by words: pass `input_ids` beside `inputs_embeds`. Both are "
                 "of the same tokens; the recursive part then takes the embeddings, the lexical head the words."
             )
-        scores = self.lexical_head(essays.input_ids, essays.is_essay, essays.lengths, essays.prompt_indices)
+        scores = self.lexical_head(essays)
         return self.model.prompt_bank.to_unit_scale(scores, essays.prompt_indices)[:, None]
+
+    def _auxiliary_loss(
+        self, predicted: torch.Tensor | None, labels: torch.Tensor, essays: EssayBatch
+    ) -> torch.Tensor:
+        if self.auxiliary_head is None or predicted is None:
+            raise ValueError("`auxiliary_scores` are for a model with `auxiliary_targets`, and this one has none.")
+        if labels.shape != predicted.shape:
+            raise ValueError(f"`auxiliary_scores` must have the shape {tuple(predicted.shape)}, got {tuple(labels.shape)}.")
+        loss = self.auxiliary_head.loss(predicted, labels, essays.prompt_indices)
+        return self.config.auxiliary_loss_weight * loss
 
     def _pool(self, hidden_states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """

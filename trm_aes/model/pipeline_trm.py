@@ -68,6 +68,8 @@ class EssayScoringPipeline(Pipeline):
             "prompt_id": prompt_id,
             "was_cut": encoded.essay_tokens_cut > 0,
         }
+        if encoded.text_features is not None:
+            model_inputs["text_features"] = torch.tensor([encoded.text_features])
         prompt_index = prompt_index_of(self.model.config)
         if prompt_index:
             model_inputs["prompt_indices"] = torch.tensor([prompt_index[prompt_id]])

@@ -1,5 +1,5 @@
 # Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
-"""What is particular to each prompt: its register, its scales, its weights in the score, and how its text is recognized."""
+"""What is particular to each prompt: its register, its scales, and how its text is recognized."""
 
 import torch
 from torch import nn
@@ -9,6 +9,8 @@ from .layers_trm import TRMZeroEmbedding
 
 # Two texts whose mean embeddings differ by less than this share of their size cannot be told apart for sure.
 MIN_RELATIVE_DISTANCE = 1e-4
+# In standard deviations: an essay unlike all that were trained on is no more than this unlike them.
+MAX_DEVIATION = 4.0
 
 
 class TRMPromptEmbedding(nn.Embedding):
@@ -21,7 +23,7 @@ class TRMPromptBank(nn.Module):
 
     Trained are each prompt's register (a vector that the latents see) and its own weights in the score's head. Told
     before training, by [`set_statistics`], are the mean and standard deviation of its scores on the 0-1 scale, in whose
-    units the heads speak, and of its essays' log lengths, and its signature: the mean embedding of its text, by which an
+    units the heads speak, of its essays' log lengths and of their text features, and its signature: the mean embedding of its text, by which an
     essay's prompt is recognized where the caller passes tokens and no `prompt_indices`.
     """
 
@@ -30,6 +32,8 @@ class TRMPromptBank(nn.Module):
     score_stds: torch.Tensor
     length_means: torch.Tensor
     length_stds: torch.Tensor
+    feature_means: torch.Tensor
+    feature_stds: torch.Tensor
 
     def __init__(self, config: TRMConfig):
         super().__init__()
@@ -44,6 +48,9 @@ class TRMPromptBank(nn.Module):
         self.register_buffer("score_stds", torch.empty(num_prompts))
         self.register_buffer("length_means", torch.empty(num_prompts))
         self.register_buffer("length_stds", torch.empty(num_prompts))
+        if config.text_features:
+            self.register_buffer("feature_means", torch.empty(num_prompts, len(config.text_features)))
+            self.register_buffer("feature_stds", torch.empty(num_prompts, len(config.text_features)))
 
     def set_statistics(self, **statistics: torch.Tensor):
         """
@@ -51,7 +58,8 @@ class TRMPromptBank(nn.Module):
 
         Args:
             statistics: `signatures` `(num_prompts, embedding_size)`; `score_means` and `score_stds` (0-1 scale),
-                `length_means` and `length_stds` (of log lengths), each `(num_prompts,)`.
+                `length_means` and `length_stds` (of log lengths), each `(num_prompts,)`; `feature_means` and
+                `feature_stds`, `(num_prompts, features)`, where the model takes text features.
         """
         for name, values in statistics.items():
             getattr(self, name).copy_(values)
@@ -61,6 +69,13 @@ class TRMPromptBank(nn.Module):
     def standardize_lengths(self, log_lengths: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """Log lengths in standard deviations from the mean of their prompts' essays; all `(batch,)`."""
         return (log_lengths - self.length_means[prompt_indices]) / self.length_stds[prompt_indices]
+
+    def standardize_features(self, text_features: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
+        """
+        Text features in standard deviations from the mean of their prompts' essays, four at most; both
+        `(batch, features)`, in float32.
+        """
+        return standardize(text_features, self.feature_means[prompt_indices], self.feature_stds[prompt_indices])
 
     def score_offsets(self, pooled: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """What the prompts' own weights add to the score's head: `pooled` `(batch, hidden_size)` to `(batch,)` float32."""
@@ -126,73 +141,6 @@ class TRMPromptBank(nn.Module):
             )
 
 
-class TRMLexicalHead(nn.Module):
-    """
-    Scores an essay by which words it has: a linear model of `1 + log(count)` for each word piece, the length, and the
-    number of distinct word pieces, with weights for each prompt. See [`lexical_features`].
-    """
-
-    def __init__(self, config: TRMConfig):
-        super().__init__()
-        num_prompts = len(config.score_ranges or {})
-        self.words = TRMZeroEmbedding(config.vocab_size, num_prompts)
-        self.counts = TRMZeroEmbedding(num_prompts, NUM_COUNTS)
-
-    @torch.no_grad()
-    def resize(self, vocab_size: int):
-        """Forgets the words beyond `vocab_size`, or gives new ones a weight of zero."""
-        old = self.words.weight
-        words = TRMZeroEmbedding(vocab_size, old.shape[1], device=old.device, dtype=old.dtype)
-        words.weight.zero_()
-        num_kept = min(vocab_size, len(old))
-        words.weight[:num_kept] = old[:num_kept]
-        self.words = words
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        is_essay: torch.Tensor,
-        lengths: torch.Tensor,
-        prompt_indices: torch.Tensor,
-    ) -> torch.Tensor:
-        """
-        Scores essays: `(batch,)` in float32, in standard deviations from their prompts' mean scores.
-
-        Args:
-            input_ids, is_essay (`torch.Tensor` of shape `(batch, tokens)`): word pieces, and which of them count.
-            lengths (`torch.Tensor` of shape `(batch,)`): standardized log lengths.
-            prompt_indices (`torch.LongTensor` of shape `(batch,)`).
-        """
-        shares, counts = lexical_features(input_ids, is_essay, lengths, self.words.num_embeddings)
-        with torch.autocast(shares.device.type, enabled=False):
-            of_all_prompts = self.words(input_ids).float()  # (batch, tokens, num_prompts)
-            words = of_all_prompts.gather(2, prompt_indices[:, None, None].expand(*input_ids.shape, 1))[..., 0]
-            return (shares * words).sum(dim=1) + (counts * self.counts(prompt_indices).float()).sum(dim=1)
-
-
-# Of a constant, the length, and the distinct word pieces.
-NUM_COUNTS = 3
-
-
-def lexical_features(
-    input_ids: torch.Tensor, is_essay: torch.Tensor, lengths: torch.Tensor, vocab_size: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """
-    What the lexical head sees of essays, in training and in scoring.
-
-    Args:
-        input_ids, is_essay (`torch.Tensor` of shape `(batch, tokens)`): word pieces, and which of them count.
-        lengths (`torch.Tensor` of shape `(batch,)`): standardized log lengths.
-        vocab_size: the number of word pieces that there are.
-
-    Returns:
-        Both in float32: `(batch, tokens)`, each token's share of its word piece's feature, so that the `c` places of a
-        word piece add up to `1 + log(c)`, and zero for tokens that do not count; and `(batch, 3)`: 1, the length, and
-        the number of distinct word pieces in hundreds.
-    """
-    counted = is_essay.float()
-    counts = counted.new_zeros(input_ids.shape[0], vocab_size).scatter_add(1, input_ids, counted)
-    count = counts.gather(1, input_ids).clamp(min=1)  # of each token's word piece: (batch, tokens)
-    shares = counted * (1 + count.log()) / count
-    num_distinct = (counts > 0).float().sum(dim=1) / 100
-    return shares, torch.stack((torch.ones_like(num_distinct), lengths.float(), num_distinct), dim=1)
+def standardize(values: torch.Tensor, means: torch.Tensor, stds: torch.Tensor) -> torch.Tensor:
+    """Values in standard deviations from their means, four at most; all of one shape, in float32."""
+    return ((values.float() - means.float()) / stds.float()).clamp(-MAX_DEVIATION, MAX_DEVIATION)

@@ -12,9 +12,12 @@ from ..typed_json import check_types, refuse_unknown
 
 DEFAULT_NAME = "default"
 # The recipe that is used where none is named, or `default` is.
-DEFAULT_RECIPE = "fast"
-RECIPE_SECTIONS = {"description": str, "model": dict, "training": dict, "embeddings": dict}
+DEFAULT_RECIPE = "default"
+RECIPE_SECTIONS = {
+    "description": str, "model": dict, "training": dict, "embeddings": dict, "encoder": dict, "text_features": bool,
+}  # fmt: skip
 EMBEDDING_CHOICES = {"rescale": bool, "freeze": bool}
+ENCODER_CHOICES = {"name": str, "layers": int, "freeze": bool}
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class Recipe:
         training: fields of `TRMTrainingArguments`.
         embeddings: `rescale` (true if left out) and `freeze` (false if left out), for word embeddings that are copied
             from a pretrained encoder; see [`copy_word_embeddings`].
+        encoder: `name`, `layers` and `freeze` (true if left out) of the pretrained encoder whose states the latents read;
+            see [`copy_encoder`]. Empty for a model that reads word embeddings.
+        text_features: whether the model is told what is countable in the essays' texts.
     """
 
     name: str
@@ -36,6 +42,8 @@ class Recipe:
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     embeddings: dict[str, bool] = field(default_factory=dict)
+    encoder: dict[str, Any] = field(default_factory=dict)
+    text_features: bool = False
 
     @property
     def rescale_embeddings(self) -> bool:
@@ -87,7 +95,7 @@ def load_recipe(recipe: str) -> Recipe:
 
     Args:
         recipe: name of a preset, `default` for the one of [`DEFAULT_RECIPE`], or path of a JSON file of the same shape:
-            an object with some of `description`, `model`, `training` and `embeddings`.
+            an object with some of the fields of [`Recipe`] but its name.
 
     Raises:
         InputError: if there is no such preset or file, or the file has another shape.
@@ -122,9 +130,13 @@ def _recipe_of_file(path: str, content: Any) -> Recipe:
         raise InputError(f"{path}: a recipe is a JSON object, and this is not one.")
     refuse_unknown(content, RECIPE_SECTIONS, path)
     check_types(content, RECIPE_SECTIONS, path)
-    embeddings = content.get("embeddings", {})
-    refuse_unknown(embeddings, EMBEDDING_CHOICES, f"{path}, embeddings")
-    check_types(embeddings, EMBEDDING_CHOICES, f"{path}, embeddings")
+    for section, choices in (("embeddings", EMBEDDING_CHOICES), ("encoder", ENCODER_CHOICES)):
+        chosen = content.get(section, {})
+        refuse_unknown(chosen, choices, f"{path}, {section}")
+        check_types(chosen, choices, f"{path}, {section}")
+    encoder = content.get("encoder", {})
+    if encoder and not {"name", "layers"} <= set(encoder):
+        raise InputError(f"{path}, encoder: give both `name` and `layers`.")
     return Recipe(path, **content)
 
 

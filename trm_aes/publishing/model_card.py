@@ -12,7 +12,7 @@ from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError
 from ..presets import is_recipe_file
-from ..records import EVALUATION_NAME, DataRecord, EmbeddingsRecord, EvaluationRecord, RunRecord
+from ..records import EVALUATION_NAME, DataRecord, PretrainedRecord, EvaluationRecord, RunRecord
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 
 TEMPLATE = "model_card.md"
@@ -135,7 +135,7 @@ def _describe_recipe(recipe: str) -> str:
     return Path(recipe).name if is_recipe_file(recipe) else recipe
 
 
-def _name_embeddings(embeddings: EmbeddingsRecord | None) -> str | None:
+def _name_embeddings(embeddings: PretrainedRecord | None) -> str | None:
     if embeddings is None:
         return None
     # As above: no path.

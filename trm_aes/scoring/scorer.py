@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import Dataset
 from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
@@ -16,6 +17,7 @@ from ..checkpoints import find_checkpoint, load_tokenizer
 from ..checks import check_at_least_one
 from ..devices import choose_device
 from ..errors import InputError, brief
+from ..model.configuration_trm import TRMConfig
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id, prompt_index_of
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.score_scale import ScoreRange, round_scores
@@ -23,8 +25,16 @@ from ..model.score_scale import ScoreRange, round_scores
 # Of the sizes tried, the fastest or near it on two CPU cores (docs/lab/performance.md); accelerators like more.
 DEFAULT_BATCH_TOKENS = 8192
 DTYPES = ("float32", "bfloat16")
-# Of tokenized essays, what scoring needs.
-SCORED_COLUMNS = ("input_ids", "token_type_ids", "prompt_id")
+
+
+def input_columns(config: TRMConfig) -> list[str]:
+    """What a model of this configuration needs of a tokenized essay, or takes if it is there (`encoder_states`)."""
+    columns = ["input_ids", "token_type_ids", "prompt_id"]
+    if config.text_features:
+        columns.append("text_features")
+    if config.encoder is not None:
+        columns.append("encoder_states")
+    return columns
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,7 @@ class EssayScorer:
         self.device = torch.device(device)
         self.batch_tokens = batch_tokens
         self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
+        self.input_columns = input_columns(model.config)
         self._collate = EssayCollator(tokenizer, prompt_index_of(model.config))
 
     @classmethod
@@ -170,7 +181,12 @@ class EssayScorer:
     def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
         """Scores what [`encode`] made of essays, in their order."""
         rows = [
-            {"input_ids": essay.input_ids, "token_type_ids": essay.token_type_ids, "prompt_id": prompt_id}
+            {
+                "input_ids": essay.input_ids,
+                "token_type_ids": essay.token_type_ids,
+                "text_features": essay.text_features,
+                "prompt_id": prompt_id,
+            }
             for essay, prompt_id in zip(encoded, prompt_ids, strict=True)
         ]
         raw = self.score_tokens(rows)
@@ -189,13 +205,17 @@ class EssayScorer:
             )
         return results
 
+    def rows(self, split: Dataset) -> list[dict]:
+        """What the scorer needs of the essays of a data set's split, to be given to [`score_tokens`]."""
+        return split.select_columns([name for name in self.input_columns if name in split.column_names]).to_list()
+
     def score_tokens(self, rows: Sequence[dict], progress: tqdm | None = None) -> RawScores:
         """
         Scores tokenized essays.
 
         Args:
-            rows: each with `input_ids`, `token_type_ids` and, where the model keeps prompts apart, the `prompt_id` that the
-                essay answers, one that the scorer knows; other entries are ignored.
+            rows: each with what [`input_columns`] names: `prompt_id` is the prompt that the essay answers, one that the
+                scorer knows. Other entries are ignored.
             progress: a bar that is told how many essays are done.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
@@ -227,7 +247,7 @@ class EssayScorer:
     def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
         """The model's inputs for tokenized essays, with the essays' places in `rows`; see [`batches_by_tokens`]."""
         for indices in batches_by_tokens([len(row["input_ids"]) for row in rows], self.batch_tokens):
-            inputs = [{name: rows[i][name] for name in SCORED_COLUMNS if name in rows[i]} for i in indices]
+            inputs = [{name: rows[i][name] for name in self.input_columns if name in rows[i]} for i in indices]
             yield indices, self._collate(inputs)
 
     def checksum(self) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
-from ..checkpoints import DEFAULT_CHECKPOINT
 from ..presets import DEFAULT_RECIPE
 from ..version import check_sharding
 
 NO_EMBEDDINGS = "none"
+NO_COLUMNS = "none"
 AUTO_HARDWARE = "auto"
 
 
@@ -25,9 +25,12 @@ class RunArguments:
     hardware: str = field(
         default=AUTO_HARDWARE, metadata={"help": "Hardware preset, or auto: the first of cuda, mps, cpu there is."}
     )
-    embeddings: str = field(
-        default=DEFAULT_CHECKPOINT,
-        metadata={"help": "Encoder whose word embeddings to start from (Hub name or folder), or none."},
+    embeddings: str | None = field(
+        default=None,
+        metadata={
+            "help": "Encoder whose word embeddings to start from (Hub name or folder), or none; bert-base-uncased if not "
+            "given. For recipes without --encoder."
+        },
     )
     rescale_embeddings: bool | None = field(
         default=None,
@@ -35,6 +38,30 @@ class RunArguments:
     )
     freeze_embeddings: bool | None = field(
         default=None, metadata={"help": "Keep the copied embeddings out of training; the recipe's choice if not given."}
+    )
+    encoder: str | None = field(
+        default=None,
+        metadata={
+            "help": "Pretrained encoder whose states the latents read in place of word embeddings (Hub name or folder); the "
+            "recipe's if not given."
+        },
+    )
+    encoder_layers: int | None = field(
+        default=None, metadata={"help": "How many of its layers, from the first; the recipe's number if not given."}
+    )
+    freeze_encoder: bool | None = field(
+        default=None, metadata={"help": "Keep the encoder out of training; the recipe's choice if not given."}
+    )
+    text_features: bool | None = field(
+        default=None,
+        metadata={"help": "Tell the model what is countable in the texts; the recipe's choice if not given."},
+    )
+    auxiliary_columns: str | None = field(
+        default=None,
+        metadata={
+            "help": "Columns learned beside the score, where the recipe learns any, between commas (raters' own scores, "
+            "traits), or none; rater1 and rater2 if not given and there."
+        },
     )
     project_name: str | None = field(default=None, metadata={"help": "Project for --report-to wandb or trackio."})
     overwrite: bool = field(default=False, metadata={"help": "Replace an existing --output-dir."})

@@ -7,18 +7,20 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transformers import HfArgumentParser
 
+from ..checkpoints import DEFAULT_CHECKPOINT
 from ..devices import available_device
 from ..errors import InputError, one_line
 from ..model.configuration_trm import TRMConfig
 from ..presets import Hardware, Recipe, hardware_names, is_recipe_file, load_hardware, load_recipe, recipe_names
 from ..typed_json import check_types, refuse_unknown
-from .arguments import AUTO_HARDWARE, NO_EMBEDDINGS, RunArguments, TRMTrainingArguments
+from .arguments import AUTO_HARDWARE, NO_COLUMNS, NO_EMBEDDINGS, RunArguments, TRMTrainingArguments
 from .folder import check_is_named
 
 REPORTERS = ("wandb", "trackio", "tensorboard")
 # Follow from the data set and the tokenizer.
 NOT_CHOSEN = ("vocab_size", "type_vocab_size", "pad_token_id", "problem_type", "score_ranges", "prompt_texts",
-              "max_prompt_tokens")  # fmt: skip
+              "max_prompt_tokens", "encoder", "cls_token_id", "sep_token_id", "text_features",
+              "auxiliary_targets")  # fmt: skip
 MODEL_FIELDS = {name: kind for name, kind in TRMConfig.__annotations__.items() if name not in NOT_CHOSEN}
 
 
@@ -32,9 +34,16 @@ class TrainingPlan:
         recipe: name of the recipe preset (`fast`, where the user named none), or path of the user's own file.
         hardware: name of the hardware preset, never `auto`.
         model: fields of `TRMConfig`; the rest have its defaults or follow from the data set.
-        embeddings: encoder whose word embeddings the model starts from (Hub name or folder); None for random ones.
+        embeddings: encoder whose word embeddings the model starts from (Hub name or folder); None for random ones, or
+            where it reads an encoder's states.
         rescale_embeddings: whether those are scaled to a root mean square of 1.
         freeze_embeddings: whether those are kept out of training.
+        encoder: pretrained encoder whose states the latents read (Hub name or folder); None for word embeddings.
+        encoder_layers: how many of its layers; 0 without one.
+        freeze_encoder: whether it is kept out of training.
+        text_features: whether the model is told what is countable in the essays' texts.
+        auxiliary_columns: columns of the data set that are learned beside the score, where
+            `model["auxiliary_loss_weight"]` is above 0; None for the raters' own scores where there are any.
         training: the Trainer's arguments; `output_dir` is where the scorer goes.
         project_name: project for wandb or trackio.
         overwrite: whether an existing run in `output_dir` is replaced.
@@ -47,6 +56,11 @@ class TrainingPlan:
     embeddings: str | None
     rescale_embeddings: bool
     freeze_embeddings: bool
+    encoder: str | None
+    encoder_layers: int
+    freeze_encoder: bool
+    text_features: bool
+    auxiliary_columns: tuple[str, ...] | None
     training: TRMTrainingArguments
     project_name: str | None = None
     overwrite: bool = False
@@ -99,23 +113,57 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
     recipe, hardware = load_recipe(run.recipe), _find_hardware(run.hardware)
     if is_recipe_file(recipe.name):
         _check_fields(recipe)
-    has_embeddings = run.embeddings != NO_EMBEDDINGS
-    if not has_embeddings and run.freeze_embeddings:
-        raise InputError("`freeze_embeddings` without `embeddings` would freeze random embeddings.")
-    rescale = recipe.rescale_embeddings if run.rescale_embeddings is None else run.rescale_embeddings
-    freeze = recipe.freeze_embeddings if run.freeze_embeddings is None else run.freeze_embeddings
     return TrainingPlan(
         data=run.data,
         recipe=recipe.name,
         hardware=hardware.name,
         model={**recipe.model, **model},
-        embeddings=run.embeddings if has_embeddings else None,
-        rescale_embeddings=has_embeddings and rescale,
-        freeze_embeddings=has_embeddings and freeze,
+        **_resolve_inputs(run, recipe),
+        auxiliary_columns=_split_names(run.auxiliary_columns),
         training=_training_arguments(recipe, hardware, training, run.project_name),
         project_name=run.project_name,
         overwrite=run.overwrite,
     )
+
+
+def _resolve_inputs(run: RunArguments, recipe: Recipe) -> dict[str, Any]:
+    """The part of a plan that says what the model is given to read: word embeddings or an encoder's states, and features."""
+    encoder = run.encoder or recipe.encoder.get("name")
+    layers = run.encoder_layers if run.encoder_layers is not None else recipe.encoder.get("layers")
+    if encoder is None:
+        for name in ("encoder_layers", "freeze_encoder"):
+            if getattr(run, name) is not None:
+                raise InputError(f"`{name}` needs an `encoder`: `recipe` {recipe.name} has none.")
+    elif run.embeddings is not None:
+        raise InputError(
+            f"`embeddings` {run.embeddings}: with the `encoder` {encoder} the model has that encoder's embeddings. Leave "
+            "`embeddings` out, or take a `recipe` without an encoder."
+        )
+    elif layers is None:
+        raise InputError(f"`encoder` {encoder} needs `encoder_layers`: how many of its layers, from the first.")
+    has_embeddings = encoder is None and run.embeddings != NO_EMBEDDINGS
+    if not has_embeddings and run.freeze_embeddings:
+        raise InputError("`freeze_embeddings` without `embeddings` would freeze random embeddings.")
+
+    def choose(given: bool | None, of_recipe: bool) -> bool:
+        return of_recipe if given is None else given
+
+    return {
+        "embeddings": (run.embeddings or DEFAULT_CHECKPOINT) if has_embeddings else None,
+        "rescale_embeddings": has_embeddings and choose(run.rescale_embeddings, recipe.rescale_embeddings),
+        "freeze_embeddings": has_embeddings and choose(run.freeze_embeddings, recipe.freeze_embeddings),
+        "encoder": encoder,
+        "encoder_layers": layers if encoder is not None else 0,
+        "freeze_encoder": encoder is not None and choose(run.freeze_encoder, recipe.encoder.get("freeze", True)),
+        "text_features": choose(run.text_features, recipe.text_features),
+    }
+
+
+def _split_names(names: str | None) -> tuple[str, ...] | None:
+    """Names between commas; none of them for `none`."""
+    if names is None or names.strip() == NO_COLUMNS:
+        return None if names is None else ()
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _training_arguments(

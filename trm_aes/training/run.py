@@ -5,31 +5,59 @@ import platform
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, set_seed
 
-from ..checkpoints import Checkpoint, find_checkpoint
+from ..checkpoints import Checkpoint
 from ..data.dataset import EssayDataset, load_essay_dataset
 from ..errors import InterruptedRun
 from ..evaluation.agreement import build_compute_metrics
 from ..files import new_files
+from ..model.configuration_trm import TRMConfig
 from ..model.essay_tokens import EssayCollator, prompt_index_of
 from ..model.modeling_trm import TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
-from ..records import DataRecord, EmbeddingsRecord, MachineRecord, RunRecord, package_versions
-from ..scoring.scorer import SCORED_COLUMNS, EssayScorer
+from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
+from ..scoring.scorer import EssayScorer, input_columns
 from .fit.calibration import calibrate
 from .fit.exit_rule import choose_exit_tolerance
+from .fit.lexical import fit_lexical_head
 from .folder import check_may_write
 from .interrupts import StopOnInterrupt
 from .recipe import TrainingPlan
 from .resuming import LAST_CHECKPOINT, checkpoint_to_resume, last_checkpoint
+from .states import EssayStates, EssaysWithStates, read_with_encoder
 from .trainer import TRMTrainer
-from .untrained import build_model
+from .untrained import Pretrained, build_model
 
-MODEL_INPUTS = ("input_ids", "token_type_ids", "prompt_id", "score", "min_score", "max_score")
+LABELS = ("score", "min_score", "max_score")
+
+
+@dataclass(frozen=True)
+class Essays:
+    """
+    What is trained on and measured with.
+
+    Args:
+        data: the data set.
+        tokenizer: of the data set.
+        states: `split -> states` of a frozen encoder for `train` and `validation`; empty without one.
+    """
+
+    data: EssayDataset
+    tokenizer: PreTrainedTokenizerBase
+    states: dict[str, EssayStates]
+
+    def rows(self, split: str, config: TRMConfig) -> Dataset | EssaysWithStates:
+        """Rows that hold what a model of this configuration is given in training."""
+        wanted = [*input_columns(config), *LABELS, *(config.auxiliary_targets or ())]
+        rows = self.data.splits[split]
+        rows = rows.select_columns([name for name in wanted if name in rows.column_names])
+        return EssaysWithStates(rows, self.states[split]) if self.states else rows
 
 
 def train_scorer(plan: TrainingPlan) -> RunRecord:
@@ -52,18 +80,21 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     tokenizer = data.load_tokenizer()
     resume_from = _prepare_output(plan)
     set_seed(plan.training.seed)
-    checkpoint = find_checkpoint(plan.embeddings) if plan.embeddings is not None else None
-    model = build_model(plan, data, tokenizer, checkpoint)
+    pretrained = Pretrained.find(plan)
+    model = build_model(plan, data, tokenizer, pretrained)
+    essays = Essays(data, tokenizer, _read_states(plan, model, data, tokenizer))
+    if model.lexical_head is not None:
+        fit_lexical_head(model, data, essays.states.get("train"))
     sizes = _count_parameters(model)
-    trainer = _build_trainer(plan, model, data, tokenizer)
+    trainer = _build_trainer(plan, model, essays)
     if resume_from is None:
         _clear_output(trainer)
     train_metrics = _train(trainer, resume_from)
     # In full precision, as essays will be scored, whatever the precision of the training.
-    fitted = _fit_to_validation(EssayScorer(trainer.model, tokenizer, plan.data, plan.training.device), data)
+    fitted = _fit_to_validation(EssayScorer(trainer.model, tokenizer, plan.data, plan.training.device), essays)
     validation_metrics = trainer.evaluate()
     record = RunRecord(
-        **_describe_run(plan, data, checkpoint),
+        **_describe_run(plan, data, pretrained),
         **sizes,
         **fitted,
         model=trainer.model.config.to_diff_dict(),
@@ -96,10 +127,22 @@ def _count_parameters(model: TRMForEssayScoring) -> dict[str, Any]:
     }
 
 
-def _build_trainer(
+def _read_states(
     plan: TrainingPlan, model: TRMForEssayScoring, data: EssayDataset, tokenizer: PreTrainedTokenizerBase
-) -> TRMTrainer:
-    args, validation = plan.training, data.splits["validation"]
+) -> dict[str, EssayStates]:
+    """A frozen encoder reads the essays once; one that is trained reads them at every step."""
+    encoder = model.model.encoder
+    if encoder is None or encoder.is_trained:
+        return {}
+    collate, device = EssayCollator(tokenizer), plan.training.device
+    return {
+        split: read_with_encoder(encoder, data.splits[split], collate, device, f"Reading {split}")
+        for split in ("train", "validation")
+    }
+
+
+def _build_trainer(plan: TrainingPlan, model: TRMForEssayScoring, essays: Essays) -> TRMTrainer:
+    args, config = plan.training, model.config
     if model.config.num_latents and args.device.type == "cpu":
         # Few states: plain products are several times faster there than the fused kernel's backward pass.
         model.set_attn_implementation("eager")
@@ -110,11 +153,13 @@ def _build_trainer(
     return TRMTrainer(
         model=model,
         args=args,
-        train_dataset=data.splits["train"].select_columns(list(MODEL_INPUTS)),
-        eval_dataset=validation.select_columns(list(MODEL_INPUTS)),
-        data_collator=EssayCollator(tokenizer, prompt_index_of(model.config)),
-        processing_class=tokenizer,
-        compute_metrics=build_compute_metrics(validation["prompt_id"], data.score_ranges),
+        train_dataset=essays.rows("train", config),
+        eval_dataset=essays.rows("validation", config),
+        data_collator=EssayCollator(essays.tokenizer, prompt_index_of(config), config.auxiliary_targets or ()),
+        processing_class=essays.tokenizer,
+        compute_metrics=build_compute_metrics(
+            essays.data.splits["validation"]["prompt_id"], essays.data.score_ranges
+        ),
         callbacks=[] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)],
     )
 
@@ -140,7 +185,7 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
 
 
-def _fit_to_validation(scorer: EssayScorer, data: EssayDataset) -> dict[str, Any]:
+def _fit_to_validation(scorer: EssayScorer, essays: Essays) -> dict[str, Any]:
     """
     What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), and
     its exit rule is chosen by them (where it takes several supervision steps and was given none).
@@ -150,18 +195,21 @@ def _fit_to_validation(scorer: EssayScorer, data: EssayDataset) -> dict[str, Any
     """
     fitted: dict[str, Any] = {"calibration": None, "exit_rule": None}
     model, config = scorer.model, scorer.model.config
-    tokens = data.splits["validation"].select_columns(list(SCORED_COLUMNS)).to_list()
-    essays = data.splits["validation"].select_columns(["prompt_id", "score"]).to_pandas()
+    validation, ranges = essays.data.splits["validation"], essays.data.score_ranges
+    tokens = scorer.rows(validation)
+    if essays.states:
+        tokens = [{**row, "encoder_states": states} for row, states in zip(tokens, essays.states["validation"])]
+    gold = validation.select_columns(["prompt_id", "score"]).to_pandas()
     if model.model.prompt_bank is not None:
-        fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), essays, data.score_ranges)
+        fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), gold, ranges)
     if config.num_supervision_steps > 1 and config.exit_tolerance is None:
         step_scores, _ = scorer.score_steps(tokens, config.num_supervision_steps)
-        fitted["exit_rule"] = choose_exit_tolerance(step_scores, essays, data.score_ranges)
+        fitted["exit_rule"] = choose_exit_tolerance(step_scores, gold, ranges)
         config.exit_tolerance = fitted["exit_rule"]["tolerance"]
     return fitted
 
 
-def _describe_run(plan: TrainingPlan, data: EssayDataset, checkpoint: Checkpoint | None) -> dict[str, Any]:
+def _describe_run(plan: TrainingPlan, data: EssayDataset, pretrained: Pretrained) -> dict[str, Any]:
     """The part of the record that was settled before training."""
     args = plan.training
     return {
@@ -171,10 +219,15 @@ def _describe_run(plan: TrainingPlan, data: EssayDataset, checkpoint: Checkpoint
         "training": args.to_dict(),
         "seed": args.seed,
         "data": DataRecord.of_card(data.card),
-        "embeddings": EmbeddingsRecord(name=checkpoint.name, hub_id=checkpoint.hub_id) if checkpoint else None,
+        "embeddings": _describe_checkpoint(pretrained.embeddings),
+        "encoder": _describe_checkpoint(pretrained.encoder),
         "packages": package_versions(),
         "machine": MachineRecord(platform=platform.platform(), device=str(args.device), processes=args.world_size),
     }
+
+
+def _describe_checkpoint(checkpoint: Checkpoint | None) -> PretrainedRecord | None:
+    return None if checkpoint is None else PretrainedRecord(name=checkpoint.name, hub_id=checkpoint.hub_id)
 
 
 def _write_scorer(

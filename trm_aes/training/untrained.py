@@ -1,49 +1,93 @@
-"""The model that a training run starts from: configured, its embeddings copied, and fitted in closed form."""
+"""The model that a training run starts from: configured, pretrained weights copied, and fitted in closed form."""
+
+from dataclasses import dataclass
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ..checkpoints import Checkpoint, embedding_size
+from ..checkpoints import Checkpoint, embedding_size, find_checkpoint
 from ..data.dataset import EssayDataset
 from ..errors import InputError, one_line
 from ..model.configuration_trm import TRMConfig
 from ..model.modeling_trm import TRMForEssayScoring
+from ..model.text_features_trm import FEATURE_NAMES
+from .fit.auxiliary import choose_auxiliary_targets, set_auxiliary_statistics
 from .fit.embeddings import copy_word_embeddings
-from .fit.lexical import fit_lexical_head
+from .fit.encoder import copy_encoder, encoder_config
 from .fit.prompts import set_prompt_statistics
 from .recipe import TrainingPlan
 
 
+@dataclass(frozen=True)
+class Pretrained:
+    """
+    What a model starts from, found on this machine: the encoder whose states it reads, or the one whose word embeddings it
+    copies; at most one of them.
+    """
+
+    encoder: Checkpoint | None
+    embeddings: Checkpoint | None
+
+    @classmethod
+    def find(cls, plan: TrainingPlan) -> "Pretrained":
+        """
+        Looks for what a plan names.
+
+        Raises:
+            InputError: if it cannot be had.
+        """
+        return cls(*(find_checkpoint(name) if name is not None else None for name in (plan.encoder, plan.embeddings)))
+
+
 def build_model(
-    plan: TrainingPlan, data: EssayDataset, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint | None
+    plan: TrainingPlan, data: EssayDataset, tokenizer: PreTrainedTokenizerBase, pretrained: Pretrained
 ) -> TRMForEssayScoring:
     """
-    The untrained model of a plan: its word embeddings copied from an encoder (random without one), its prompt bank filled
-    and its lexical head fitted where it has them.
+    The untrained model of a plan, but for its lexical head: pretrained weights copied (word embeddings are random where
+    there are none), and told what is known of its prompts where it keeps them apart.
 
     Args:
-        plan: shape of the model, and what is done with the copied embeddings.
+        plan: shape of the model, and what is done with what is copied.
         data: the prompts and their training essays.
         tokenizer: of the data set.
-        checkpoint: the encoder that `plan.embeddings` names, found; None if it names none.
+        pretrained: what the model starts from.
 
     Raises:
-        InputError: if the configuration contradicts itself, the data set or the encoder.
+        InputError: if the configuration contradicts itself, the data set or what it starts from.
     """
-    model = TRMForEssayScoring(_configure(plan, data, tokenizer, checkpoint))
-    if checkpoint is not None:
-        copy_word_embeddings(model, checkpoint, tokenizer, plan.rescale_embeddings, plan.freeze_embeddings)
+    if plan.text_features:
+        data.check_features(FEATURE_NAMES)
+    model = TRMForEssayScoring(_configure(plan, data, tokenizer, pretrained))
+    if pretrained.encoder is not None:
+        copy_encoder(model, pretrained.encoder, tokenizer, plan.freeze_encoder)
+    if pretrained.embeddings is not None:
+        copy_word_embeddings(
+            model, pretrained.embeddings, tokenizer, plan.rescale_embeddings, plan.freeze_embeddings
+        )
     if model.model.prompt_bank is not None:
         set_prompt_statistics(model, data, tokenizer)
-    if model.lexical_head is not None:
-        fit_lexical_head(model, data)
+    if model.auxiliary_head is not None:
+        set_auxiliary_statistics(model, data)
     return model
 
 
 def _configure(
-    plan: TrainingPlan, data: EssayDataset, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint | None
+    plan: TrainingPlan, data: EssayDataset, tokenizer: PreTrainedTokenizerBase, pretrained: Pretrained
 ) -> TRMConfig:
-    # Factorized where the encoder's width is not the model's.
-    width = {"embedding_size": embedding_size(checkpoint)} if checkpoint is not None else {}
+    inputs: dict[str, Any] = {}
+    if pretrained.embeddings is not None:
+        # Factorized where the encoder's width is not the model's.
+        inputs["embedding_size"] = embedding_size(pretrained.embeddings)
+    if pretrained.encoder is not None:
+        inputs["encoder"] = encoder_config(pretrained.encoder, plan.encoder_layers)
+        inputs |= {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
+        inputs["num_convolutions"] = 0
+    if plan.text_features:
+        inputs["text_features"] = list(FEATURE_NAMES)
+    if plan.model.get("auxiliary_loss_weight"):
+        inputs["auxiliary_targets"] = choose_auxiliary_targets(data, plan.auxiliary_columns) or None
+    elif plan.auxiliary_columns:
+        raise InputError("`auxiliary_columns` are learned only where `auxiliary_loss_weight` is above 0.")
     try:
         config = TRMConfig(
             vocab_size=len(tokenizer),
@@ -51,7 +95,7 @@ def _configure(
             score_ranges={key: [r.min_score, r.max_score] for key, r in data.score_ranges.items()},
             prompt_texts=data.prompt_texts,
             max_prompt_tokens=data.card["token_limits"]["max_prompt_tokens"],
-            **{**width, **plan.model},
+            **{**inputs, **plan.model},
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"The model cannot be configured like this: {one_line(error)}") from None

@@ -12,19 +12,24 @@ from ...model.modeling_trm import TRMForEssayScoring
 
 # A prompt whose training essays all have one score or one length still needs a unit.
 MIN_SPREAD = 0.02
+MIN_FEATURE_SPREAD = 1e-6
 
 
 @torch.no_grad()
 def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokenizer: PreTrainedTokenizerBase):
     """
     Sets what the model's prompt bank knows of each prompt: how its text is recognized, and the mean and spread of its
-    training essays' scores (0-1) and log lengths.
+    training essays' scores (0-1), log lengths and text features.
 
     Raises:
         InputError: if a prompt has no training essay.
     """
-    train = data.splits["train"].select_columns(["prompt_id", "score", "token_type_ids"]).to_pandas()
-    statistics: dict[str, list[float]] = {"score_means": [], "score_stds": [], "length_means": [], "length_stds": []}
+    has_features = bool(model.config.text_features)
+    columns = ["prompt_id", "score", "token_type_ids", *(["text_features"] if has_features else [])]
+    train = data.splits["train"].select_columns(columns).to_pandas()
+    statistics: dict[str, list] = {"score_means": [], "score_stds": [], "length_means": [], "length_stds": []}
+    if has_features:
+        statistics |= {"feature_means": [], "feature_stds": []}
     for prompt_id, score_range in data.score_ranges.items():
         essays = train[train["prompt_id"] == prompt_id]
         if essays.empty:
@@ -36,9 +41,15 @@ def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokeniz
         for name, values in (("score", scores), ("length", lengths)):
             statistics[f"{name}_means"].append(values.mean())
             statistics[f"{name}_stds"].append(max(values.std(), MIN_SPREAD))
+        if has_features:
+            features = np.stack(essays["text_features"].to_list())
+            spreads = features.std(axis=0)
+            statistics["feature_means"].append(features.mean(axis=0))
+            # What never varies in training says nothing: in any unit it is its mean.
+            statistics["feature_stds"].append(np.where(spreads > MIN_FEATURE_SPREAD, spreads, np.inf))
     model.model.prompt_bank.set_statistics(
         signatures=_signatures(model, data, tokenizer),
-        **{name: torch.tensor(values) for name, values in statistics.items()},
+        **{name: torch.tensor(np.array(values)) for name, values in statistics.items()},
     )
 
 

@@ -1,0 +1,150 @@
+# Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
+"""The first layers of a pretrained encoder, whose states of the essay's tokens the latents read."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import AutoModel
+
+from .configuration_trm import TRMConfig
+from .essays_trm import EssayBatch, can_wait
+from .layers_trm import rms_norm
+
+
+@dataclass
+class EncoderStates:
+    """
+    A pretrained encoder's states of essays, padded on the right.
+
+    Args:
+        states (`torch.Tensor` of shape `(batch, pieces, encoder width)`): of the essay's word pieces alone, normalized to a
+            root mean square of 1.
+        is_state (`torch.BoolTensor` of shape `(batch, pieces)`): which of them stand for a word piece.
+    """
+
+    states: torch.Tensor
+    is_state: torch.Tensor
+
+    def select(self, rows: torch.Tensor) -> "EncoderStates":
+        """Those of the given rows of the batch."""
+        return EncoderStates(self.states[rows], self.is_state[rows])
+
+    def drop(self, share: float) -> "EncoderStates":
+        """Without a random share of the states, so that no essay is known by a few of them; an essay's first one stays."""
+        kept = self.is_state & (torch.rand(self.is_state.shape, device=self.is_state.device) >= share)
+        kept[:, 0] = self.is_state[:, 0]
+        return EncoderStates(self.states, kept)
+
+    def moments(self) -> torch.Tensor:
+        """Mean and standard deviation over an essay's states: `(batch, 2 * encoder width)` in float32."""
+        weights = self.is_state.to(torch.float32)[..., None]
+        number = weights.sum(dim=1).clamp(min=1)
+        states = self.states.float()
+        mean = (states * weights).sum(dim=1) / number
+        square = (states.square() * weights).sum(dim=1) / number
+        return torch.cat((mean, (square - mean.square()).clamp(min=0).sqrt()), dim=1)
+
+
+class TRMPretrainedEncoder(nn.Module):
+    """
+    Reads essays in windows, each between the tokens [CLS] and [SEP], as the encoder was pretrained. Windows of a long
+    essay follow one another without overlap. The prompt is not read: a prompt's register says more of it.
+
+    Where none of the encoder's weights are trained it has no dropout and costs no memory for gradients.
+    """
+
+    def __init__(self, config: TRMConfig):
+        super().__init__()
+        self.cls_token_id, self.sep_token_id = config.cls_token_id, config.sep_token_id
+        self.pad_token_id = config.pad_token_id or 0
+        self.eps = config.rms_norm_eps
+        self.transformer = AutoModel.from_config(config.encoder)
+        # Nothing reads it; without it the weights of encoders with and without one have the same names.
+        if getattr(self.transformer, "pooler", None) is not None:
+            self.transformer.pooler = None
+        self.window_size = config.encoder.max_position_embeddings - 2
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether any of the encoder's weights takes a gradient."""
+        return any(weight.requires_grad for weight in self.parameters())
+
+    def train(self, mode: bool = True) -> "TRMPretrainedEncoder":
+        """As `nn.Module.train`; an encoder that is not trained stays in evaluation mode."""
+        return super().train(mode and self.is_trained)
+
+    def pieces(self, essays: EssayBatch) -> torch.Tensor:
+        """
+        Which tokens are word pieces of the essay, `(batch, tokens)`: the separator at its end is not. A row that holds
+        nothing else keeps it, so that there is something to read.
+        """
+        is_piece = essays.is_essay & (essays.input_ids != self.sep_token_id)
+        return is_piece | (essays.is_essay & ~is_piece.any(dim=1, keepdim=True))
+
+    def forward(self, essays: EssayBatch) -> EncoderStates:
+        """The states of essays, which come as `input_ids`."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.is_trained):
+            return self.given(self.read(essays), essays)
+
+    def given(self, states: torch.Tensor, essays: EssayBatch) -> EncoderStates:
+        """
+        States that [`read`] gave, now or before, as the latents read them.
+
+        Args:
+            states (`torch.Tensor` of shape `(batch, pieces, encoder width)`): not normalized; of any precision.
+
+        Raises:
+            ValueError: if they are not as many as the longest essay of the batch has word pieces.
+        """
+        counts = self.pieces(essays).sum(dim=1)
+        if can_wait(states.device) and states.shape[1] != int(counts.max()):
+            raise ValueError(
+                f"`encoder_states` has {states.shape[1]} states for essays of up to {int(counts.max())} word pieces."
+            )
+        is_state = torch.arange(states.shape[1], device=states.device) < counts[:, None]
+        return EncoderStates(self.normalize(states), is_state)
+
+    def normalize(self, states: torch.Tensor) -> torch.Tensor:
+        """States, in the precision of the encoder's weights, of a root mean square of 1; the shape is kept."""
+        return rms_norm(states.to(self.transformer.get_input_embeddings().weight.dtype), self.eps)
+
+    def read(self, essays: EssayBatch) -> torch.Tensor:
+        """The encoder's states of the essays' word pieces, not normalized: `(batch, pieces, encoder width)`."""
+        input_ids, is_piece = essays.input_ids, self.pieces(essays)
+        batch_size, num_tokens = input_ids.shape
+        counts = is_piece.sum(dim=1)  # (batch,)
+        longest = int(counts.max()) if can_wait(input_ids.device) else num_tokens
+        places = is_piece.cumsum(dim=1) - 1  # a piece's place among its essay's: (batch, tokens)
+        # Pieces alone, from the left: (batch, longest). What is no piece goes to one place more, which is cut off.
+        places = torch.where(is_piece, places, longest)
+        pieces = input_ids.new_full((batch_size, longest + 1), self.pad_token_id)
+        pieces = pieces.scatter(1, places, input_ids)[:, :longest]
+        is_state = torch.arange(longest, device=input_ids.device) < counts[:, None]
+        size = self.window_size
+        windows = [
+            self._read_window(pieces[:, start : start + size], is_state[:, start : start + size])
+            for start in range(0, longest, size)
+        ]
+        return torch.cat(windows, dim=1)
+
+    def _read_window(self, pieces: torch.Tensor, is_state: torch.Tensor) -> torch.Tensor:
+        """States of one window of each essay, `(batch, size, width)`; zeros for essays that end before it."""
+        if not can_wait(pieces.device):
+            return self._encode(pieces, is_state)
+        rows = is_state.any(dim=1).nonzero().squeeze(-1)
+        if len(rows) == len(pieces):
+            return self._encode(pieces, is_state)
+        states = self._encode(pieces[rows], is_state[rows])
+        return states.new_zeros(*pieces.shape, states.shape[-1]).index_copy(0, rows, states)
+
+    def _encode(self, pieces: torch.Tensor, is_state: torch.Tensor) -> torch.Tensor:
+        # [CLS], the pieces, and [SEP] right behind the last of them.
+        counts = is_state.sum(dim=1, keepdim=True)  # (batch, 1)
+        cls = pieces.new_full((pieces.shape[0], 1), self.cls_token_id)
+        padding = pieces.new_full((pieces.shape[0], 1), self.pad_token_id)
+        tokens = torch.cat((cls, pieces, padding), dim=1)
+        tokens = tokens.scatter(1, counts + 1, torch.full_like(counts, self.sep_token_id).to(tokens.dtype))
+        mask = torch.arange(tokens.shape[1], device=tokens.device) < counts + 2
+        states = self.transformer(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        return states[:, 1:-1]

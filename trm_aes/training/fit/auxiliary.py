@@ -1,0 +1,61 @@
+"""What is learned beside the score: raters' own scores and traits, from columns of the data set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from pandas.api.types import is_numeric_dtype
+
+from ...data.dataset import EssayDataset
+from ...errors import InputError
+from ...evaluation.evaluate import RATER_COLUMNS
+from ...model.modeling_trm import TRMForEssayScoring
+
+
+def choose_auxiliary_targets(data: EssayDataset, columns: Sequence[str] | None) -> list[str]:
+    """
+    The columns that are learned beside the score.
+
+    Args:
+        data: the data set.
+        columns: those that the user names; None for the raters' own scores, where the data set has both as numbers.
+
+    Raises:
+        InputError: if a column that is named is not there or does not hold numbers.
+    """
+    if columns is None:
+        there = [name for name in RATER_COLUMNS if name in data.splits["train"].column_names]
+        train = data.splits["train"].select_columns(there).to_pandas() if there else pd.DataFrame()
+        numbers = [name for name in there if is_numeric_dtype(train[name]) and train[name].notna().any()]
+        return numbers if len(numbers) == len(RATER_COLUMNS) else []
+    train = data.splits["train"]
+    for name in columns:
+        if name not in train.column_names:
+            raise InputError(
+                f"`auxiliary_columns`: {data.folder} has no column {name!r}; it has {', '.join(train.column_names)}."
+            )
+        values = train.select_columns([name]).to_pandas()[name]
+        if not is_numeric_dtype(values) or not values.notna().any():
+            raise InputError(f"`auxiliary_columns`: column {name!r} of {data.folder} does not hold numbers.")
+    return list(columns)
+
+
+@torch.no_grad()
+def set_auxiliary_statistics(model: TRMForEssayScoring, data: EssayDataset):
+    """
+    Tells the auxiliary head the mean and spread of its targets in each prompt's training essays. A target that a prompt
+    lacks, or that is the same for all of its essays, has the mean 0 and the spread 1.
+    """
+    head = model.auxiliary_head
+    if head is None:
+        raise ValueError("The model has no auxiliary head.")
+    names = model.config.auxiliary_targets
+    train = data.splits["train"].select_columns(["prompt_id", *names]).to_pandas()
+    for place, prompt_id in enumerate(data.score_ranges):
+        values = train.loc[train["prompt_id"] == prompt_id, names].to_numpy(dtype=float)
+        for target in range(len(names)):
+            given = values[np.isfinite(values[:, target]), target]
+            if len(given) and given.std() > 0:
+                head.target_means[place, target] = given.mean()
+                head.target_stds[place, target] = given.std()

@@ -1,0 +1,58 @@
+"""The encoder whose states a model reads: the first layers of a pretrained one."""
+
+import torch
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedTokenizerBase
+
+from ...checkpoints import Checkpoint, load_tokenizer, vocabulary_checksum
+from ...errors import InputError, brief
+from ...model.modeling_trm import TRMForEssayScoring
+
+
+def encoder_config(checkpoint: Checkpoint, num_layers: int) -> PreTrainedConfig:
+    """
+    The configuration of the first `num_layers` layers of a pretrained encoder.
+
+    Raises:
+        InputError: if it cannot be read, or has fewer layers.
+    """
+    try:
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"No encoder can be read from {checkpoint.name}: {brief(error)}") from None
+    if not 1 <= num_layers <= config.num_hidden_layers:
+        raise InputError(f"`encoder_layers` {num_layers}: {checkpoint.name} has {config.num_hidden_layers} layers.")
+    config.num_hidden_layers = num_layers
+    return config
+
+
+def copy_encoder(
+    model: TRMForEssayScoring, checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, freeze: bool = True
+):
+    """
+    Gives the model's encoder the weights of a pretrained one.
+
+    Args:
+        model: configured with [`encoder_config`].
+        checkpoint: the pretrained encoder.
+        tokenizer: the tokenizer that the model will be used with.
+        freeze: whether to keep the encoder out of training.
+
+    Raises:
+        InputError: if the encoder's vocabulary is not the tokenizer's, or weights are missing.
+    """
+    if vocabulary_checksum(load_tokenizer(checkpoint)) != vocabulary_checksum(tokenizer):
+        raise InputError(
+            f"The vocabulary of {checkpoint.name} is not that of the data set's tokenizer: its states would be of other "
+            "words. Build the data set with the encoder's `tokenizer`."
+        )
+    target = model.model.encoder.transformer
+    try:
+        source = AutoModel.from_pretrained(
+            checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+        missing, _ = target.load_state_dict(source.state_dict(), strict=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{checkpoint.name} cannot be loaded as an encoder: {brief(error)}") from None
+    if missing:
+        raise InputError(f"{checkpoint.name} lacks weights of its encoder, {missing[0]} first.")
+    model.model.encoder.requires_grad_(not freeze)
