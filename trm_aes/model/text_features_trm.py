@@ -16,15 +16,15 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
+from operator import mul
 from typing import NamedTuple
 
-# Letters, with apostrophes inside; or a name that ASAP has anonymized, such as @PERSON1.
-WORD = re.compile(r"(?:@[A-Z]+\d*|[^\W\d_]+)(?:'[^\W\d_]+)*")
-# A mark, whatever closes quotes or parentheses, and space; or a line break. One mark is enough, the last of several: a
-# repeat here would take quadratic time on "......".
-SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+|[\r\n]+")
-# Two spaces or more between what is not space.
-WIDE_SPACE = re.compile(r"\S  +\S")
+# Letters and digits, with apostrophes inside. An at sign starts a name that ASAP has anonymized, such as @PERSON1.
+WORD = re.compile(r"@?\w+(?:'\w+)*")
+# A mark, whatever closes quotes or parentheses, and space. One mark is enough, the last of several: a repeat here would
+# take quadratic time on "......".
+SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+")
 # ASAP's essays have no line breaks; where there were some, there often are three spaces or more.
 LOST_LINE_BREAK = "   "
 # Word processors' characters, as typewriters have them.
@@ -57,33 +57,41 @@ class Text(NamedTuple):
     An essay taken apart, once for all groups of features.
 
     Args:
-        written: the text, with typewriter quotes.
+        written: the text with typewriter quotes, and with the line breaks that ASAP has lost.
+        paragraphs: its lines, but for blank ones.
         sentences: the words of each sentence as written; a sentence has at least one.
         words: the same, in one list.
         lowered: the words in lower case.
         counts: how often each word in lower case stands in the text.
-        letters: the same without anonymized names, whose letters are not the writer's.
+        spelled: the same without anonymized names, whose letters are not the writer's.
+        triples: every three words in a row, in lower case.
     """
 
     written: str
+    paragraphs: list[str]
     sentences: list[list[str]]
     words: list[str]
     lowered: list[str]
     counts: Counter[str]
-    letters: dict[str, int]
+    spelled: dict[str, int]
+    triples: set[tuple[str, str, str]]
 
     @classmethod
     def read(cls, text: str) -> "Text":
         """Splits a text. An abbreviation ends a sentence here, since no rule without a dictionary tells it apart."""
         for character, replacement in TYPEWRITTEN.items():
             text = text.replace(character, replacement)
-        sentences = [words for part in SENTENCE_END.split(text) if (words := WORD.findall(part))]
+        text = text.replace(LOST_LINE_BREAK, "\n")
+        paragraphs = [line for line in text.splitlines() if line and not line.isspace()]
+        parts = chain.from_iterable(map(SENTENCE_END.split, paragraphs))
+        sentences = [words for part in parts if (words := WORD.findall(part))]
         words = [word for sentence in sentences for word in sentence]
         # One call for all words takes half the time of one call for each.
         lowered = " ".join(words).lower().split()
         counts = Counter(lowered)
-        letters = {word: count for word, count in counts.items() if word[0] != "@"}
-        return cls(text, sentences, words, lowered, counts, letters)
+        spelled = {word: count for word, count in counts.items() if word[0] != "@"}
+        triples = set(zip(lowered, lowered[1:], lowered[2:], strict=False))
+        return cls(text, paragraphs, sentences, words, lowered, counts, spelled, triples)
 
     def share(self, count: float) -> float:
         """A count of words as a share of all words; of one, where there is none."""
@@ -130,15 +138,13 @@ def _named_features(essay: str, prompt: str, vocabulary: Mapping[str, int]) -> d
 
 def _lengths(text: Text) -> dict[str, float]:
     """How long the text is, in several units; the longest paragraph in characters, as a share of the text."""
-    lines = text.written.replace(LOST_LINE_BREAK, "\n").splitlines()
-    paragraphs = [len(line) for line in lines if line and not line.isspace()]
     return {
         "log_characters": math.log1p(len(text.written)),
         "log_words": math.log1p(len(text.words)),
         "log_distinct_words": math.log1p(len(text.counts)),
         "log_sentences": math.log1p(len(text.sentences)),
-        "paragraphs": float(min(len(paragraphs), MOST_PARAGRAPHS)),
-        "longest_paragraph_share": max(paragraphs, default=0) / max(len(text.written), 1),
+        "paragraphs": float(min(len(text.paragraphs), MOST_PARAGRAPHS)),
+        "longest_paragraph_share": max(map(len, text.paragraphs), default=0) / max(len(text.written), 1),
     }
 
 
@@ -155,17 +161,13 @@ def _sentences(text: Text) -> dict[str, float]:
 
 def _word_lengths(text: Text) -> dict[str, float]:
     """Letters of a word on average, words of five letters or more, and how many distinct longer ones there are."""
-    lengths = Counter[int]()
-    distinct = Counter[int]()
-    for word, count in text.letters.items():
-        lengths[len(word)] += count
-        distinct[len(word)] += 1
-    total = lengths.total()
+    lengths = list(map(len, text.spelled))
+    total = sum(text.spelled.values())
     return {
-        "mean_word_letters": _mean((length * count for length, count in lengths.items()), total),
-        "words_from_5_letters_share": _mean((count for length, count in lengths.items() if length >= 5), total),
-        "log_distinct_words_from_7_letters": math.log1p(sum(n for length, n in distinct.items() if length >= 7)),
-        "log_distinct_words_from_9_letters": math.log1p(sum(n for length, n in distinct.items() if length >= 9)),
+        "mean_word_letters": _mean(map(mul, lengths, text.spelled.values()), total),
+        "words_from_5_letters_share": _mean((count for word, count in text.spelled.items() if len(word) >= 5), total),
+        "log_distinct_words_from_7_letters": math.log1p(sum(length >= 7 for length in lengths)),
+        "log_distinct_words_from_9_letters": math.log1p(sum(length >= 9 for length in lengths)),
     }
 
 
@@ -191,7 +193,7 @@ def _case(text: Text) -> dict[str, float]:
 
 
 def _punctuation(text: Text) -> dict[str, float]:
-    """Marks by kind per 100 words, logarithms where what matters is whether there are any, and how many kinds."""
+    """Marks by kind per 100 words, logarithms where what matters is whether there are any."""
     count = text.written.count
     return {
         "comma_rate": text.rate(count(",")),
@@ -205,7 +207,6 @@ def _punctuation(text: Text) -> dict[str, float]:
         "parenthesis_rate": text.rate(count("(")),
         "ellipsis_rate": text.rate(count("...")),
         "digit_rate": text.rate(sum(map(count, "0123456789"))),
-        "kinds_of_marks": float(sum(not c.isalnum() and not c.isspace() for c in set(text.written))),
     }
 
 
@@ -214,7 +215,7 @@ def _spacing(text: Text) -> dict[str, float]:
     count = text.written.count
     return {
         "space_before_mark_rate": text.rate(sum(map(count, (" .", " ,", " !", " ?", " ;")))),
-        "wide_space_rate": text.rate(len(WIDE_SPACE.findall(text.written))),
+        "wide_space_rate": text.rate(count("  ")),
         "wide_space_after_sentence_rate": text.rate(sum(map(count, (".  ", "!  ", "?  ")))),
     }
 
@@ -228,8 +229,10 @@ def _rarity(text: Text, vocabulary: Mapping[str, int]) -> dict[str, float]:
     unknown = unknown_distinct = rare_distinct = 0
     ranks: list[int] = []
     sum_of_logs = 0.0
-    for word, count in text.letters.items():
-        rank = vocabulary.get(word.partition("'")[0])
+    for word, count in text.spelled.items():
+        rank = vocabulary.get(word)
+        if rank is None and "'" in word:
+            rank = vocabulary.get(word.partition("'")[0])
         if rank is None:
             unknown += count
             unknown_distinct += 1
@@ -240,7 +243,7 @@ def _rarity(text: Text, vocabulary: Mapping[str, int]) -> dict[str, float]:
     ranks.sort()
     return {
         "unknown_word_rate": text.rate(unknown),
-        "unknown_distinct_word_rate": 100 * unknown_distinct / max(len(text.letters), 1),
+        "unknown_distinct_word_rate": 100 * unknown_distinct / max(len(text.spelled), 1),
         "mean_log_rank": sum_of_logs / max(len(ranks), 1),
         "high_rank": float(ranks[9 * (len(ranks) - 1) // 10]) if ranks else 0.0,
         "log_distinct_rare_words": math.log1p(rare_distinct),
@@ -249,16 +252,14 @@ def _rarity(text: Text, vocabulary: Mapping[str, int]) -> dict[str, float]:
 
 def _repetition(text: Text) -> dict[str, float]:
     """
-    Shares of word pairs, word triples and sentences that have stood in the text before, and the size of the compressed
-    text by that of the text, in bytes. A text that stands twice has shares of at least about one half.
+    Shares of word triples and sentences that have stood in the text before, and the size of the compressed text by that
+    of the text, in bytes. A text that stands twice has shares of about one half, or more.
     """
-    pairs, triples = _ngrams(text.lowered, 2), _ngrams(text.lowered, 3)
     distinct_sentences = {" ".join(sentence).lower() for sentence in text.sentences}
     # Half a surrogate pair, which a careless program may leave, has no bytes in UTF-8.
     as_bytes = text.written.encode("utf-8", errors="replace")
     return {
-        "repeated_pair_share": _repeated(len(pairs), len(text.words) - 1),
-        "repeated_triple_share": _repeated(len(triples), len(text.words) - 2),
+        "repeated_triple_share": _repeated(len(text.triples), len(text.words) - 2),
         "repeated_sentence_share": _repeated(len(distinct_sentences), len(text.sentences)),
         # Of an empty text nothing but the format's own bytes is left.
         "compressed_share": len(zlib.compress(as_bytes, level=1)) / len(as_bytes) if as_bytes else 0.0,
@@ -269,33 +270,29 @@ class PromptWords(NamedTuple):
     """What essays are compared with: a prompt's content words and its word triples, in lower case."""
 
     content: frozenset[str]
-    triples: frozenset[tuple[str, ...]]
+    triples: frozenset[tuple[str, str, str]]
 
 
 @lru_cache(maxsize=128)
 def _read_prompt(prompt: str) -> PromptWords:
     text = Text.read(prompt)
-    return PromptWords(frozenset(_content_words(text)), frozenset(_ngrams(text.lowered, 3)))
+    return PromptWords(frozenset(_content_words(text)), frozenset(text.triples))
 
 
 def _prompt_overlap(text: Text, prompt: PromptWords) -> dict[str, float]:
     """Content words that the prompt has as well, as shares of all words and of distinct ones; triples copied from it."""
-    content, triples = _content_words(text), _ngrams(text.lowered, 3)
+    content = _content_words(text)
     shared = content & prompt.content
     return {
         "prompt_word_share": text.share(sum(text.counts[word] for word in shared)),
         "distinct_prompt_word_share": len(shared) / max(len(content), 1),
-        "prompt_triple_share": len(triples & prompt.triples) / max(len(triples), 1),
+        "prompt_triple_share": len(text.triples & prompt.triples) / max(len(text.triples), 1),
     }
 
 
 def _endings(text: Text) -> dict[str, float]:
-    """Words by how they end, per 100 words: most adverbs, most past tenses, many abstract nouns."""
-    endings = {"ly": ("ly",), "ed": ("ed",), "noun": ("tion", "ment", "ness", "ity")}
-    return {
-        f"{name}_ending_rate": text.rate(sum(count for word, count in text.letters.items() if word.endswith(ends)))
-        for name, ends in endings.items()
-    }
+    """Words that end as most adverbs and most past tenses do, per 100 words."""
+    return {"ly_ending_rate": text.rate(_ending_in(text, "ly")), "ed_ending_rate": text.rate(_ending_in(text, "ed"))}
 
 
 def _function_words(text: Text) -> dict[str, float]:
@@ -309,11 +306,11 @@ def _function_words(text: Text) -> dict[str, float]:
 
 def _content_words(text: Text) -> set[str]:
     """Distinct words of four letters or more that are not function words."""
-    return {word for word in text.letters if len(word) >= 4 and word not in CLASS_OF_WORD}
+    return {word for word in text.spelled if len(word) >= 4 and word not in CLASS_OF_WORD}
 
 
-def _ngrams(words: list[str], length: int) -> set[tuple[str, ...]]:
-    return set(zip(*(words[start:] for start in range(length)), strict=False))
+def _ending_in(text: Text, ending: str) -> int:
+    return sum(count for word, count in text.spelled.items() if word.endswith(ending))
 
 
 def _repeated(distinct: int, total: int) -> float:
