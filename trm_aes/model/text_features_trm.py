@@ -12,7 +12,6 @@ Which features there are was chosen on ASAP's validation essays (docs/lab/experi
 
 import math
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -31,7 +30,9 @@ LOST_LINE_BREAK = "   "
 TYPEWRITTEN = {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."}
 # Ranks from here on are rare. In BERT's vocabulary about 3,000 whole words are more frequent.
 RARE_RANK = 5000
+# In words: a sentence is short up to the one, and long above the other.
 SHORT_SENTENCE, LONG_SENTENCE = 6, 30
+# More than these are lines of a text whose lines were broken by hand.
 MOST_PARAGRAPHS = 12
 
 FUNCTION_WORDS = {
@@ -252,17 +253,13 @@ def _rarity(text: Text, vocabulary: Mapping[str, int]) -> dict[str, float]:
 
 def _repetition(text: Text) -> dict[str, float]:
     """
-    Shares of word triples and sentences that have stood in the text before, and the size of the compressed text by that
-    of the text, in bytes. A text that stands twice has shares of about one half, or more.
+    Shares of word triples and of sentences that have stood in the text before: about one half or more of a text that
+    stands twice. The size of the compressed text would say the same, but not on every machine.
     """
     distinct_sentences = {" ".join(sentence).lower() for sentence in text.sentences}
-    # Half a surrogate pair, which a careless program may leave, has no bytes in UTF-8.
-    as_bytes = text.written.encode("utf-8", errors="replace")
     return {
         "repeated_triple_share": _repeated(len(text.triples), len(text.words) - 2),
         "repeated_sentence_share": _repeated(len(distinct_sentences), len(text.sentences)),
-        # Of an empty text nothing but the format's own bytes is left.
-        "compressed_share": len(zlib.compress(as_bytes, level=1)) / len(as_bytes) if as_bytes else 0.0,
     }
 
 
