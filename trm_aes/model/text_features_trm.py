@@ -4,8 +4,8 @@ What is countable in an essay as it was written: case, punctuation, paragraphs, 
 uncased tokenizer hides from the model. [`text_features`] gives the counts raw, in the order of [`FEATURE_NAMES`].
 
 Each group of features is one function below. Units: `log_...` is the natural logarithm of 1 + a count, `..._share` lies
-between 0 and 1, and punctuation, case, endings and function words are counted per 100 words. Where there is nothing to
-count, a feature is 0. All takes time in proportion to the length of the text (but for sorting, n log n).
+between 0 and 1, and `..._rate` is a count per 100 words. Where there is nothing to count, a feature is 0. The time that
+this takes grows with the length of the text, never with its square.
 
 Which features there are was chosen on ASAP's validation essays (docs/lab/experiments.md).
 """
@@ -79,7 +79,7 @@ class Text(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "Text":
-        """Splits a text. An abbreviation ends a sentence here, since no rule without a dictionary tells it apart."""
+        """Splits a text. An abbreviation ends a sentence here: only a dictionary could tell it apart."""
         for character, replacement in TYPEWRITTEN.items():
             text = text.replace(character, replacement)
         text = text.replace(LOST_LINE_BREAK, "\n")
@@ -95,7 +95,7 @@ class Text(NamedTuple):
         return cls(text, paragraphs, sentences, words, lowered, counts, spelled, triples)
 
     def share(self, count: float) -> float:
-        """A count of words as a share of all words; of one, where there is none."""
+        """A count as a share of all words; the count itself where there are no words."""
         return count / max(len(self.words), 1)
 
     def rate(self, count: float) -> float:
@@ -173,7 +173,7 @@ def _word_lengths(text: Text) -> dict[str, float]:
 
 
 def _variety(text: Text) -> dict[str, float]:
-    """Guiraud's index (distinct words by the root of all words), and distinct words that stand in the text once."""
+    """Guiraud's index (distinct words divided by the root of all words), and distinct words that stand in the text once."""
     once = sum(count == 1 for count in text.counts.values())
     return {
         "guiraud_index": len(text.counts) / math.sqrt(max(len(text.words), 1)),
@@ -254,7 +254,7 @@ def _rarity(text: Text, vocabulary: Mapping[str, int]) -> dict[str, float]:
 def _repetition(text: Text) -> dict[str, float]:
     """
     Shares of word triples and of sentences that have stood in the text before: about one half or more of a text that
-    stands twice. The size of the compressed text would say the same, but not on every machine.
+    stands twice. The size of the compressed text would say much the same, but it differs between builds of zlib.
     """
     distinct_sentences = {" ".join(sentence).lower() for sentence in text.sentences}
     return {
