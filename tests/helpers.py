@@ -87,6 +87,25 @@ def registered_model(**changes):
     return model
 
 
+# Windows of six word pieces.
+SMALL_ENCODER = {
+    "model_type": "bert", "vocab_size": 60, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 16, "max_position_embeddings": 8,
+}  # fmt: skip
+READING = {
+    "encoder": SMALL_ENCODER, "num_convolutions": 0, "cls_token_id": 1, "sep_token_id": 2,
+    "auxiliary_targets": ["rater1", "style"],
+}  # fmt: skip
+
+
+def reading_model(**changes):
+    """As [`registered_model`], with an encoder whose states the latents and the lexical head read."""
+    model = registered_model(**{**READING, **changes})
+    if model.lexical_head is not None:
+        nn.init.normal_(model.lexical_head.states.weight, std=0.1)
+    return model
+
+
 def prompted(prompt, essay):
     return {
         "input_ids": torch.tensor([prompt + essay]),

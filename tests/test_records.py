@@ -8,7 +8,7 @@ from trm_aes.errors import InputError
 from trm_aes.records import (
     FORMAT_VERSION,
     DataRecord,
-    EmbeddingsRecord,
+    PretrainedRecord,
     EvaluationRecord,
     MachineRecord,
     RunRecord,
@@ -29,7 +29,7 @@ RUN = RunRecord(
         num_essays={"train": 3, "validation": 2, "test": 1},
         token_limits={"max_tokens": 64, "drop_longer_than": None},
     ),
-    embeddings=EmbeddingsRecord(name="encoder", hub_id=None),
+    embeddings=PretrainedRecord(name="encoder", hub_id=None),
     packages={"trm-aes": "0.1", "torch": "2", "transformers": "5"},
     machine=MachineRecord(platform="x", device="cpu", processes=2),
     # A whole number, as a short run may have.

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers import essay_batch, prompted, registered_model, small_config, small_model
+from helpers import READING, essay_batch, prompted, reading_model, registered_model, small_config, small_model
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import is_flash_attn_2_available
@@ -15,6 +15,7 @@ from trm_aes import TRMConfig, TRMForEssayScoring, TRMModel
 MODELS = {
     "tokens": lambda **changes: small_model(**changes).eval(),
     "latents": lambda **changes: registered_model(**changes),
+    "states": lambda **changes: reading_model(**changes),
 }
 models = pytest.mark.parametrize("kind", MODELS)
 
@@ -63,7 +64,7 @@ def test_flash_attention_gets_what_it_wants(kind, monkeypatch):
         assert is_flash_attention_requested(model.config)
         torch.testing.assert_close(model(**batch).logits, expected, atol=1e-6, rtol=1e-5)
     # The kernel takes masks of two dimensions: that of the padded tokens, and none where no latent is padding.
-    expected_mask = None if kind == "latents" else batch["attention_mask"].shape
+    expected_mask = None if kind != "tokens" else batch["attention_mask"].shape
     assert calls and all((None if mask is None else mask.shape) == expected_mask for mask in calls)
 
 
@@ -138,7 +139,11 @@ def test_model_outputs_equivalence(kind):
 
 @models
 def test_inputs_embeds(kind):
-    """Embeddings in place of ids give the same states; the lexical head needs words and stays out."""
+    """Embeddings in place of ids give the same states; the lexical head needs words and stays out, and so does an encoder."""
+    if kind == "states":
+        with pytest.raises(ValueError, match="takes `input_ids`, no `inputs_embeds`"):
+            reading_model()(inputs_embeds=torch.zeros(1, 4, 8), input_ids=torch.ones(1, 4, dtype=torch.long))
+        return
     changes = {"lexical_head": False} if kind == "latents" else {}
     model, batch = MODELS[kind](**changes), essay_batch([9, 6])
     embeds = model.get_input_embeddings()(batch["input_ids"])
@@ -193,7 +198,13 @@ def test_deterministic_under_a_seed(kind):
 
 
 REGISTERED_CONFIG = {"num_latents": 3, "prompt_registers": True, "lexical_head": True, "score_ranges": {"1": [2, 12]}}
-MODELS_UNTRAINED = {"tokens": small_model, "latents": lambda seed: small_model(seed, **REGISTERED_CONFIG)}
+HEADS = ("score_head", "halt_head", "lexical_head", "auxiliary_head")
+READING_CONFIG = {**REGISTERED_CONFIG, **READING}
+MODELS_UNTRAINED = {
+    "tokens": small_model,
+    "latents": lambda seed: small_model(seed, **REGISTERED_CONFIG),
+    "states": lambda seed: small_model(seed, **READING_CONFIG),
+}
 
 
 @models
@@ -204,9 +215,9 @@ def test_can_init_all_missing_weights(kind, tmp_path):
     base.load_state_dict(model.model.state_dict())
     base.save_pretrained(tmp_path)
     loaded, info = TRMForEssayScoring.from_pretrained(tmp_path, output_loading_info=True)
-    assert all(key.split(".")[0] in ("score_head", "halt_head", "lexical_head") for key in info["missing_keys"])
+    assert all(key.split(".")[0] in HEADS for key in info["missing_keys"])
     assert loaded.halt_head.bias.item() == -5.0
-    assert loaded.score_head.bias.item() == (0.0 if kind == "latents" else 0.5)
+    assert loaded.score_head.bias.item() == (0.5 if kind == "tokens" else 0.0)
     assert 0 < loaded.score_head.weight.std() < 0.1
     torch.testing.assert_close(loaded.model.initial_z_H, model.model.initial_z_H)
 
