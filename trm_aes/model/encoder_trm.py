@@ -114,14 +114,18 @@ class TRMPretrainedEncoder(nn.Module):
         input_ids, is_piece = essays.input_ids, self.pieces(essays)
         batch_size, num_tokens = input_ids.shape
         counts = is_piece.sum(dim=1)  # (batch,)
-        longest = int(counts.max()) if can_wait(input_ids.device) else num_tokens
+        size, longest = self.window_size, int(counts.max()) if can_wait(input_ids.device) else num_tokens
+        # In a graph of any length, windows are all of one size; elsewhere the last one is as short as it can be.
+        width = (longest + size - 1) // size * size if torch.compiler.is_compiling() else longest
         places = is_piece.cumsum(dim=1) - 1  # a piece's place among its essay's: (batch, tokens)
-        # Pieces alone, from the left: (batch, longest). What is no piece goes to one place more, which is cut off.
-        places = torch.where(is_piece, places, longest)
-        pieces = input_ids.new_full((batch_size, longest + 1), self.pad_token_id)
-        pieces = pieces.scatter(1, places, input_ids)[:, :longest]
-        is_state = torch.arange(longest, device=input_ids.device) < counts[:, None]
-        size = self.window_size
+        # Pieces alone, from the left: (batch, width). What is no piece goes to one place more, which is cut off.
+        places = torch.where(is_piece, places, width)
+        pieces = input_ids.new_full((batch_size, width + 1), self.pad_token_id)
+        pieces = pieces.scatter(1, places, input_ids)[:, :width]
+        is_state = torch.arange(width, device=input_ids.device) < counts[:, None]
+        if torch.compiler.is_compiling():
+            states = self._encode(pieces.reshape(-1, size), is_state.reshape(-1, size))
+            return states.reshape(batch_size, width, states.shape[-1])[:, :longest]
         windows = [
             self._read_window(pieces[:, start : start + size], is_state[:, start : start + size])
             for start in range(0, longest, size)

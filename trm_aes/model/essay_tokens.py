@@ -234,7 +234,7 @@ class EssayCollator:
         if rows[0].get("text_features") is not None:
             batch["text_features"] = torch.tensor([row["text_features"] for row in rows], dtype=torch.float32)
         if "encoder_states" in rows[0]:
-            states = [torch.from_numpy(np.asarray(row["encoder_states"])) for row in rows]
+            states = [torch.tensor(row["encoder_states"]) for row in rows]
             batch["encoder_states"] = nn.utils.rnn.pad_sequence(states, batch_first=True)
         if "score" in rows[0]:
             ranges = [ScoreRange(row["min_score"], row["max_score"]) for row in rows]

@@ -117,7 +117,7 @@ class TRMAuxiliaryHead(nn.Module):
         """`pooled` `(batch, hidden_size)` to `(batch, targets)`, in float32."""
         with torch.autocast(pooled.device.type, enabled=False):
             pooled = pooled.float()
-            weights = self.weights(prompt_indices).float().view(len(pooled), -1, pooled.shape[-1])
+            weights = self.weights(prompt_indices).float().unflatten(1, (-1, pooled.shape[-1]))
             own = (weights * pooled[:, None]).sum(dim=-1) + self.biases(prompt_indices).float()
             return nn.functional.linear(pooled, self.shared.weight.float(), self.shared.bias.float()) + own
 

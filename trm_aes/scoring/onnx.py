@@ -12,7 +12,8 @@ from ..errors import InputError
 from ..model.modeling_trm import TRMForEssayScoring
 from .scorer import EssayScorer, RawScores
 
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices")
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices", "text_features")
+OF_TOKENS = INPUT_NAMES[:3]
 OUTPUT_NAMES = ("score", "confidence")
 MAX_BATCH = 4096
 
@@ -24,12 +25,13 @@ class _ScoresAlone(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids, attention_mask, token_type_ids, prompt_indices=None):
+    def forward(self, input_ids, attention_mask, token_type_ids, prompt_indices=None, text_features=None):
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
             prompt_indices=prompt_indices,
+            text_features=text_features,
         )
         return outputs.logits.squeeze(-1), outputs.halt_logits.sigmoid()
 
@@ -41,8 +43,8 @@ def export_onnx(scorer: EssayScorer, path: Path):
     Args:
         scorer: on the CPU.
         path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64, and, where the
-            model keeps prompts apart, `prompt_indices`, `(batch,)` int64, places in the configuration's `score_ranges`. Outputs:
-            `score` (0-1 of the prompt's range, not clipped) and `confidence` (0-1), `(batch,)` float32.
+            model keeps prompts apart, `prompt_indices`, `(batch,)` int64, places in the configuration's `score_ranges`; where
+            it takes them, `text_features`, `(batch, features)` float32. Outputs: `score` (0-1 of the prompt's range, not clipped) and `confidence` (0-1), `(batch,)` float32.
 
     Raises:
         InputError: if the scorer lets essays halt, which a graph of fixed depth cannot.
@@ -68,9 +70,7 @@ def export_onnx(scorer: EssayScorer, path: Path):
             path,
             input_names=list(input_names),
             output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=tuple(
-                {0: batch, 1: tokens} if name != "prompt_indices" else {0: batch} for name in input_names
-            ),
+            dynamic_shapes=tuple({0: batch, 1: tokens} if name in OF_TOKENS else {0: batch} for name in input_names),
             dynamo=True,
             external_data=False,
             verbose=False,

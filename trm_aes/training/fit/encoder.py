@@ -1,7 +1,12 @@
 """The encoder whose states a model reads: the first layers of a pretrained one."""
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from ...checkpoints import Checkpoint, load_tokenizer, vocabulary_checksum
 from ...errors import InputError, brief
@@ -23,6 +28,17 @@ def encoder_config(checkpoint: Checkpoint, num_layers: int) -> PreTrainedConfig:
         raise InputError(f"`encoder_layers` {num_layers}: {checkpoint.name} has {config.num_hidden_layers} layers.")
     config.num_hidden_layers = num_layers
     return config
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the report of Transformers on the layers that are left out: they are meant to be."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def copy_encoder(
@@ -47,12 +63,16 @@ def copy_encoder(
         )
     target = model.model.encoder.transformer
     try:
-        source = AutoModel.from_pretrained(
-            checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
-        missing, _ = target.load_state_dict(source.state_dict(), strict=False)
-    except (OSError, ValueError, RuntimeError) as error:
+        with _quietly():
+            source, loading = AutoModel.from_pretrained(
+                checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True,
+                use_safetensors=True, output_loading_info=True,
+            )  # fmt: skip
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{checkpoint.name} cannot be loaded as an encoder: {brief(error)}") from None
+    missing = sorted(name for name in loading["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise InputError(f"{checkpoint.name} lacks weights of its encoder, {missing[0]} first.")
+    # What it has more (a pooler) is not read.
+    target.load_state_dict(source.state_dict(), strict=False)
     model.model.encoder.requires_grad_(not freeze)

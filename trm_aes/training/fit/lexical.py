@@ -189,5 +189,5 @@ def _batches(
 
 def _moments(model: TRMForEssayScoring, states: np.ndarray) -> np.ndarray:
     encoder = model.model.encoder
-    normalized = encoder.normalize(torch.from_numpy(np.asarray(states))[None])
+    normalized = encoder.normalize(torch.tensor(states)[None])
     return EncoderStates(normalized, torch.ones(normalized.shape[:2], dtype=torch.bool)).moments()[0].double().numpy()
