@@ -1,6 +1,6 @@
 """What a scorer has to beat: ridge regression on an essay's words as written, its scale matched like the scorer's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -28,19 +28,30 @@ FOLDS = 10
 
 
 def word_features() -> FeatureUnion:
-    """
-    What the ridge regression knows of an essay, as a transformer that is to be fitted to training essays: a row of
-    `1 + log(count)` of its words as written and its punctuation marks, of length 1, and the logarithm of its number of
-    words with the number of different ones, both standardized.
-    """
-    words = TfidfVectorizer(lowercase=False, token_pattern=TOKEN_PATTERN, use_idf=False, sublinear_tf=True)
-    lengths = make_pipeline(FunctionTransformer(_lengths), StandardScaler())
-    return FeatureUnion([("words", words), ("lengths", lengths)], transformer_weights={"lengths": LENGTH_WEIGHT})
+    """What the ridge regression knows of an essay: [`word_counts`] and [`lengths`]. It is to be fitted to training essays."""
+    return with_features(word_counts(), lengths, LENGTH_WEIGHT)
 
 
-def _lengths(essays: Sequence[str]) -> np.ndarray:
+def word_counts() -> TfidfVectorizer:
+    """
+    A transformer from essays to rows of length 1: `1 + log(count)` of each word as written and of each punctuation mark.
+    """
+    return TfidfVectorizer(lowercase=False, token_pattern=TOKEN_PATTERN, use_idf=False, sublinear_tf=True)
+
+
+def lengths(essays: Iterable[str]) -> np.ndarray:
+    """The logarithm of an essay's number of words, and its number of different words: `(essays, 2)`."""
     words = [essay.split() for essay in essays]
     return np.array([[np.log(len(of_essay)), len(set(of_essay))] for of_essay in words])
+
+
+def with_features(counts: Any, features: Callable[[Iterable[str]], np.ndarray], weight: float) -> FeatureUnion:
+    """
+    A transformer from essays to the rows of another, `counts`, and what `features` says of each essay, `(essays,
+    features)`, standardized on the training essays and times `weight`: one penalty serves both if they are of like size.
+    """
+    standardized = make_pipeline(FunctionTransformer(features), StandardScaler())
+    return FeatureUnion([("counts", counts), ("features", standardized)], transformer_weights={"features": weight})
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class MatchedRidge:
         line = fit_calibrations([""] * len(held_out), predicted[best], held_out).get("", Calibration(1.0, 0.0))
         return cls(features, Ridge(PENALTIES[best]).fit(inputs, gold), line)
 
-    def predict(self, essays: Sequence[str]) -> np.ndarray:
+    def predict(self, essays: pd.Series) -> np.ndarray:
         """Scores `(essays,)` on the scale of the training scores; they are not clipped."""
         return self.line.apply(self.regression.predict(self.features.transform(essays)))
 
