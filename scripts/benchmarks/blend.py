@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
-from trm_aes.evaluation.calibration import apply_calibrations, fit_calibrations
+from trm_aes.evaluation.calibration import Calibration, match_spread
 from trm_aes.evaluation.ridge import LENGTH_WEIGHT, MatchedRidge, lengths, with_features, word_counts
 from trm_aes.model.text_features_trm import text_features
 
@@ -62,9 +62,7 @@ def character_counts() -> Pipeline:
 
 
 def _match(predictions: Predictions, validation: pd.DataFrame) -> Predictions:
-    """One prompt's predictions on the line that those of `validation` give them."""
-    ids = validation["prompt_id"]
-    lines = fit_calibrations(ids, predictions["validation"], validation["score"])
-    return {
-        name: apply_calibrations(lines, [ids.iloc[0]] * len(scores), scores) for name, scores in predictions.items()
-    }
+    """One prompt's predictions on the line that matches those of `validation` to its gold scores."""
+    gold = validation["score"].to_numpy(dtype=float)
+    line = match_spread(predictions["validation"], gold) or Calibration(1.0, 0.0)
+    return {name: line.apply(scores) for name, scores in predictions.items()}

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from ..data.dataset import EssayDataset
 from ..data.schema import sort_prompt_ids
 from ..errors import InputError
-from ..model.score_scale import denormalize_by_prompt, round_scores
+from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import SCORED_COLUMNS, EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
@@ -115,25 +115,27 @@ def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -
     scored = predictions[np.isfinite(scores)]
     if scored.empty:
         return evaluation
-    qwk = {
-        prompt_id: metrics["qwk"]
-        for prompt_id, metrics in metrics_by_prompt(
-            scored["prompt_id"], scored["score"], scored["ridge"], ranges
-        ).items()
-    }
+    return replace(evaluation, ridge=_ridge_record(scored, ranges), predictions=predictions)
+
+
+def _ridge_record(scored: pd.DataFrame, ranges: dict[str, ScoreRange]) -> RidgeRecord:
+    """Both agreements and their difference, from the columns `score`, `predicted_score` and `ridge`."""
+    of_ridge, of_model = (
+        metrics_by_prompt(scored["prompt_id"], scored["score"], scored[column], ranges)
+        for column in ("ridge", "predicted_score")
+    )
     difference = qwk_difference(
         paired_scores(of_prompt["score"], of_prompt["predicted_score"], of_prompt["ridge"], ranges[prompt_id])
         for prompt_id, of_prompt in scored.groupby("prompt_id")
     )
-    ridge = RidgeRecord(
-        qwk={prompt_id: qwk[prompt_id] for prompt_id in sort_prompt_ids(qwk)},
-        mean_qwk=float(np.mean(list(qwk.values()))),
-        model_mean_qwk=float(np.mean([evaluation.by_prompt[prompt_id]["qwk"] for prompt_id in qwk])),
+    return RidgeRecord(
+        qwk={prompt_id: of_ridge[prompt_id]["qwk"] for prompt_id in sort_prompt_ids(of_ridge)},
+        mean_qwk=mean_over_prompts(of_ridge)["mean_qwk"],
+        model_mean_qwk=mean_over_prompts(of_model)["mean_qwk"],
         difference=difference.mean,
         low=difference.low,
         high=difference.high,
     )
-    return replace(evaluation, ridge=ridge, predictions=predictions)
 
 
 def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str) -> EvaluationRecord:
