@@ -31,6 +31,8 @@ DEFAULT_SYSTEMS = [
     "length",
     "ridge",
     "boosting",
+    "cased-ridge",
+    "blend",
     "fast",
     # Its controls: no recursion, at the same parameters; and a stack of as many layers as the recursion calls.
     "baseline",
@@ -122,8 +124,8 @@ def _differences(benchmark: Benchmark, systems: list[System], args: argparse.Nam
             first = (recipes[0], _mode(recipes[0], args.mode))
             difference = paired_difference(benchmark, first, (other, _mode(other, args.mode)), runs)
             lines.append(
-                f"- {recipes[0].name} less {other.name}: {difference['difference']:+.3f} "
-                f"(95 % interval {difference['low']:+.3f} to {difference['high']:+.3f}, {difference['runs']} runs)"
+                f"- {recipes[0].name} less {other.name}: {difference.mean:+.3f} "
+                f"(95 % interval {difference.low:+.3f} to {difference.high:+.3f}, {len(runs)} runs)"
             )
     return "\n".join(lines) or "None: no two systems."
 

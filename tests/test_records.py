@@ -1,6 +1,7 @@
 """`run.json` and `evaluation.json`: what is written is read, and what was not written by us is refused in one line."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from trm_aes.records import (
     PretrainedRecord,
     EvaluationRecord,
     MachineRecord,
+    RidgeRecord,
     RunRecord,
 )
 
@@ -42,6 +44,7 @@ EVALUATION = EvaluationRecord(
     by_prompt={"a": {"n": 3, "qwk": 0.5, "adjacent_agreement": 1, "smd": None}},
     means={"mean_qwk": 0.5, "mean_smd": None},
     constant_mean_qwk=0,
+    ridge=RidgeRecord(qwk={"a": 1}, mean_qwk=1, model_mean_qwk=0.5, difference=-0.5, low=-0.75, high=-0.25),
 )
 NAMES = {RunRecord: "run.json", EvaluationRecord: "evaluation.json"}
 RECORDS = pytest.mark.parametrize("record", [RUN, EVALUATION], ids=["run", "evaluation"])
@@ -79,6 +82,11 @@ def test_files_from_before_there_was_a_version_are_read(record, tmp_path):
     assert type(record).read(tmp_path) == record
 
 
+def test_evaluations_from_before_there_was_a_ridge_have_none(tmp_path):
+    change(EVALUATION, tmp_path, lambda content: content.pop("ridge") and None)
+    assert EvaluationRecord.read(tmp_path) == replace(EVALUATION, ridge=None)
+
+
 @RECORDS
 @pytest.mark.parametrize(
     ("edit", "message"),
@@ -106,6 +114,7 @@ def test_foreign_files_are_refused(record, tmp_path, edit, message):
         (RUN, lambda content: content.update(embeddings=3), "run.json, embeddings holds no JSON object"),
         (EVALUATION, lambda content: content["by_prompt"]["a"].pop("n"), "evaluation.json, by_prompt, a lacks 'n'"),
         (EVALUATION, lambda content: content.pop("means"), "evaluation.json lacks 'means'"),
+        (EVALUATION, lambda content: content["ridge"].pop("low"), "evaluation.json, ridge lacks 'low'"),
     ],
 )
 def test_the_place_of_what_is_missing_or_wrong_is_named(record, edit, message, tmp_path):

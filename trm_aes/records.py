@@ -186,6 +186,26 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RidgeRecord:
+    """
+    How well ridge regression on words agrees with human scores of the same essays, see [`MatchedRidge`].
+
+    Args:
+        qwk: `prompt_id -> QWK`; prompts without a ridge regression (too few training essays) are left out.
+        mean_qwk, model_mean_qwk: plain means over these prompts, of the ridge regression and of the scorer.
+        difference: mean QWK of the scorer less that of the ridge regression.
+        low, high: ends of the difference's 95 % interval, see [`qwk_difference`].
+    """
+
+    qwk: dict[str, int | float]
+    mean_qwk: float
+    model_mean_qwk: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
     """
     `evaluation.json`: how well a scorer agrees with human scores on one split of a data set.
@@ -200,6 +220,7 @@ class EvaluationRecord:
         means: plain means over prompts, by `mean_<metric>`.
         constant_mean_qwk: of a predictor that gives every essay its prompt's mean training score.
         rater_qwk: `prompt_id -> QWK` of two human raters with each other, for prompts that have both.
+        ridge: ridge regression on the words of the data set's training essays; None where there was none.
         packages: `package -> version`.
     """
 
@@ -212,6 +233,7 @@ class EvaluationRecord:
     means: dict[str, Any] = _holds("mean_qwk")
     constant_mean_qwk: float
     rater_qwk: dict[str, int | float] = field(default_factory=dict)
+    ridge: RidgeRecord | None = None
     packages: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:

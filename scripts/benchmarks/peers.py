@@ -1,4 +1,7 @@
-"""Scorers to compare with: length alone, TF-IDF ridge, gradient boosting, and a fine-tuned pretrained encoder."""
+"""
+Scorers to compare with: length alone, ridge regressions, gradient boosting, a blend of these, and a fine-tuned pretrained
+encoder.
+"""
 
 import re
 from collections.abc import Callable
@@ -16,8 +19,12 @@ from transformers import AutoModelForSequenceClassification, Trainer, TrainingAr
 from trm_aes.checkpoints import Checkpoint, load_tokenizer
 from trm_aes.data.schema import score_ranges
 from trm_aes.evaluation.agreement import build_compute_metrics, quadratic_weighted_kappa
+from trm_aes.evaluation.ridge import MatchedRidge, word_features
 from trm_aes.model.essay_tokens import EssayCollator, encode_essays
-from trm_aes.model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from trm_aes.model.score_scale import denormalize_by_prompt, round_scores
+
+from .blend import blend
+from .protocol import Predictions, PromptEssays
 
 RIDGE_ALPHAS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SURFACE_SCALE = 0.1
@@ -55,91 +62,103 @@ def _features(essay: str) -> list[float]:
     ]
 
 
-Predictions = dict[str, np.ndarray]
-
-
-def length_alone(
-    train: pd.DataFrame, others: dict[str, pd.DataFrame], score_range: ScoreRange, seed: int
-) -> Predictions:
+def length_alone(essays: PromptEssays, seed: int) -> Predictions:
     """Least squares on the number of words and its logarithm."""
 
     def lengths(frame: pd.DataFrame) -> np.ndarray:
         words = frame["essay"].str.split().str.len().to_numpy(dtype=float)
         return np.column_stack([words, np.log1p(words)])
 
-    model = LinearRegression().fit(lengths(train), train["score"])
-    return {name: model.predict(lengths(frame)) for name, frame in others.items()}
+    model = LinearRegression().fit(lengths(essays.train), essays.train["score"])
+    return {name: model.predict(lengths(frame)) for name, frame in essays.others.items()}
 
 
-def tfidf_ridge(
-    train: pd.DataFrame, others: dict[str, pd.DataFrame], score_range: ScoreRange, seed: int
-) -> Predictions:
+def tfidf_ridge(essays: PromptEssays, seed: int) -> Predictions:
     """TF-IDF of one- and two-grams with the surface features, into a ridge regression whose penalty dev chooses."""
     tfidf = TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True)
     scaler = StandardScaler()
 
-    def inputs(essays: pd.Series, words) -> csr_matrix:
+    def inputs(texts: pd.Series, words) -> csr_matrix:
         # The rows of TF-IDF have length 1: features of like size, so that one penalty serves both.
-        return hstack([words, csr_matrix(scaler.transform(surface_features(essays)) * SURFACE_SCALE)])
+        return hstack([words, csr_matrix(scaler.transform(surface_features(texts)) * SURFACE_SCALE)])
 
+    train = essays.train
     words = tfidf.fit_transform(train["essay"])
     scaler.fit(surface_features(train["essay"]))
     of_train = inputs(train["essay"], words)
-    transformed = {name: inputs(frame["essay"], tfidf.transform(frame["essay"])) for name, frame in others.items()}
+    transformed = {
+        name: inputs(frame["essay"], tfidf.transform(frame["essay"])) for name, frame in essays.others.items()
+    }
     models = [Ridge(alpha=alpha).fit(of_train, train["score"]) for alpha in RIDGE_ALPHAS]
-    return _best_on_validation(models, transformed, others["validation"]["score"], score_range)
+    return _best_on_validation(models, transformed, essays)
 
 
-def gradient_boosting(
-    train: pd.DataFrame, others: dict[str, pd.DataFrame], score_range: ScoreRange, seed: int
-) -> Predictions:
+def gradient_boosting(essays: PromptEssays, seed: int) -> Predictions:
     """Gradient-boosted trees on the surface features alone; dev chooses the learning rate."""
-    inputs = surface_features(train["essay"])
-    transformed = {name: surface_features(frame["essay"]) for name, frame in others.items()}
+    inputs = surface_features(essays.train["essay"])
+    transformed = {name: surface_features(frame["essay"]) for name, frame in essays.others.items()}
     models = [
         HistGradientBoostingRegressor(learning_rate=rate, max_iter=200, max_leaf_nodes=8, random_state=seed).fit(
-            inputs, train["score"]
+            inputs, essays.train["score"]
         )
         for rate in BOOSTING_RATES
     ]
-    return _best_on_validation(models, transformed, others["validation"]["score"], score_range)
+    return _best_on_validation(models, transformed, essays)
 
 
-def _best_on_validation(models, inputs: dict, references: pd.Series, score_range: ScoreRange) -> Predictions:
+def _best_on_validation(models, inputs: dict, essays: PromptEssays) -> Predictions:
+    lowest, highest = essays.score_range.min_score, essays.score_range.max_score
+    gold = round_scores(essays.others["validation"]["score"])
+
     def validation_qwk(model) -> float:
-        predicted = np.clip(model.predict(inputs["validation"]), score_range.min_score, score_range.max_score)
-        return quadratic_weighted_kappa(
-            round_scores(references), round_scores(predicted), score_range.min_score, score_range.max_score
-        )
+        predicted = np.clip(model.predict(inputs["validation"]), lowest, highest)
+        return quadratic_weighted_kappa(gold, round_scores(predicted), lowest, highest)
 
     best = max(models, key=validation_qwk)
     return {name: best.predict(features) for name, features in inputs.items()}
 
 
+def cased_ridge(essays: PromptEssays, seed: int) -> Predictions:
+    """The ridge regression that `trm-aes evaluate` sets beside a model, its scale matched on dev."""
+    ridge = MatchedRidge.fit(word_features(), essays.train, essays.others["validation"])
+    return {name: ridge.predict(frame["essay"]) for name, frame in essays.others.items()}
+
+
 # Peers with a model for each prompt, from the essays' text.
-PROMPT_PEERS: dict[str, Callable[..., Predictions]] = {
+PROMPT_PEERS: dict[str, Callable[[PromptEssays, int], Predictions]] = {
     "length": length_alone,
     "ridge": tfidf_ridge,
     "boosting": gradient_boosting,
+    "cased-ridge": cased_ridge,
+    "blend": blend,
 }
 # One model for all prompts: the checkpoint's whole pretrained encoder, fine-tuned.
 ENCODER_PEER = "encoder"
 PEERS = (*PROMPT_PEERS, ENCODER_PEER)
 
 
-def predict_by_prompt(peer: str, frames: dict[str, pd.DataFrame], seed: int) -> dict[str, pd.DataFrame]:
+def predict_by_prompt(
+    peer: str, frames: dict[str, pd.DataFrame], checkpoint: Checkpoint, seed: int
+) -> dict[str, pd.DataFrame]:
     """
     Trains a peer on each prompt's training essays.
+
+    Args:
+        peer: one of `PROMPT_PEERS`.
+        frames: `train`, `validation` and `test`.
+        checkpoint: whose vocabulary tells rare words.
+        seed: of what is drawn.
 
     Returns:
         `validation` and `test`, with the predictions in a column `predicted_score`.
     """
     ranges = score_ranges(frames["train"])
+    vocabulary = load_tokenizer(checkpoint).get_vocab()
     parts: dict[str, list[pd.DataFrame]] = {"validation": [], "test": []}
     for prompt_id, score_range in ranges.items():
         of_prompt = {name: frame[frame["prompt_id"] == prompt_id] for name, frame in frames.items()}
         others = {name: of_prompt[name] for name in parts}
-        predictions = PROMPT_PEERS[peer](of_prompt["train"], others, score_range, seed)
+        predictions = PROMPT_PEERS[peer](PromptEssays(of_prompt["train"], others, score_range, vocabulary), seed)
         for name, frame in others.items():
             parts[name].append(frame.assign(predicted_score=predictions[name]))
     return {name: pd.concat(frames_of_split) for name, frames_of_split in parts.items()}

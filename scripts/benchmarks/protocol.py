@@ -1,5 +1,6 @@
 """The published protocol (Taghipour and Ng, EMNLP 2016): train, choose on dev, report on test, by prompt and fold."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from trm_aes.data.sources.asap import load_release
 from trm_aes.data.splits import Splits, read_folds, select_prompts_in_splits
 from trm_aes.evaluation.agreement import metrics_by_prompt
 from trm_aes.evaluation.calibration import apply_calibrations, fit_calibrations
+from trm_aes.model.score_scale import ScoreRange
 
 REPORTED_SPLITS = ("validation", "test")
 SPLIT_COLUMNS = ("essay_id", "prompt_id", "score", "predicted_score")
+
+# `split -> scores`, in the order of the split's essays.
+Predictions = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,24 @@ class Benchmark:
             options = {"folds": str(self.folds), "fold": fold, "prompts": prompt_ids}
             build_dataset(self.table, splits, tokenizer, self.checkpoint.name, self.limits, folder, options)
         return load_essay_dataset(folder)
+
+
+@dataclass(frozen=True)
+class PromptEssays:
+    """
+    What a peer is told of one prompt.
+
+    Args:
+        train: its training essays: `prompt`, `essay`, `score`.
+        others: essays to predict, likewise, by split; choices are made on `validation`.
+        score_range: of the scores.
+        vocabulary: word in lower case -> rank, see [`text_features`].
+    """
+
+    train: pd.DataFrame
+    others: dict[str, pd.DataFrame]
+    score_range: ScoreRange
+    vocabulary: Mapping[str, int]
 
 
 def load_benchmark(

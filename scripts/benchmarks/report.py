@@ -7,15 +7,13 @@ import numpy as np
 import pandas as pd
 
 from trm_aes.data.schema import score_ranges
-from trm_aes.evaluation.agreement import quadratic_weighted_kappa, rater_agreement
-from trm_aes.model.score_scale import round_scores
+from trm_aes.evaluation.agreement import rater_agreement
+from trm_aes.evaluation.difference import Difference, paired_scores, qwk_difference
 
 from .protocol import Benchmark, calibrated_on_validation, fisher_mean, read_predictions
 from .references import label_noise_ceiling
 from .runner import run_folder
 from .systems import System
-
-BOOTSTRAP_ROUNDS = 1000
 
 # As their authors report them, mean QWK over the eight prompts and five folds.
 PUBLISHED = {
@@ -77,8 +75,7 @@ def paired_difference(
     first: tuple[System, str],
     second: tuple[System, str],
     runs: Sequence[tuple[int, int]],
-    seed: int = 0,
-) -> dict[str, float]:
+) -> Difference:
     """
     Mean QWK of one system less that of another over the same folds and seeds, the scales of both matched on validation,
     with a 95 % interval: essays are drawn with replacement within prompt and run, the same ones for both systems.
@@ -86,10 +83,6 @@ def paired_difference(
     Args:
         first, second: systems with their modes.
         runs: the `(fold, seed)` that both have.
-        seed: of the bootstrap.
-
-    Returns:
-        `difference`, `low`, `high`, `runs`.
     """
     ranges = score_ranges(benchmark.table.frame)
     groups = []
@@ -99,28 +92,11 @@ def paired_difference(
             for system, mode in (first, second)
         ]
         both = tables[0].merge(tables[1], on=["essay_id", "prompt_id", "score"], suffixes=("_1", "_2"))
-        for prompt_id, essays in both.groupby("prompt_id"):
-            score_range = ranges[prompt_id]
-            lowest, highest = score_range.min_score, score_range.max_score
-            gold, *predicted = (
-                round_scores(np.clip(essays[name], lowest, highest))
-                for name in ("score", "predicted_score_1", "predicted_score_2")
-            )
-            groups.append((gold, predicted, lowest, highest))
-
-    def mean_difference(rng: np.random.Generator | None = None) -> float:
-        differences = []
-        for gold, predicted, lowest, highest in groups:
-            weights = None if rng is None else rng.multinomial(len(gold), np.full(len(gold), 1 / len(gold)))
-            first_qwk, second_qwk = (
-                quadratic_weighted_kappa(gold, scores, lowest, highest, weights) for scores in predicted
-            )
-            differences.append(first_qwk - second_qwk)
-        return float(np.mean(differences))
-
-    rng = np.random.default_rng(seed)
-    low, high = np.percentile([mean_difference(rng) for _ in range(BOOTSTRAP_ROUNDS)], [2.5, 97.5])
-    return {"difference": mean_difference(), "low": float(low), "high": float(high), "runs": len(runs)}
+        groups += [
+            paired_scores(essays["score"], essays["predicted_score_1"], essays["predicted_score_2"], ranges[prompt_id])
+            for prompt_id, essays in both.groupby("prompt_id")
+        ]
+    return qwk_difference(groups)
 
 
 def _by_system(results: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:

@@ -63,7 +63,7 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
             predictions = predict_with_encoder(benchmark.checkpoint, frames, seed, folder / "encoder", use_cpu)
             shutil.rmtree(folder / "encoder", ignore_errors=True)
         else:
-            predictions = predict_by_prompt(system.base, frames, seed)
+            predictions = predict_by_prompt(system.base, frames, benchmark.checkpoint, seed)
         cost = {}
     for name, frame in predictions.items():
         frame[list(SPLIT_COLUMNS)].to_csv(folder / f"{name}.csv", index=False)

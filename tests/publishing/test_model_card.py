@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from trm_aes.errors import InputError
 from trm_aes.publishing.model_card import render_model_card
+from trm_aes.records import EvaluationRecord, RidgeRecord
 from trm_aes.version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 
 
@@ -64,3 +66,51 @@ def test_a_record_that_is_not_ours_is_one_clear_error(scorer, edit, message):
     change_record(scorer, edit)
     with pytest.raises(InputError, match=message):
         card_of(scorer)
+
+
+EVALUATION = EvaluationRecord(
+    model="scorer",
+    split="test",
+    by_prompt={
+        "a": {"n": 30, "qwk": 0.75, "adjacent_agreement": 1, "smd": 0.1},
+        "b": {"n": 20, "qwk": 0.625, "adjacent_agreement": 0.95, "smd": None},
+    },
+    means={"mean_qwk": 0.6875},
+    constant_mean_qwk=0,
+    rater_qwk={"a": 0.8},
+)
+RIDGE = RidgeRecord(
+    qwk={"a": 0.7, "b": 0.6}, mean_qwk=0.65, model_mean_qwk=0.6875, difference=0.0375, low=-0.01, high=0.08
+)
+
+
+def card_of_evaluation(folder, evaluation):
+    (folder / "measured").mkdir(exist_ok=True)
+    evaluation.write(folder / "measured")
+    return str(render_model_card(folder, "user/scorer", folder / "measured" / "evaluation.json", "mit"))
+
+
+def test_the_card_sets_ridge_regression_beside_the_scorer(scorer):
+    lines = card_of_evaluation(scorer, replace(EVALUATION, ridge=RIDGE)).splitlines()
+    place = lines.index("| prompt_id | essays | QWK | human-human QWK | ridge QWK | adjacent agreement | SMD |")
+    assert lines[place + 1 : place + 5] == [
+        "|---|---|---|---|---|---|---|",
+        "| a | 30 | 0.750 | 0.800 | 0.700 | 1.000 | +0.10 |",
+        "| b | 20 | 0.625 | not known | 0.600 | 0.950 |  |",
+        "",
+    ]
+    assert lines[place + 7].endswith("on their own scale.") and lines[place + 8] == ""
+    sentence = " ".join(lines[place + 9 : place + 11])
+    assert (
+        "has a mean QWK of 0.650; this model has 0.688 (+0.037, 95 % interval over essays -0.010 to 0.080)." in sentence
+    )
+    some = replace(RIDGE, qwk={"a": 0.7}, mean_qwk=0.7, model_mean_qwk=0.75)
+    card = card_of_evaluation(scorer, replace(EVALUATION, ridge=some))
+    assert "| b | 20 | 0.625 | not known | none | 0.950 |  |" in card
+    assert "has a mean QWK of 0.700 over the prompts that have one; this model has 0.750 (" in card
+
+
+def test_the_card_of_an_evaluation_without_a_ridge_names_none(scorer):
+    card = card_of_evaluation(scorer, EVALUATION)
+    assert "| a | 30 | 0.750 | 0.800 | 1.000 | +0.10 |" in card and "|---|---|---|---|---|---|\n" in card
+    assert "idge" not in card

@@ -55,7 +55,6 @@ def arguments(release, work_dir, *more):
 
 def test_systems_folds_and_report(release, tmp_path, monkeypatch, capsys):
     systems = ["--system", "ridge", "--system", f"tiny:{SMALL}", "--system", f"tiny:{SMALL},H_cycles=1"]
-    monkeypatch.setattr("benchmarks.report.BOOTSTRAP_ROUNDS", 20)
     depth = ["--depth-of", f"tiny:{SMALL}"]
     benchmark_asap.main(arguments(release, tmp_path, *systems, "--folds", "0", "1", *depth))
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(tmp_path.rglob("result.json"))]

@@ -15,9 +15,15 @@ PREDICTIONS_NAME = "predictions.csv"
 
 def build_parser() -> CommandParser:
     """The parser of `trm-aes evaluate`: scorer, data set and output."""
-    parser = new_parser("evaluate", "Measure a scorer's agreement with human scores, by prompt.")
+    parser = new_parser(
+        "evaluate", "Measure a scorer's agreement with human scores, by prompt, beside ridge regression."
+    )
     add_scorer_options(parser)
-    parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote")
+    parser.add_argument(
+        "--data",
+        required=True,
+        help="data set that `trm-aes build` wrote; its training essays train the ridge regression, whatever trained the model",
+    )
     parser.add_argument("--split", default="test", help="split to evaluate on")
     parser.add_argument("--output-dir", help="where the metrics and predictions go (default: MODEL/evaluation-SPLIT)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
@@ -48,11 +54,11 @@ def _checked_output_dir(args: argparse.Namespace) -> Path:
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
     from ..data.dataset import load_essay_dataset
-    from ..evaluation.evaluate import evaluate_scorer, evaluation_record, evaluation_table
+    from ..evaluation.evaluate import compare_with_ridge, evaluate_scorer, evaluation_record, evaluation_table
 
     data = load_essay_dataset(args.data)
     scorer = load_scorer(args)
-    evaluation = evaluate_scorer(scorer, data, args.split)
+    evaluation = compare_with_ridge(evaluate_scorer(scorer, data, args.split), data, args.split)
     with new_folder(output_dir, args.overwrite) as folder:
         evaluation.predictions.to_csv(folder / PREDICTIONS_NAME, index=False)
         evaluation_record(evaluation, scorer, data, args.split).write(folder)

@@ -24,11 +24,23 @@ class Calibration:
         return self.intercept + self.slope * np.asarray(scores, dtype=float)
 
 
+def match_spread(predictions: np.ndarray, references: np.ndarray) -> Calibration | None:
+    """
+    The line that gives one prompt's predictions the mean and standard deviation of its gold scores; None where either
+    side does not vary.
+    """
+    if predictions.std() == 0 or references.std() == 0:
+        return None
+    slope = float(references.std() / predictions.std())
+    return Calibration(slope, float(references.mean() - slope * predictions.mean()))
+
+
 def fit_calibrations(
     prompt_ids: Sequence[str], predictions: ArrayLike, references: ArrayLike
 ) -> dict[str, Calibration]:
     """
-    The line for each prompt that gives its predictions the mean and standard deviation of its gold scores.
+    The line for each prompt that gives its predictions the mean and standard deviation of its gold scores, see
+    [`match_spread`].
 
     Predictions that minimize the squared error spread r times as far as the gold scores, r being their correlation, and
     kappa punishes that: with the spread matched, QWK rises from 2r^2 / (1 + r^2) to r.
@@ -44,10 +56,9 @@ def fit_calibrations(
     lines = {}
     for prompt_id in dict.fromkeys(ids.tolist()):
         predicted, gold = all_predicted[ids == prompt_id], all_gold[ids == prompt_id]
-        if len(gold) < MIN_ESSAYS or predicted.std() == 0 or gold.std() == 0:
-            continue
-        slope = float(gold.std() / predicted.std())
-        lines[prompt_id] = Calibration(slope, float(gold.mean() - slope * predicted.mean()))
+        line = match_spread(predicted, gold) if len(gold) >= MIN_ESSAYS else None
+        if line is not None:
+            lines[prompt_id] = line
     return lines
 
 

@@ -1,18 +1,21 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from ..data.dataset import EssayDataset
 from ..data.schema import sort_prompt_ids
 from ..errors import InputError
-from ..model.score_scale import denormalize_by_prompt, round_scores
-from ..records import EvaluationRecord, package_versions
+from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
+from .difference import paired_scores, qwk_difference
+from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
 RATER_COLUMNS = ("rater1", "rater2")
 # Columns of a data set that hold a list for each essay.
@@ -30,7 +33,9 @@ class Evaluation:
         means: plain means over prompts, `mean_qwk` first among them.
         constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score.
         rater_qwk: `prompt_id -> QWK` of the columns `rater1` and `rater2` with each other, for prompts that have both.
-        predictions: a row an essay: ids, gold score, predicted score, confidence, supervision steps.
+        predictions: a row an essay: ids, gold score, predicted score, confidence, supervision steps, and the score of the
+            ridge regression where there is one.
+        ridge: what [`compare_with_ridge`] adds.
     """
 
     by_prompt: dict[str, dict[str, float]]
@@ -38,6 +43,7 @@ class Evaluation:
     constant_mean_qwk: float
     rater_qwk: dict[str, float]
     predictions: pd.DataFrame
+    ridge: RidgeRecord | None = None
 
 
 def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Evaluation:
@@ -87,6 +93,55 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     )
 
 
+def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -> Evaluation:
+    """
+    Sets ridge regression on words beside the scorer: trained on the data set's training essays, its scale matched on the
+    validation essays (see [`MatchedRidge`]), and scored on the evaluation's essays.
+
+    Args:
+        evaluation: of a scorer.
+        data, split: what it was evaluated on.
+
+    Returns:
+        The evaluation with `ridge`, and with the column `ridge` among its predictions. It comes back as it is where no
+        prompt has a ridge regression, and for the training split, which a ridge regression knows by heart.
+    """
+    if split == "train":
+        return evaluation
+    essays = {
+        name: data.split(name).select_columns(["prompt_id", "essay", "score"]).to_pandas()
+        for name in ("train", "validation", split)
+    }
+    ranges = data.score_ranges
+    bounds = np.array([(ranges[p].min_score, ranges[p].max_score) for p in essays[split]["prompt_id"]])
+    scores = np.clip(ridge_scores(essays["train"], essays["validation"], essays[split]), *bounds.T)
+    predictions = evaluation.predictions.assign(ridge=scores)
+    scored = predictions[np.isfinite(scores)]
+    if scored.empty:
+        return evaluation
+    return replace(evaluation, ridge=_ridge_record(scored, ranges), predictions=predictions)
+
+
+def _ridge_record(scored: pd.DataFrame, ranges: dict[str, ScoreRange]) -> RidgeRecord:
+    """Both agreements and their difference, from the columns `score`, `predicted_score` and `ridge`."""
+    of_ridge, of_model = (
+        metrics_by_prompt(scored["prompt_id"], scored["score"], scored[column], ranges)
+        for column in ("ridge", "predicted_score")
+    )
+    difference = qwk_difference(
+        paired_scores(of_prompt["score"], of_prompt["predicted_score"], of_prompt["ridge"], ranges[prompt_id])
+        for prompt_id, of_prompt in scored.groupby("prompt_id")
+    )
+    return RidgeRecord(
+        qwk={prompt_id: of_ridge[prompt_id]["qwk"] for prompt_id in sort_prompt_ids(of_ridge)},
+        mean_qwk=mean_over_prompts(of_ridge)["mean_qwk"],
+        model_mean_qwk=mean_over_prompts(of_model)["mean_qwk"],
+        difference=difference.mean,
+        low=difference.low,
+        high=difference.high,
+    )
+
+
 def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str) -> EvaluationRecord:
     """The metrics of an evaluation with what they are about, as they are kept beside the predictions."""
     return EvaluationRecord(
@@ -98,6 +153,7 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
         means=evaluation.means,
         constant_mean_qwk=evaluation.constant_mean_qwk,
         rater_qwk=evaluation.rater_qwk,
+        ridge=evaluation.ridge,
         packages=package_versions(),
     )
 
@@ -117,7 +173,10 @@ def _rater_qwk(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
-    """The metrics as text: a row a prompt (with the raters' QWK where known), their mean, and the constant predictor's QWK."""
+    """
+    The metrics as text: a row a prompt, with the QWK of the raters and of the ridge regression where there is one; their
+    means; a sentence for the constant predictor and one for the ridge regression.
+    """
     rows: list[dict[str, Any]] = [
         {"prompt": prompt_id, **metrics} for prompt_id, metrics in evaluation.by_prompt.items()
     ]
@@ -126,12 +185,36 @@ def evaluation_table(evaluation: Evaluation) -> str:
     if evaluation.rater_qwk:
         for row in rows[:-1]:
             row["raters"] = evaluation.rater_qwk.get(row["prompt"])
+    if evaluation.ridge:
+        for row in rows[:-1]:
+            row["ridge"] = evaluation.ridge.qwk.get(row["prompt"])
+        rows[-1]["ridge"] = evaluation.ridge.mean_qwk
     table = pd.DataFrame(rows).set_index("prompt")
-    table = table[[*SHOWN_METRICS, *table.columns.intersection(["raters"])]]
+    table = table[[*SHOWN_METRICS, *(name for name in ("raters", "ridge") if name in table)]]
     return (
         table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format, na_rep="")
         + f"\nconstant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
+        + f"\n{_ridge_sentence(evaluation)}"
     )
+
+
+def _ridge_sentence(evaluation: Evaluation) -> str:
+    ridge = evaluation.ridge
+    if ridge is None:
+        return (
+            "ridge regression on words: no figure; it takes a split that it is not trained on, and a prompt with "
+            f"{MIN_TRAIN_ESSAYS} training essays that differ in score"
+        )
+    missing = [prompt_id for prompt_id in evaluation.by_prompt if prompt_id not in ridge.qwk]
+    where = " over the rest" if missing else ""
+    sentence = (
+        f"ridge regression on the words of the same training essays: mean QWK {ridge.mean_qwk:.3f}{where}; the model has "
+        f"{ridge.model_mean_qwk:.3f} ({ridge.difference:+.3f}, 95 % interval {ridge.low:.3f} to {ridge.high:.3f})"
+    )
+    if missing:
+        reason = f"fewer than {MIN_TRAIN_ESSAYS} training essays, or all of one score"
+        return f"no ridge regression for {', '.join(missing)}: {reason}\n{sentence}"
+    return sentence
 
 
 def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str) -> None:

@@ -124,8 +124,14 @@ def _prompt_rows(config: PreTrainedConfig) -> list[dict[str, str]]:
 def _evaluation_rows(evaluation: EvaluationRecord | None) -> list[dict[str, Any]]:
     if evaluation is None:
         return []
+    ridge_qwk = evaluation.ridge.qwk if evaluation.ridge else {}
     return [
-        {"prompt_id": prompt_id, **metrics, "rater_qwk": evaluation.rater_qwk.get(prompt_id)}
+        {
+            "prompt_id": prompt_id,
+            **metrics,
+            "rater_qwk": evaluation.rater_qwk.get(prompt_id),
+            "ridge_qwk": ridge_qwk.get(prompt_id),
+        }
         for prompt_id, metrics in evaluation.by_prompt.items()
     ]
 
