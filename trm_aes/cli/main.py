@@ -1,4 +1,4 @@
-"""`trm-aes build|train|evaluate|score|push`: the programs in `scripts/` under one name."""
+"""`trm-aes build|train|evaluate|score|push|states`: the programs in `scripts/` under one name."""
 
 import argparse
 import importlib
@@ -14,6 +14,7 @@ PROGRAMS = {
     "evaluate": "measure a scorer on held-out essays",
     "score": "score new essays",
     "push": "publish a scorer on the Hugging Face Hub",
+    "states": "show or clear what training keeps on disk",
 }
 
 

@@ -82,8 +82,9 @@ class TRMConfig(PreTrainedConfig):
             otherwise. Needs `num_latents`.
         lexical_head (`bool`, defaults to `False`):
             Whether a second, linear head scores the essay, by its words and by what else is known of it (`text_features`,
-            mean and spread of the encoder's states), with weights for each prompt; the score is the mean of the two.
-            Needs `prompt_registers`.
+            mean and spread of the encoder's states), with weights for each prompt. Needs `prompt_registers`.
+        lexical_share (`float`, defaults to 0.5):
+            Share of that head in the score, between 0 and 1; the rest is the recursive head's.
         pooling (`"mean"` or `"cls"`, defaults to `"mean"`):
             What the heads read: the mean of `z_H` over the tokens that are not padding (or the latents), or the first
             of them.
@@ -171,6 +172,7 @@ class TRMConfig(PreTrainedConfig):
     convolution_size: int = 5
     prompt_registers: bool = False
     lexical_head: bool = False
+    lexical_share: float | int = 0.5
     pooling: Literal["mean", "cls"] = "mean"
     residual_initialization: Literal["zeros", "lecun"] = "zeros"
     rope_theta: float | int = 10000.0
@@ -261,6 +263,8 @@ class TRMConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` needs `prompt_registers`.")
         if self.auxiliary_loss_weight < 0:
             raise ValueError(f"`auxiliary_loss_weight` must not be negative, got {self.auxiliary_loss_weight}.")
+        if not 0 <= self.lexical_share <= 1:
+            raise ValueError(f"`lexical_share` must lie between 0 and 1, got {self.lexical_share}.")
         if not 0 < self.halting_threshold < 1:
             raise ValueError(f"`halting_threshold` is a probability between 0 and 1, got {self.halting_threshold}.")
         if self.exit_tolerance is not None and not 0 <= self.exit_tolerance < 1:

@@ -507,7 +507,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             loss = self.supervision_loss(steps.recursive_scores, steps.halt_logits, labels, score_spans, lexical, unit)
             if auxiliary_scores is not None:
                 loss = loss + self._auxiliary_loss(auxiliary, auxiliary_scores, essays)
-        step_logits = combine_heads(steps.recursive_scores, lexical)
+        step_logits = self._combine(steps.recursive_scores, lexical)
         return TRMEssayScoringOutput(
             loss=loss,
             logits=step_logits[:, -1:],
@@ -578,7 +578,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         if self.config.halt_at_inference:
             goes_on &= halts.sigmoid() <= self.config.halting_threshold
         if self.config.exit_tolerance is not None and len(scores_by_step) > 1:
-            before, after = combine_heads(torch.stack(list(scores_by_step[-2:]), dim=1), lexical).unbind(dim=1)
+            before, after = self._combine(torch.stack(list(scores_by_step[-2:]), dim=1), lexical).unbind(dim=1)
             goes_on &= ~has_settled(before, after, self.config.exit_tolerance)
         return goes_on
 
@@ -593,6 +593,19 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             )
         scores = self.lexical_head(essays)
         return self.model.prompt_bank.to_unit_scale(scores, essays.prompt_indices)[:, None]
+
+    def _combine(self, recursive: torch.Tensor, lexical: torch.Tensor | None) -> torch.Tensor:
+        """
+        The score that both heads give together: the recursive one's where there is no other.
+
+        Args:
+            recursive (`torch.Tensor` of shape `(batch, steps)`): scores after each step.
+            lexical (`torch.Tensor` of shape `(batch, 1)`): the same whatever the step.
+        """
+        if lexical is None:
+            return recursive
+        share = self.config.lexical_share
+        return (1 - share) * recursive + share * lexical
 
     def _auxiliary_loss(
         self, predicted: torch.Tensor | None, labels: torch.Tensor, essays: EssayBatch
@@ -648,24 +661,13 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         loss = ((step_scores - labels) / unit).square().mean()
         if lexical_scores is not None:
             loss = loss + ((lexical_scores - labels) / unit).square().mean()
-        scores = combine_heads(step_scores, lexical_scores)
+        scores = self._combine(step_scores, lexical_scores)
         tolerance = self.config.halting_tolerance
         if score_spans is not None:
             tolerance = 0.5 / score_spans.reshape(-1, 1).to(scores.dtype)
         is_right = ((scores - labels).detach().abs() < tolerance).to(step_halt_logits.dtype)
         halting_loss = nn.functional.binary_cross_entropy_with_logits(step_halt_logits, is_right)
         return loss + self.config.halting_loss_weight * halting_loss
-
-
-def combine_heads(recursive: torch.Tensor, lexical: torch.Tensor | None) -> torch.Tensor:
-    """
-    The score that two heads give together: their mean, or the recursive one's where there is no other.
-
-    Args:
-        recursive (`torch.Tensor` of shape `(batch, steps)`): scores after each step.
-        lexical (`torch.Tensor` of shape `(batch, 1)`): the same whatever the step.
-    """
-    return recursive if lexical is None else (recursive + lexical) / 2
 
 
 def has_settled(before, after, tolerance: float):

@@ -10,8 +10,7 @@ from ..errors import InputError
 from ..files import read_json
 from ..typed_json import check_types, refuse_unknown
 
-DEFAULT_NAME = "default"
-# The recipe that is used where none is named, or `default` is.
+# The recipe that is used where none is named.
 DEFAULT_RECIPE = "default"
 RECIPE_SECTIONS = {
     "description": str, "model": dict, "training": dict, "embeddings": dict, "encoder": dict, "text_features": bool,
@@ -94,7 +93,7 @@ def load_recipe(recipe: str) -> Recipe:
     Reads a recipe.
 
     Args:
-        recipe: name of a preset, `default` for the one of [`DEFAULT_RECIPE`], or path of a JSON file of the same shape:
+        recipe: name of a preset, or path of a JSON file of the same shape:
             an object with some of the fields of [`Recipe`] but its name.
 
     Raises:
@@ -104,13 +103,11 @@ def load_recipe(recipe: str) -> Recipe:
         if not Path(recipe).is_file():
             raise InputError(f"`recipe` {recipe}: there is no such file.")
         return _recipe_of_file(recipe, read_json(recipe))
-    name = DEFAULT_RECIPE if recipe == DEFAULT_NAME else recipe
-    if name not in recipe_names():
+    if recipe not in recipe_names():
         raise InputError(
-            f"`recipe` {name}: no such preset; there are {', '.join(recipe_names())} ({DEFAULT_NAME} is {DEFAULT_RECIPE}), or "
-            "give the path of a .json file."
+            f"`recipe` {recipe}: no such preset; there are {', '.join(recipe_names())}, or give the path of a .json file."
         )
-    return Recipe(name, **_load("recipes", name))
+    return Recipe(recipe, **_load("recipes", recipe))
 
 
 def load_hardware(name: str) -> Hardware:

@@ -41,7 +41,7 @@ class Weighing:
 
 # Chosen on the validation essays of ASAP's fold 0 (docs/lab/experiments.md). Text features hold the lengths, too.
 WORDS_ALONE = Weighing(penalty=0.3, counts=0.01)
-WITH_FEATURES = Weighing(penalty=2.0, counts=0.0, features=0.003, states=0.0004)
+WITH_FEATURES = Weighing(penalty=2.0, counts=0.0, features=0.005, states=0.0004)
 
 
 @dataclass(frozen=True)
