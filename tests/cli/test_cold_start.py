@@ -22,7 +22,7 @@ except SystemExit as end:
 print("\\n" + json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))
 """
 SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "evaluate": "evaluate.py", "score": "score.py",
-           "push": "push_to_hub.py"}  # fmt: skip
+           "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
 
 
 def probe(*arguments, cwd=None):

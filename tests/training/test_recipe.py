@@ -10,6 +10,7 @@ from helpers import options
 from trm_aes import TRMConfig, TRMForEssayScoring
 from trm_aes.cli import train
 from trm_aes.errors import InputError
+from trm_aes.checkpoints import DEFAULT_ENCODER
 from trm_aes.presets import DEFAULT_RECIPE, hardware_names, load_hardware, load_recipe, recipe_names
 from trm_aes.training.arguments import RunArguments
 from trm_aes.training.recipe import _check_fields, parse_arguments, resolve_plan
@@ -40,8 +41,17 @@ def test_an_option_that_is_given_its_default_wins_too(tmp_path):
     assert parse_arguments([*chosen, "--ema_decay", "0.5", "--use_cpu", "true"]).training.ema_decay == 0.5
 
 
+def _inputs(recipe):
+    """What the configuration of a recipe's model takes from its encoder: here all-MiniLM-L6-v2's shape."""
+    if not recipe.encoder:
+        return {}
+    shape = {"hidden_size": 384, "intermediate_size": 1536, "num_attention_heads": 12}
+    encoder = {"model_type": "bert", "num_hidden_layers": recipe.encoder["layers"], **shape}
+    return {"encoder": encoder, "num_convolutions": 0, "cls_token_id": 101, "sep_token_id": 102}
+
+
 def test_every_preset_is_valid():
-    assert set(recipe_names()) == {"published", "tiny", "baseline", "fast"}
+    assert set(recipe_names()) == {"published", "tiny", "baseline", "fast", "default"}
     assert set(hardware_names()) == {"cpu", "mps", "cuda", "h200"}
     assert load_hardware("mps").training["per_device_train_batch_size"] == 8
     h200 = load_hardware("h200").training
@@ -50,14 +60,14 @@ def test_every_preset_is_valid():
     for name in recipe_names():
         recipe = load_recipe(name)
         _check_fields(recipe)
-        config = TRMConfig(**recipe.model, score_ranges={"1": [2, 12]})
+        config = TRMConfig(**recipe.model, **_inputs(recipe), score_ranges={"1": [2, 12]})
         with torch.device("meta"):
             sizes[name] = TRMForEssayScoring(config).num_parameters()
     assert max(sizes.values()) <= 40e6 and round(sizes["published"] / 1e6, 1) == 37.6
-    assert sizes["baseline"] == sizes["fast"] > sizes["tiny"]
+    assert sizes["baseline"] == sizes["default"] > sizes["fast"] > sizes["tiny"]
     published, baseline = (
         TRMConfig(**load_recipe("published").model),
-        TRMConfig(**load_recipe("baseline").model, score_ranges={"1": [0, 3]}),
+        TRMConfig(**load_recipe("baseline").model, **_inputs(load_recipe("baseline")), score_ranges={"1": [0, 3]}),
     )
     assert (published.H_cycles, published.L_cycles) == (3, 4)
     assert (baseline.H_cycles, baseline.L_cycles, baseline.num_supervision_steps) == (1, 1, 1)
@@ -65,10 +75,36 @@ def test_every_preset_is_valid():
 
 def test_where_no_recipe_is_named_it_is_one_with_a_name(tmp_path):
     chosen = ["--data", "d", "--output-dir", str(tmp_path), "--hardware", "cpu"]
-    plans = [parse_arguments([*chosen, *more]) for more in ([], ["--recipe", "default"], ["--recipe", DEFAULT_RECIPE])]
+    plans = [parse_arguments([*chosen, *more]) for more in ([], ["--recipe", DEFAULT_RECIPE])]
     assert {plan.recipe for plan in plans} == {DEFAULT_RECIPE}
     assert {plan.choices["recipe"] for plan in plans} == {DEFAULT_RECIPE}
-    assert plans[0].model == plans[1].model == plans[2].model == load_recipe(DEFAULT_RECIPE).model
+    assert plans[0].model == plans[1].model == load_recipe(DEFAULT_RECIPE).model
+
+
+def test_an_encoder_is_what_the_recipe_says_unless_told_otherwise(tmp_path):
+    plan = resolve(tmp_path, "default")
+    assert (plan.encoder, plan.encoder_layers, plan.freeze_encoder) == (DEFAULT_ENCODER, 4, True)
+    assert plan.text_features and plan.embeddings is None and plan.auxiliary_columns is None
+    plan = resolve(
+        tmp_path, "default", encoder="mine", encoder_layers=2, freeze_encoder=False, text_features=False,
+        auxiliary_columns="rater1, style",
+    )  # fmt: skip
+    assert (plan.encoder, plan.encoder_layers, plan.freeze_encoder) == ("mine", 2, False)
+    assert not plan.text_features and plan.auxiliary_columns == ("rater1", "style")
+    assert resolve(tmp_path, "default", auxiliary_columns="none").auxiliary_columns == ()
+    # Words become states.
+    plan = resolve(tmp_path, "fast", encoder="mine", encoder_layers=2)
+    assert (plan.encoder, plan.freeze_encoder, plan.embeddings) == ("mine", True, None)
+    words = resolve(tmp_path, "fast")
+    assert (words.encoder, words.encoder_layers, words.freeze_encoder) == (None, 0, False)
+    for name, options, message in (
+        ("fast", {"encoder": "mine"}, "`encoder` mine needs `encoder_layers`"),
+        ("fast", {"encoder_layers": 2}, "`encoder_layers` needs an `encoder`"),
+        ("fast", {"freeze_encoder": False}, "`freeze_encoder` needs an `encoder`"),
+        ("default", {"embeddings": "bert-base-uncased"}, "Leave `embeddings` out"),
+    ):
+        with pytest.raises(InputError, match=message):
+            resolve(tmp_path, name, **options)
 
 
 def test_a_project_has_one_name(tmp_path):
@@ -114,7 +150,7 @@ def write_recipe(folder, content, name="mine.json"):
 
 def test_a_recipe_file_has_the_shape_of_a_preset(tmp_path):
     recipe = load_recipe("tiny")
-    sections = ("description", "model", "training", "embeddings")
+    sections = ("description", "model", "training", "embeddings", "text_features")
     path = write_recipe(tmp_path, {name: getattr(recipe, name) for name in sections})
     mine, tiny = resolve(tmp_path, path), resolve(tmp_path, "tiny")
     assert mine.recipe == path and mine.model == tiny.model
@@ -140,10 +176,12 @@ def test_options_win_over_a_recipe_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"modle": {}}, "mine.json: unknown key 'modle'; known are description, embeddings, model, training"),
+        ({"modle": {}}, "mine.json: unknown key 'modle'; known are description, embeddings, encoder, model, text_features, training"),
         ({"model": {"H_cycle": 2}}, "mine.json, model: unknown key 'H_cycle'; known are H_cycles"),
         ({"model": {"score_ranges": {}}}, "mine.json, model: unknown key 'score_ranges'"),
         ({"training": {"learning_rte": 2}}, "mine.json, training: unknown key 'learning_rte'"),
+        ({"encoder": {"name": "mine"}}, "mine.json, encoder: give both `name` and `layers`"),
+        ({"encoder": {"name": "mine", "layers": "4"}}, "mine.json, encoder: Field 'layers' expected int"),
         ({"embeddings": {"frozen": True}}, "mine.json, embeddings: unknown key 'frozen'; known are freeze, rescale"),
         ({"model": {"H_cycles": 2.5}}, "mine.json, model: Field 'H_cycles' expected int, got float"),
         ({"model": {"pooling": "max"}}, "mine.json, model: Field 'pooling' expected one of .*got max"),
@@ -197,7 +235,7 @@ def test_a_run_with_a_recipe_file(data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--recipe", "huge"], "^--recipe huge: no such preset; there are baseline, fast, published, tiny"),
+        (["--recipe", "huge"], "^--recipe huge: no such preset; there are baseline, default, fast, published, tiny"),
         (["--hardware", "abacus"], "^--hardware abacus: no such preset"),
         (["--hardware", "cuda"], "^--hardware cuda needs CUDA, which is absent here"),
         (["--hardware", "mps"], "^--hardware mps needs MPS, which is absent here"),

@@ -16,7 +16,7 @@ def build_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None):
     """Runs `trm-aes states` on the words of a command line; `None` reads the program's own."""
     args = build_parser().parse_args(argv)
-    from ..files import clear_states, states_folder, states_size
+    from ..training.states_folder import clear_states, states_folder, states_size
 
     folder, size = states_folder(), states_size() / 1e9
     if args.clear:

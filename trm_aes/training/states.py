@@ -9,18 +9,17 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from datasets import Dataset
-from huggingface_hub import cached_assets_path
 from tqdm import tqdm
 
 from ..model.encoder_trm import TRMPretrainedEncoder
 from ..model.essay_tokens import EssayCollator
 from ..model.essays_trm import EssayBatch
 from ..scoring.scorer import batches_by_tokens
+from .states_folder import states_folder
 
 # Essays in a file: what an interrupted run loses at most.
 SHARD_SIZE = 256
 BATCH_TOKENS = 4096
-CACHE_NAMES = {"library_name": "trm-aes", "namespace": "encoder-states"}
 
 
 class EssayStates(Sequence[np.ndarray]):
@@ -54,11 +53,6 @@ class EssaysWithStates(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> dict:
         return {**self.rows[index], "encoder_states": self.states[index]}
-
-
-def states_folder() -> Path:
-    """Where states are kept: with what else the Hub's client keeps of libraries, in `HF_HOME`."""
-    return cached_assets_path(**CACHE_NAMES)
 
 
 def read_with_encoder(

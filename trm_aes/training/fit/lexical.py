@@ -113,7 +113,8 @@ def _solve(head: TRMLexicalHead, place: int, inputs: Inputs, targets: np.ndarray
     count_means, count_stds = inputs.counts.mean(axis=0), np.maximum(inputs.counts.std(axis=0), 1e-6)
     counts = (inputs.counts - count_means) / count_stds
     moments = inputs.moments
-    if head.states is not None:
+    has_states = moments.shape[1] > 0
+    if has_states:
         means = torch.tensor(moments.mean(axis=0))
         spreads = torch.tensor(np.where(moments.std(axis=0) > 1e-6, moments.std(axis=0), np.inf))
         head.state_means[place], head.state_stds[place] = means, spreads
@@ -141,8 +142,8 @@ def _solve(head: TRMLexicalHead, place: int, inputs: Inputs, targets: np.ndarray
     head.counts.weight[place] = torch.tensor([constant - of_counts @ count_means, *of_counts])
     if head.features is not None:
         head.features.weight[place] = torch.tensor(of_features * np.sqrt(weighing.features))
-    if head.states is not None:
-        head.states.weight[place] = torch.tensor(of_moments * np.sqrt(weighing.states)) if len(of_moments) else 0.0
+    if has_states:
+        head.states.weight[place] = torch.tensor(of_moments * np.sqrt(weighing.states))
 
 
 def _center(kernel: np.ndarray) -> np.ndarray:
