@@ -76,7 +76,7 @@ def test_parameters_become_options_where_there_are_such(parser):
 
 def test_help_names_the_presets_that_are_used_where_none_is_given():
     text = " ".join(train_options.build_parser().format_help().split())
-    assert f"(default: {DEFAULT_RECIPE})" in text and "(default: auto)" in text and "(default: default)" not in text
+    assert f"(default: {DEFAULT_RECIPE})" in text and "(default: auto)" in text
 
 
 @pytest.mark.parametrize("error", [InputError, InterruptedRun])

@@ -23,7 +23,6 @@ CONSTANTS = [
     ("trm_aes.training.arguments", "AUTO_HARDWARE"),
     # Imported there, defined elsewhere.
     ("trm_aes.training.arguments", "DEFAULT_RECIPE"),
-    ("trm_aes.training.arguments", "DEFAULT_CHECKPOINT"),
 ]
 
 

@@ -22,7 +22,7 @@ class QuadraticWeightedKappa(evaluate.Metric):
 
     import trm_aes
     from trm_aes.evaluation.qwk import QuadraticWeightedKappa
-    from trm_aes.model.essay_tokens import EssayCollator, prompt_index_of
+    from trm_aes.model.essay_tokens import EssayCollator
     from trm_aes.model.score_scale import round_scores
 
     model = AutoModelForSequenceClassification.from_pretrained("runs/model")
@@ -43,7 +43,7 @@ class QuadraticWeightedKappa(evaluate.Metric):
         TrainingArguments("runs/own", num_train_epochs=1, eval_strategy="epoch", remove_unused_columns=False),
         train_dataset=essays["train"],
         eval_dataset=essays["validation"],
-        data_collator=EssayCollator(tokenizer, prompt_index_of(model.config)),
+        data_collator=EssayCollator.for_model(tokenizer, model.config),
         compute_metrics=compute_metrics,
     )
     trainer.train()

@@ -203,18 +203,27 @@ class EssayCollator:
     """
     Batches rows that hold `input_ids` and `token_type_ids`, padded to the longest of the batch. From rows that hold
     `score`, `min_score` and `max_score` it makes the labels (0-1) and the spans of the score ranges, and from their
-    `prompt_id` the model's `prompt_indices`. `text_features` and `encoder_states` become tensors where rows have them.
-    Other columns are left out.
+    `prompt_id` the model's `prompt_indices`. `encoder_states` become a tensor where rows have them. Other columns are left
+    out.
 
     Args:
         tokenizer: pads.
         prompt_index: `prompt_id -> place in score_ranges` (see [`prompt_index_of`]); no `prompt_indices` if empty.
+        with_features: whether the model takes `text_features`, which all rows hold then.
         auxiliary_targets: columns that become the model's `auxiliary_scores`; a cell may be empty (None or NaN).
     """
 
     tokenizer: PreTrainedTokenizerBase
     prompt_index: dict[str, int] = field(default_factory=dict)
+    with_features: bool = False
     auxiliary_targets: Sequence[str] = ()
+
+    @classmethod
+    def for_model(cls, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> "EssayCollator":
+        """The collator that gives a model of this configuration what it takes."""
+        return cls(
+            tokenizer, prompt_index_of(config), bool(config.text_features), tuple(config.auxiliary_targets or ())
+        )
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         """
@@ -231,7 +240,7 @@ class EssayCollator:
         batch: dict[str, torch.Tensor] = dict(padded)
         if self.prompt_index:
             batch["prompt_indices"] = torch.tensor([self.prompt_index[row["prompt_id"]] for row in rows])
-        if rows[0].get("text_features") is not None:
+        if self.with_features:
             batch["text_features"] = torch.tensor([row["text_features"] for row in rows], dtype=torch.float32)
         if "encoder_states" in rows[0]:
             states = [torch.tensor(row["encoder_states"]) for row in rows]

@@ -18,7 +18,7 @@ from ..checks import check_at_least_one
 from ..devices import choose_device
 from ..errors import InputError, brief
 from ..model.configuration_trm import TRMConfig
-from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id, prompt_index_of
+from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.score_scale import ScoreRange, round_scores
 
@@ -101,7 +101,7 @@ class EssayScorer:
         self.batch_tokens = batch_tokens
         self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
         self.input_columns = input_columns(model.config)
-        self._collate = EssayCollator(tokenizer, prompt_index_of(model.config))
+        self._collate = EssayCollator.for_model(tokenizer, model.config)
 
     @classmethod
     def from_pretrained(

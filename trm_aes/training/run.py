@@ -18,7 +18,7 @@ from ..errors import InterruptedRun
 from ..evaluation.agreement import build_compute_metrics
 from ..files import new_files
 from ..model.configuration_trm import TRMConfig
-from ..model.essay_tokens import EssayCollator, prompt_index_of
+from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
@@ -155,7 +155,7 @@ def _build_trainer(plan: TrainingPlan, model: TRMForEssayScoring, essays: Essays
         args=args,
         train_dataset=essays.rows("train", config),
         eval_dataset=essays.rows("validation", config),
-        data_collator=EssayCollator(essays.tokenizer, prompt_index_of(config), config.auxiliary_targets or ()),
+        data_collator=EssayCollator.for_model(essays.tokenizer, config),
         processing_class=essays.tokenizer,
         compute_metrics=build_compute_metrics(
             essays.data.splits["validation"]["prompt_id"], essays.data.score_ranges

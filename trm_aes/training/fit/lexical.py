@@ -12,7 +12,7 @@ from sklearn.kernel_ridge import KernelRidge
 from ...data.dataset import EssayDataset
 from ...evaluation.evaluate import RATER_COLUMNS
 from ...model.encoder_trm import EncoderStates
-from ...model.essay_tokens import EssayCollator, prompt_index_of
+from ...model.essay_tokens import EssayCollator
 from ...model.essays_trm import EssayBatch
 from ...model.heads_trm import TRMLexicalHead, lexical_features
 from ...model.modeling_trm import TRMForEssayScoring
@@ -85,7 +85,7 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
     scores = train.select_columns(
         [name for name in ("prompt_id", "score", *RATER_COLUMNS) if name in train.column_names]
     ).to_pandas()
-    collate = EssayCollator(data.load_tokenizer(), prompt_index_of(model.config))
+    collate = EssayCollator.for_model(data.load_tokenizer(), model.config)
     for place, prompt_id in enumerate(data.score_ranges):
         essays = scores[scores["prompt_id"] == prompt_id]
         inputs = _inputs(model, rows, essays.index.to_numpy(), states, collate)
