@@ -9,9 +9,9 @@ from trm_aes.errors import InputError
 from trm_aes.records import (
     FORMAT_VERSION,
     DataRecord,
-    PretrainedRecord,
     EvaluationRecord,
     MachineRecord,
+    PretrainedRecord,
     RidgeRecord,
     RunRecord,
 )

@@ -184,6 +184,4 @@ def test_saved_whole_in_one_folder(tmp_path):
     with torch.no_grad():
         assert torch.equal(loaded.eval()(**batch).logits, model(**batch).logits)
     base = AutoModel.from_pretrained(tmp_path)
-    assert torch.equal(
-        base.encoder.transformer.embeddings.word_embeddings.weight, model.get_input_embeddings().weight
-    )
+    assert torch.equal(base.encoder.transformer.embeddings.word_embeddings.weight, model.get_input_embeddings().weight)

@@ -274,7 +274,10 @@ def test_saved_and_loaded_scores_are_equal_to_the_bit(tmp_path, num_latents):
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json",
         "model.safetensors",
-        *(f"{name}_trm.py" for name in ("configuration", "encoder", "essays", "heads", "latents", "layers", "modeling", "prompts")),
+        *(
+            f"{name}_trm.py"
+            for name in ("configuration", "encoder", "essays", "heads", "latents", "layers", "modeling", "prompts")
+        ),
     }
     loaded = TRMForEssayScoring.from_pretrained(tmp_path).eval()
     assert torch.equal(loaded(**batch).step_logits, expected.step_logits)

@@ -7,8 +7,8 @@ import torch
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.model.essay_tokens import EssayCollator
 from trm_aes.training.arguments import RunArguments
-from trm_aes.training.recipe import resolve_plan
 from trm_aes.training.fit.lexical import fit_lexical_head
+from trm_aes.training.recipe import resolve_plan
 from trm_aes.training.untrained import Pretrained, build_model
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "embedding_size": 16}

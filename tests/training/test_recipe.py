@@ -8,9 +8,9 @@ import torch
 from helpers import options
 
 from trm_aes import TRMConfig, TRMForEssayScoring
+from trm_aes.checkpoints import DEFAULT_ENCODER
 from trm_aes.cli import train
 from trm_aes.errors import InputError
-from trm_aes.checkpoints import DEFAULT_ENCODER
 from trm_aes.presets import DEFAULT_RECIPE, hardware_names, load_hardware, load_recipe, recipe_names
 from trm_aes.training.arguments import RunArguments
 from trm_aes.training.recipe import _check_fields, parse_arguments, resolve_plan
@@ -176,7 +176,10 @@ def test_options_win_over_a_recipe_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"modle": {}}, "mine.json: unknown key 'modle'; known are description, embeddings, encoder, model, text_features, training"),
+        (
+            {"modle": {}},
+            "mine.json: unknown key 'modle'; known are description, embeddings, encoder, model, text_features, training",
+        ),
         ({"model": {"H_cycle": 2}}, "mine.json, model: unknown key 'H_cycle'; known are H_cycles"),
         ({"model": {"score_ranges": {}}}, "mine.json, model: unknown key 'score_ranges'"),
         ({"training": {"learning_rte": 2}}, "mine.json, training: unknown key 'learning_rte'"),

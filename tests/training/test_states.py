@@ -154,7 +154,10 @@ def test_an_encoder_that_is_trained_changes_and_keeps_nothing(data_dir, encoder_
         (["--encoder", "no-such/encoder"], "is no folder, is not in the Hub's cache"),
         (["--auxiliary-columns", "rater1,style"], "--auxiliary-columns: .* has no column 'style'; it has essay_id"),
         (["--auxiliary-columns", "prompt_id"], "column 'prompt_id' of .* does not hold numbers"),
-        (["--auxiliary-columns", "rater1", "--auxiliary-loss-weight", "0"], "only where --auxiliary-loss-weight is above 0"),
+        (
+            ["--auxiliary-columns", "rater1", "--auxiliary-loss-weight", "0"],
+            "only where --auxiliary-loss-weight is above 0",
+        ),
         (["--embeddings", "none"], "Leave --embeddings out"),
     ],
 )

@@ -177,9 +177,11 @@ class TRMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, TRMHead):
             init.normal_(module.weight, std=config.initializer_range)
             init.constant_(module.bias, module.initial_bias)
-        elif isinstance(module, TRMZeroLinear):
-            init.zeros_(module.weight)
-        elif isinstance(module, TRMResidualLinear) and config.residual_initialization == "zeros":
+        elif (
+            isinstance(module, TRMZeroLinear)
+            or isinstance(module, TRMResidualLinear)
+            and config.residual_initialization == "zeros"
+        ):
             init.zeros_(module.weight)
         elif isinstance(module, (nn.Linear, nn.Conv1d)):
             # LeCun's: keeps the variance of what goes through.
@@ -351,9 +353,7 @@ class TRMModel(TRMPreTrainedModel):
             essays.source = TokenInput(embeds, essays.attention_mask, position_ids)
         return essays
 
-    def _check_given(
-        self, essays: EssayBatch, text_features: torch.Tensor | None, encoder_states: torch.Tensor | None
-    ):
+    def _check_given(self, essays: EssayBatch, text_features: torch.Tensor | None, encoder_states: torch.Tensor | None):
         names = self.config.text_features or []
         expected = (essays.batch_size, len(names))
         if names and text_features is None:
@@ -607,13 +607,13 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         share = self.config.lexical_share
         return (1 - share) * recursive + share * lexical
 
-    def _auxiliary_loss(
-        self, predicted: torch.Tensor | None, labels: torch.Tensor, essays: EssayBatch
-    ) -> torch.Tensor:
+    def _auxiliary_loss(self, predicted: torch.Tensor | None, labels: torch.Tensor, essays: EssayBatch) -> torch.Tensor:
         if self.auxiliary_head is None or predicted is None:
             raise ValueError("`auxiliary_scores` are for a model with `auxiliary_targets`, and this one has none.")
         if labels.shape != predicted.shape:
-            raise ValueError(f"`auxiliary_scores` must have the shape {tuple(predicted.shape)}, got {tuple(labels.shape)}.")
+            raise ValueError(
+                f"`auxiliary_scores` must have the shape {tuple(predicted.shape)}, got {tuple(labels.shape)}."
+            )
         loss = self.auxiliary_head.loss(predicted, labels, essays.prompt_indices)
         return self.config.auxiliary_loss_weight * loss
 

@@ -12,7 +12,7 @@ from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError
 from ..presets import is_recipe_file
-from ..records import EVALUATION_NAME, DataRecord, PretrainedRecord, EvaluationRecord, RunRecord
+from ..records import EVALUATION_NAME, DataRecord, EvaluationRecord, PretrainedRecord, RunRecord
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 
 TEMPLATE = "model_card.md"
@@ -50,7 +50,8 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
         recipe=_describe_recipe(run.run["recipe"]),
         config=config,
         max_tokens=run.data.token_limits["max_tokens"],
-        embeddings=_name_embeddings(run.embeddings),
+        embeddings=_name_checkpoint(run.embeddings),
+        encoder=_name_checkpoint(run.encoder),
         prompts=_prompt_rows(config),
         data=data,
         evaluation=evaluation,
@@ -100,7 +101,7 @@ def _metadata(
         license=license,
         library_name="transformers",
         pipeline_tag="text-classification",
-        base_model=run.embeddings.hub_id if run.embeddings else None,
+        base_model=next((found.hub_id for found in (run.encoder, run.embeddings) if found is not None), None),
         datasets=data["hub_ids"] or None,
         tags=TAGS,
         metrics=["quadratic_weighted_kappa"],
@@ -141,11 +142,11 @@ def _describe_recipe(recipe: str) -> str:
     return Path(recipe).name if is_recipe_file(recipe) else recipe
 
 
-def _name_embeddings(embeddings: PretrainedRecord | None) -> str | None:
-    if embeddings is None:
+def _name_checkpoint(checkpoint: PretrainedRecord | None) -> str | None:
+    if checkpoint is None:
         return None
     # As above: no path.
-    return embeddings.hub_id or Path(embeddings.name).name
+    return checkpoint.hub_id or Path(checkpoint.name).name
 
 
 def _describe_data(data: DataRecord) -> dict[str, Any]:

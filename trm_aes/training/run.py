@@ -157,9 +157,7 @@ def _build_trainer(plan: TrainingPlan, model: TRMForEssayScoring, essays: Essays
         eval_dataset=essays.rows("validation", config),
         data_collator=EssayCollator.for_model(essays.tokenizer, config),
         processing_class=essays.tokenizer,
-        compute_metrics=build_compute_metrics(
-            essays.data.splits["validation"]["prompt_id"], essays.data.score_ranges
-        ),
+        compute_metrics=build_compute_metrics(essays.data.splits["validation"]["prompt_id"], essays.data.score_ranges),
         callbacks=[] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)],
     )
 

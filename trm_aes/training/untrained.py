@@ -61,9 +61,7 @@ def build_model(
     if pretrained.encoder is not None:
         copy_encoder(model, pretrained.encoder, tokenizer, plan.freeze_encoder)
     if pretrained.embeddings is not None:
-        copy_word_embeddings(
-            model, pretrained.embeddings, tokenizer, plan.rescale_embeddings, plan.freeze_embeddings
-        )
+        copy_word_embeddings(model, pretrained.embeddings, tokenizer, plan.rescale_embeddings, plan.freeze_embeddings)
     if model.model.prompt_bank is not None:
         set_prompt_statistics(model, data, tokenizer)
     if model.auxiliary_head is not None:
