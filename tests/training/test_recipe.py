@@ -97,14 +97,14 @@ def test_an_encoder_is_what_the_recipe_says_unless_told_otherwise(tmp_path):
     assert (plan.encoder, plan.freeze_encoder, plan.embeddings) == ("mine", True, None)
     words = resolve(tmp_path, "fast")
     assert (words.encoder, words.encoder_layers, words.freeze_encoder) == (None, 0, False)
-    for name, options, message in (
+    for name, chosen, message in (
         ("fast", {"encoder": "mine"}, "`encoder` mine needs `encoder_layers`"),
         ("fast", {"encoder_layers": 2}, "`encoder_layers` needs an `encoder`"),
         ("fast", {"freeze_encoder": False}, "`freeze_encoder` needs an `encoder`"),
         ("default", {"embeddings": "bert-base-uncased"}, "Leave `embeddings` out"),
     ):
         with pytest.raises(InputError, match=message):
-            resolve(tmp_path, name, **options)
+            resolve(tmp_path, name, **chosen)
 
 
 def test_a_project_has_one_name(tmp_path):

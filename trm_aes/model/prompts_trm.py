@@ -23,8 +23,8 @@ class TRMPromptBank(nn.Module):
 
     Trained are each prompt's register (a vector that the latents see) and its own weights in the score's head. Told
     before training, by [`set_statistics`], are the mean and standard deviation of its scores on the 0-1 scale, in whose
-    units the heads speak, of its essays' log lengths and of their text features, and its signature: the mean embedding of its text, by which an
-    essay's prompt is recognized where the caller passes tokens and no `prompt_indices`.
+    units the heads speak, of its essays' log lengths and of their text features, and its signature: the mean embedding of
+    its text, by which an essay's prompt is recognized where the caller passes tokens and no `prompt_indices`.
     """
 
     signatures: torch.Tensor

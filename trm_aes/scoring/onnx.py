@@ -42,9 +42,10 @@ def export_onnx(scorer: EssayScorer, path: Path):
 
     Args:
         scorer: on the CPU.
-        path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64, and, where the
-            model keeps prompts apart, `prompt_indices`, `(batch,)` int64, places in the configuration's `score_ranges`; where
-            it takes them, `text_features`, `(batch, features)` float32. Outputs: `score` (0-1 of the prompt's range, not clipped) and `confidence` (0-1), `(batch,)` float32.
+        path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64; where the model
+            keeps prompts apart, `prompt_indices`, `(batch,)` int64, places in the configuration's `score_ranges`; where it
+            takes them, `text_features`, `(batch, features)` float32. Outputs: `score` (0-1 of the prompt's range, not
+            clipped) and `confidence` (0-1), `(batch,)` float32.
 
     Raises:
         InputError: if the scorer lets essays halt, which a graph of fixed depth cannot.

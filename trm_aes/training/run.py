@@ -196,7 +196,9 @@ def _fit_to_validation(scorer: EssayScorer, essays: Essays) -> dict[str, Any]:
     validation, ranges = essays.data.splits["validation"], essays.data.score_ranges
     tokens = scorer.rows(validation)
     if essays.states:
-        tokens = [{**row, "encoder_states": states} for row, states in zip(tokens, essays.states["validation"])]
+        tokens = [
+            {**row, "encoder_states": states} for row, states in zip(tokens, essays.states["validation"], strict=True)
+        ]
     gold = validation.select_columns(["prompt_id", "score"]).to_pandas()
     if model.model.prompt_bank is not None:
         fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), gold, ranges)
