@@ -162,7 +162,7 @@ class TRMConfig(PreTrainedConfig):
     num_gradient_cycles: int = 1
     num_supervision_steps: int = 16
     num_latents: int = 0
-    encoder: dict[str, Any] | PreTrainedConfig | None = None
+    encoder: Any = None
     cls_token_id: int | None = None
     sep_token_id: int | None = None
     text_features: list[str] | None = None
@@ -203,6 +203,8 @@ class TRMConfig(PreTrainedConfig):
             self.label2id = {"score": 0}
         if isinstance(self.encoder, dict):
             self.encoder = AutoConfig.for_model(**self.encoder)
+        elif self.encoder is not None and not isinstance(self.encoder, PreTrainedConfig):
+            raise ValueError(f"`encoder` must be a configuration or a dictionary of its fields, got {self.encoder!r}.")
         if self.encoder is not None:
             self._check_encoder(self.encoder)
         if self.embedding_size is None:

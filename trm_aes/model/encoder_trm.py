@@ -56,7 +56,8 @@ class TRMPretrainedEncoder(nn.Module):
 
     def __init__(self, config: TRMConfig):
         super().__init__()
-        self.cls_token_id, self.sep_token_id = config.cls_token_id, config.sep_token_id
+        # The configuration has checked that they are there.
+        self.cls_token_id, self.sep_token_id = int(config.cls_token_id or 0), int(config.sep_token_id or 0)
         self.pad_token_id = config.pad_token_id or 0
         self.eps = config.rms_norm_eps
         self.transformer = AutoModel.from_config(config.encoder)

@@ -31,15 +31,15 @@ class EssayBatch:
         source: what the recursive states read ([`TokenInput`] or [`LatentInput`]).
     """
 
-    input_ids: torch.Tensor | None
+    input_ids: Any
     token_type_ids: torch.Tensor | None
     inputs_embeds: torch.Tensor | None
     attention_mask: torch.Tensor | None
     is_prompt: torch.Tensor
     is_essay: torch.Tensor
     lengths: torch.Tensor
-    prompt_indices: torch.Tensor | None = None
-    text_features: torch.Tensor | None = None
+    prompt_indices: Any = None
+    text_features: Any = None
     encoded: Any = None
     source: Any = None
 

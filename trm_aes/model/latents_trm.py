@@ -82,7 +82,7 @@ class TRMLatentReader(nn.Module):
         self.length = nn.Parameter(torch.empty(config.hidden_size))
         num_features = len(config.text_features or ())
         self.features = TRMZeroLinear(num_features, config.hidden_size, bias=False) if num_features else None
-        self.mixer = TRMTokenMixer(config) if config.encoder is None else None
+        self.mixer: Any = TRMTokenMixer(config) if config.encoder is None else None
         self.q_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
         self.kv_proj = nn.Linear(width, 2 * config.hidden_size, bias=False)
         self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
@@ -166,7 +166,7 @@ class TRMLatentReader(nn.Module):
             registers (`torch.Tensor` of shape `(batch, hidden_size)`): of the essays' prompts, where known.
         """
         of_essay = lengths[:, None] * self.length
-        if self.features is not None:
+        if self.features is not None and text_features is not None:
             of_essay = of_essay + self.features(text_features.to(self.features.weight.dtype))
         if registers is not None:
             of_essay = of_essay + registers

@@ -201,11 +201,12 @@ class TRMModel(TRMPreTrainedModel):
 
     def __init__(self, config: TRMConfig):
         super().__init__(config)
+        # The words are the encoder's where there is one.
         self.encoder = None if config.encoder is None else TRMPretrainedEncoder(config)
-        self.embeddings = TRMEmbeddings(config) if config.encoder is None else None
+        self.embeddings: Any = TRMEmbeddings(config) if config.encoder is None else None
         self.rotary_emb = TRMRotaryEmbedding(config)
         self.layers = nn.ModuleList([TRMLayer(config, i) for i in range(config.num_hidden_layers)])
-        self.reader = TRMLatentReader(config) if config.num_latents else None
+        self.reader: Any = TRMLatentReader(config) if config.num_latents else None
         self.prompt_bank = TRMPromptBank(config) if config.prompt_registers else None
         # Drawn once and never trained, but saved: a checkpoint must go on from the states it was trained with.
         self.register_buffer("initial_z_H", torch.empty(config.hidden_size))
@@ -224,7 +225,7 @@ class TRMModel(TRMPreTrainedModel):
             self.encoder.transformer.set_input_embeddings(value)
             self.config.encoder.vocab_size = value.num_embeddings
         else:
-            self.embeddings.word_embeddings = value  # type: ignore[assignment]
+            self.embeddings.word_embeddings = value
 
     @merge_with_config_defaults
     @capture_outputs
@@ -341,8 +342,10 @@ class TRMModel(TRMPreTrainedModel):
             if text_features is not None:
                 essays.text_features = self.prompt_bank.standardize_features(text_features, essays.prompt_indices)
         if self.encoder is not None:
-            given = encoder_states is not None
-            essays.encoded = self.encoder.given(encoder_states, essays) if given else self.encoder(essays)
+            if encoder_states is None:
+                essays.encoded = self.encoder(essays)
+            else:
+                essays.encoded = self.encoder.given(encoder_states, essays)
             essays.source = self.reader.read_states(essays, registers)
         elif self.reader is not None:
             essays.source = self.reader.read_words(essays, self.embeddings, registers)
@@ -547,8 +550,9 @@ class TRMForEssayScoring(TRMPreTrainedModel):
                 break
             scores_by_step.append(scores)
             halts_by_step.append(halts)
-        by_step = (torch.stack(values, dim=1) for values in (scores_by_step, halts_by_step))
-        return _StepRecord(*by_step, pooled, steps_used, carry, outputs)
+        return _StepRecord(
+            torch.stack(scores_by_step, dim=1), torch.stack(halts_by_step, dim=1), pooled, steps_used, carry, outputs
+        )
 
     def _supervision_step(
         self, essays: EssayBatch, carry: torch.Tensor | None, **kwargs

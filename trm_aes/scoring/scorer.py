@@ -11,13 +11,12 @@ import torch
 from datasets import Dataset
 from safetensors import SafetensorError
 from tqdm import tqdm
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ..checkpoints import find_checkpoint, load_tokenizer
 from ..checks import check_at_least_one
 from ..devices import choose_device
 from ..errors import InputError, brief
-from ..model.configuration_trm import TRMConfig
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.score_scale import ScoreRange, round_scores
@@ -27,7 +26,7 @@ DEFAULT_BATCH_TOKENS = 8192
 DTYPES = ("float32", "bfloat16")
 
 
-def input_columns(config: TRMConfig) -> list[str]:
+def input_columns(config: PreTrainedConfig) -> list[str]:
     """What a model of this configuration needs of a tokenized essay, or takes if it is there (`encoder_states`)."""
     columns = ["input_ids", "token_type_ids", "prompt_id"]
     if config.text_features:

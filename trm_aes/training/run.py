@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, set_seed
+from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedTokenizerBase, set_seed
 
 from ..checkpoints import Checkpoint
 from ..data.dataset import EssayDataset, load_essay_dataset
 from ..errors import InterruptedRun
 from ..evaluation.agreement import build_compute_metrics
 from ..files import new_files
-from ..model.configuration_trm import TRMConfig
 from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
@@ -52,7 +51,7 @@ class Essays:
     tokenizer: PreTrainedTokenizerBase
     states: dict[str, EssayStates]
 
-    def rows(self, split: str, config: TRMConfig) -> Dataset | EssaysWithStates:
+    def rows(self, split: str, config: PreTrainedConfig) -> Dataset | EssaysWithStates:
         """Rows that hold what a model of this configuration is given in training."""
         wanted = [*input_columns(config), *LABELS, *(config.auxiliary_targets or ())]
         rows = self.data.splits[split]

@@ -127,7 +127,7 @@ def _checksum_of_tokens(part: dict) -> str:
     for ids, segments in zip(part["input_ids"], part["token_type_ids"], strict=True):
         for values in (ids, segments):
             digest.update(len(values).to_bytes(8, "little"))
-            digest.update(np.ascontiguousarray(values, dtype=np.int32))
+            digest.update(np.asarray(values, dtype=np.int32).tobytes())
     return digest.hexdigest()[:32]
 
 

@@ -142,7 +142,7 @@ def _solve(head: TRMLexicalHead, place: int, inputs: Inputs, targets: np.ndarray
     head.counts.weight[place] = torch.tensor([constant - of_counts @ count_means, *of_counts])
     if head.features is not None:
         head.features.weight[place] = torch.tensor(of_features * np.sqrt(weighing.features))
-    if has_states:
+    if has_states and head.states is not None:
         head.states.weight[place] = torch.tensor(of_moments * np.sqrt(weighing.states))
 
 
@@ -157,15 +157,13 @@ def _inputs(
 ) -> Inputs:
     """What the head sees of the essays at some places of a split, all of one prompt."""
     words, counts, features, moments = [], [], [], []
-    head = model.lexical_head
+    vocab_size = model.config.vocab_size
     for essays, place in _batches(model, rows, places, collate):
-        shares, of_essay = lexical_features(
-            essays.input_ids, essays.is_essay, essays.lengths, head.words.num_embeddings
-        )
+        shares, of_essay = lexical_features(essays.input_ids, essays.is_essay, essays.lengths, vocab_size)
         row, column = essays.is_essay.nonzero(as_tuple=True)
         # The shares of one word piece stand in several places and are added up.
         entries = (shares[row, column].double().numpy(), (row.numpy(), essays.input_ids[row, column].numpy()))
-        words.append(csr_matrix(entries, shape=(len(of_essay), head.words.num_embeddings)))
+        words.append(csr_matrix(entries, shape=(len(of_essay), vocab_size)))
         counts.append(of_essay[:, 1:].double().numpy())
         empty = np.zeros((len(of_essay), 0))
         features.append(empty if essays.text_features is None else essays.text_features.double().numpy())
