@@ -30,6 +30,8 @@ SCORED_COLUMNS = ("input_ids", "token_type_ids", "prompt_id")
 @dataclass(frozen=True)
 class EssayScore:
     """
+    What a scorer says of one essay, on the scale of the essay's prompt.
+
     Args:
         score: in the prompt's range, not rounded.
         rounded_score: a whole score in the prompt's range.
