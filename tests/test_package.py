@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from helpers import ROOT
@@ -10,7 +11,7 @@ from packaging.requirements import Requirement
 
 import trm_aes
 from trm_aes.errors import DependencyError
-from trm_aes.version import MIN_TRANSFORMERS, __version__, check_transformers
+from trm_aes.version import MIN_TRANSFORMERS, __version__, check_sharding, check_transformers
 
 # Each comes first in a process of its own.
 BEGINNINGS = {
@@ -123,6 +124,16 @@ def test_versions_that_are_too_old(monkeypatch, found):
     monkeypatch.setattr("importlib.metadata.version", lambda package: found)
     with pytest.raises(DependencyError, match=f"version {found} is installed"):
         check_transformers()
+
+
+@pytest.mark.parametrize("check", [check_transformers, check_sharding])
+def test_a_package_that_is_not_installed(monkeypatch, check):
+    def version(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    with pytest.raises(DependencyError, match=r"needs transformers \S+ or later, and none is installed: pip install"):
+        check()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ class TrainingDivergedError(TRMError, RuntimeError):
 
 
 class DependencyError(TRMError, ImportError):
-    """A package that is needed is too old."""
+    """A package that is needed is missing or too old."""
 
 
 class InterruptedRun(KeyboardInterrupt):

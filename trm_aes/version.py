@@ -22,7 +22,7 @@ def check_transformers() -> None:
     Checks the installed Transformers by its metadata, without importing it.
 
     Raises:
-        DependencyError: if it is older than `MIN_TRANSFORMERS`.
+        DependencyError: if it is missing, or older than `MIN_TRANSFORMERS`.
     """
     _check("trm-aes", "transformers", MIN_TRANSFORMERS)
 
@@ -32,18 +32,23 @@ def check_sharding() -> None:
     Checks that training under FSDP is among what was tested with the installed versions.
 
     Raises:
-        DependencyError: if one is older than `MIN_SHARDING` says.
+        DependencyError: if one is missing, or older than `MIN_SHARDING` says.
     """
     for package, lowest in MIN_SHARDING.items():
         _check("Training under FSDP", package, lowest)
 
 
 def _check(who: str, package: str, lowest: str) -> None:
-    found = importlib.metadata.version(package)
-    if _release(found) < _release(lowest):
+    try:
+        version = importlib.metadata.version(package)
+        found = f"version {version} is installed"
+        is_enough = _release(version) >= _release(lowest)
+    except importlib.metadata.PackageNotFoundError:
+        found = "none is installed"
+        is_enough = False
+    if not is_enough:
         raise DependencyError(
-            f"{who} needs {package} {lowest} or later, and version {found} is installed: "
-            f"pip install '{package}>={lowest}'"
+            f"{who} needs {package} {lowest} or later, and {found}: pip install '{package}>={lowest}'"
         )
 
 

@@ -97,6 +97,14 @@ REFUSED = {
         ["score", "--model", "folder", "--input", "-", "--output", "scores.docx"],
         "scores.docx: unknown format. Known are .csv",
     ),
+    "output that is only read": (
+        ["score", "--model", "folder", "--input", "-", "--output", "scores.parquet"],
+        "scores.parquet cannot be written. Scores are written as csv, tsv, jsonl",
+    ),
+    "compressed output": (
+        ["score", "--model", "folder", "--input", "-", "--output", "scores.csv.gz"],
+        "scores.csv.gz cannot be written. Scores are written as csv, tsv, jsonl, not compressed.",
+    ),
     "occupied output": (
         ["score", "--model", "folder", "--input", "-", "--output", "essays.csv"],
         "essays.csv exists. Choose another output, or pass --overwrite to replace it.",

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..data.formats import STANDARD_STREAM, check_is_file, file_format
+from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
 from ..files import check_is_free
 from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
 from .parser import CommandParser
@@ -54,7 +54,7 @@ def _check_options(args: argparse.Namespace):
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
     if args.output != STANDARD_STREAM:
-        file_format(args.output)
+        output_format(args.output)
         check_is_free(args.output, args.overwrite)
 
 

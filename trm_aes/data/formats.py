@@ -6,6 +6,8 @@ from ..errors import InputError
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".zip", ".zst")
+# What scores are written as, never compressed.
+OUTPUT_FORMATS = ("csv", "tsv", "jsonl")
 # In place of a file: standard input, or standard output.
 STANDARD_STREAM = "-"
 
@@ -24,6 +26,21 @@ def file_format(path: str | Path) -> str:
     name = {"json": "jsonl", "ndjson": "jsonl", "pq": "parquet"}.get(name, name)
     if name not in FORMATS:
         raise InputError(f"{path}: unknown format. Known are {', '.join('.' + known for known in FORMATS)}.")
+    return name
+
+
+def output_format(path: str | Path) -> str:
+    """
+    The format in which scores are written to a file, by its name: one of `OUTPUT_FORMATS`.
+
+    Raises:
+        InputError: if the name tells none, or one that is only read.
+    """
+    name = file_format(path)
+    if name not in OUTPUT_FORMATS or Path(path).suffix.lower() in COMPRESSIONS:
+        raise InputError(
+            f"{path} cannot be written. Scores are written as {', '.join(OUTPUT_FORMATS)}, not compressed."
+        )
     return name
 
 

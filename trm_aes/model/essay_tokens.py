@@ -19,7 +19,7 @@ DEFAULT_MAX_PROMPT_TOKENS = 128
 @dataclass(frozen=True)
 class EncodedEssay:
     """
-    An essay and its prompt, tokenized.
+    A prompt and an essay as one sequence of tokens, and how much of them it had to leave out.
 
     Args:
         input_ids, token_type_ids: ids of prompt (segment 0) and essay (segment 1), special tokens among them.

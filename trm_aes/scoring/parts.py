@@ -41,13 +41,15 @@ class ScoringParts:
         return self._path(window).is_file()
 
     def save(self, window: int, scores: list[EssayScore]):
-        """Whole or not at all."""
+        """Keeps the scores of a window; the file appears whole or not at all."""
         write_json(self._path(window), [asdict(score) for score in scores])
 
     def load(self, window: int) -> list[EssayScore]:
+        """The scores of a finished window, in the order of its essays."""
         return [EssayScore(**score) for score in read_json(self._path(window))]
 
     def remove(self):
+        """Removes the folder and every part in it; nothing happens where there is none."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, window: int) -> Path:

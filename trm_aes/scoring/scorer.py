@@ -39,6 +39,8 @@ def input_columns(config: PreTrainedConfig) -> list[str]:
 @dataclass(frozen=True)
 class EssayScore:
     """
+    What a scorer says of one essay, on the scale of the essay's prompt.
+
     Args:
         score: in the prompt's range, not rounded.
         rounded_score: a whole score in the prompt's range.

@@ -13,8 +13,9 @@ from typing import Any, TextIO
 from accelerate import PartialState
 from tqdm import tqdm
 
+from ..data.formats import STANDARD_STREAM, output_format
 from ..data.schema import check_essay_text
-from ..data.tables import STANDARD_STREAM, file_checksum, file_format, read_rows
+from ..data.tables import file_checksum, read_rows
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_free, new_file
 from ..model.essay_tokens import EncodedEssay
@@ -24,7 +25,6 @@ from .scorer import EssayScore, EssayScorer
 
 # Essays that are sorted by length among themselves, and kept as one part; three such windows are in memory at once.
 WINDOW = 1024
-OUTPUT_FORMATS = ("csv", "tsv", "jsonl")
 ADDED_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps")
 
 
@@ -84,8 +84,7 @@ def score_file(
     """
     processes = processes or PartialState(cpu=True)
     if output != STANDARD_STREAM:
-        if file_format(output) not in OUTPUT_FORMATS:
-            raise InputError(f"{output}: unknown format. Scores are written as {', '.join(OUTPUT_FORMATS)}.")
+        output_format(output)
         check_is_free(output, overwrite)
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
@@ -152,7 +151,7 @@ def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[Checke
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
         strange = [name for name in row if name not in first]
-        if strange and (output == STANDARD_STREAM or file_format(output) != "jsonl"):
+        if strange and (output == STANDARD_STREAM or output_format(output) != "jsonl"):
             raise InputError(
                 f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
                 "throughout. Write .jsonl instead."
@@ -259,18 +258,18 @@ def _write_output(rows: Iterator[dict], output: str, overwrite: bool):
         _write(rows, sys.stdout, "csv")
         return
     with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        _write(rows, file, file_format(output))
+        _write(rows, file, output_format(output))
 
 
-def _write(rows: Iterator[dict], file: TextIO, output_format: str):
-    if output_format == "jsonl":
+def _write(rows: Iterator[dict], file: TextIO, file_format: str):
+    if file_format == "jsonl":
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
         return
     writer = None
     for row in rows:
         if writer is None:
-            delimiter = "\t" if output_format == "tsv" else ","
+            delimiter = "\t" if file_format == "tsv" else ","
             writer = csv.DictWriter(file, list(row), delimiter=delimiter, lineterminator="\n")
             writer.writeheader()
         writer.writerow({name: _as_cell(value) for name, value in row.items()})
