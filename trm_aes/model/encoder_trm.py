@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import AutoModel
 
 from .configuration_trm import TRMConfig
 from .essays_trm import EssayBatch, can_wait
@@ -56,6 +55,9 @@ class TRMPretrainedEncoder(nn.Module):
 
     def __init__(self, config: TRMConfig):
         super().__init__()
+        # Not above: whoever imports the auto classes may be importing this module on their behalf.
+        from transformers import AutoModel
+
         # The configuration has checked that they are there.
         self.cls_token_id, self.sep_token_id = int(config.cls_token_id or 0), int(config.sep_token_id or 0)
         self.pad_token_id = config.pad_token_id or 0
