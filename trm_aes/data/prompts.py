@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..model.score_scale import ScoreRange
+from ..model.score_scale import ScoreRange, sort_prompt_ids
 from .choices import expand_prompt_set
-from .schema import parse_score, sort_prompt_ids
+from .schema import parse_score
 from .tables import read_rows
 
 

@@ -8,9 +8,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..data.dataset import EssayDataset
-from ..data.schema import sort_prompt_ids
 from ..errors import InputError
-from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores, sort_prompt_ids
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
