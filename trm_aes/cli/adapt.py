@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 def build_parser() -> CommandParser:
     """The parser of `trm-aes adapt`: scorer, the few essays, and output."""
-    parser = new_parser("adapt", "Tell a scorer of a prompt that it has never seen, by as few as 20 scored essays of it.")
-    parser.add_argument("--model", required=True, type=Path, help="folder that `trm-aes train` or `trm-aes adapt` wrote")
+    parser = new_parser(
+        "adapt", "Tell a scorer of a prompt that it has never seen, by as few as 20 scored essays of it."
+    )
+    parser.add_argument(
+        "--model", required=True, type=Path, help="folder that `trm-aes train` or `trm-aes adapt` wrote"
+    )
     parser.add_argument("--data", required=True, help="scored essays of the new prompt: .csv, .tsv, .jsonl or .parquet")
     parser.add_argument("--output-dir", required=True, help="folder for the scorer that knows the new prompt, too")
     parser.add_argument(

@@ -30,9 +30,7 @@ class ScoreRange:
 
 def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:
     """Distinct prompt ids, numbers in numeric order before other names."""
-    return sorted(
-        set(prompt_ids), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
-    )
+    return sorted(set(prompt_ids), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 
 def round_scores(scores: ArrayLike) -> np.ndarray:
