@@ -181,7 +181,8 @@ def test_left_out_is_what_a_regression_without_the_essay_says():
     assert np.abs(regression.left_out() - targets).min() > np.abs(regression.fitted() - targets).min()
 
 
-def test_the_correction_is_the_ridge_regression_of_what_is_wrong(words_scorer, few, monkeypatch):
+@pytest.mark.parametrize("lexical_share", [0.5, 0.2])
+def test_the_correction_is_the_ridge_regression_of_what_is_wrong(words_scorer, few, monkeypatch, lexical_share):
     """The score of the few essays, against the normal equations on the errors of the mean of the known prompts."""
     seen = {}
 
@@ -190,15 +191,14 @@ def test_the_correction_is_the_ridge_regression_of_what_is_wrong(words_scorer, f
         return solve(inputs, targets, weighing)
 
     monkeypatch.setattr(adapting, "solve", spy)
+    monkeypatch.setattr(words_scorer.model.config, "lexical_share", lexical_share)
     adapted, _ = adapt_scorer(words_scorer, few)
     gold = few.frame["score"].to_numpy() / 4
     standardized = (gold - gold.mean()) / gold.std()
     shared = standardized - seen["targets"]
     counts = seen["inputs"].words.toarray()
     counts /= np.sqrt((counts**2).sum() / len(counts))
-    lengths = seen["inputs"].counts
-    lengths = 0.1 * (lengths - lengths.mean(axis=0)) / np.maximum(lengths.std(axis=0), 1e-6)
-    inputs = np.column_stack([counts, lengths])
+    inputs = np.column_stack([counts, np.sqrt(seen["weighing"].features) * seen["inputs"].features])
     inputs -= inputs.mean(axis=0)
     errors = seen["targets"] - seen["targets"].mean()
     weights = inputs.T @ np.linalg.solve(inputs @ inputs.T + seen["weighing"].penalty * np.eye(20), errors)

@@ -26,8 +26,6 @@ from .states import EssayStates, read_with_encoder
 LEAST_ESSAYS = 5
 # In standard deviations of the prompt's scores. Predictions that hardly differ say nothing of how far scores spread.
 LEAST_PREDICTED_SPREAD = 0.1
-# The score is the mean of the heads, so a correction by one of them must be twice as large.
-NUM_HEADS = 2
 
 
 @dataclass(frozen=True)
@@ -184,10 +182,11 @@ def _fit_scores(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
     targets = (essays.scores - mean) / unit
     # In these standard deviations, too.
     fitted = left_out = (_score(scorer, essays) - mean) / unit
-    if head is not None:
+    if head is not None and model.config.lexical_share > 0:
         inputs = _inputs(scorer, essays).standardized(head, place)
         correction = solve(inputs, targets - fitted, weighing_of(model.config))
-        correction.add_to(head, place, NUM_HEADS)
+        # Of which the score takes this share.
+        correction.add_to(head, place, 1 / model.config.lexical_share)
         fitted, left_out = fitted + correction.fitted(), left_out + correction.left_out()
     # Predictions of a regression spread less than what they predict, and those of essays it was solved on spread more than
     # others.
