@@ -198,7 +198,10 @@ def test_the_correction_is_the_ridge_regression_of_what_is_wrong(words_scorer, f
     shared = standardized - seen["targets"]
     counts = seen["inputs"].words.toarray()
     counts /= np.sqrt((counts**2).sum() / len(counts))
-    inputs = np.column_stack([counts, np.sqrt(seen["weighing"].features) * seen["inputs"].features])
+    lengths = seen["inputs"].counts
+    lengths = (lengths - lengths.mean(axis=0)) / np.maximum(lengths.std(axis=0), 1e-6)
+    blocks = [(lengths, seen["weighing"].counts), (seen["inputs"].features, seen["weighing"].features)]
+    inputs = np.column_stack([counts, *(np.sqrt(variance) * block for block, variance in blocks)])
     inputs -= inputs.mean(axis=0)
     errors = seen["targets"] - seen["targets"].mean()
     weights = inputs.T @ np.linalg.solve(inputs @ inputs.T + seen["weighing"].penalty * np.eye(20), errors)
