@@ -37,8 +37,7 @@ class AdaptedPrompt:
         num_essays: scored essays of it.
         score_range: lowest and highest score.
         left_out: agreement (see [`score_metrics`]) of the essays' scores with what the scorer says of each when the others
-            alone correct it. The scale is matched to all of them, so this is a little too good; of 20 essays it is a
-            rough figure.
+            alone correct it; the scale is matched to all of them. Of 20 essays it is a rough figure.
     """
 
     num_essays: int
