@@ -203,7 +203,7 @@ def _score(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
 
 
 def _inputs(scorer: EssayScorer, essays: FewEssays) -> Inputs:
-    collate = EssayCollator(scorer.tokenizer, prompt_index_of(scorer.model.config))
+    collate = EssayCollator.for_model(scorer.tokenizer, scorer.model.config)
     return head_inputs(scorer.model, essays.rows, np.arange(len(essays.rows)), essays.states, collate)
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from datasets import Dataset
 from scipy.sparse import csr_matrix, vstack
+from transformers import PreTrainedConfig
 
 from ...data.dataset import EssayDataset
 from ...evaluation.evaluate import RATER_COLUMNS
-from ...model.configuration_trm import TRMConfig
 from ...model.encoder_trm import EncoderStates
 from ...model.essay_tokens import EssayCollator
 from ...model.essays_trm import EssayBatch
@@ -28,7 +28,7 @@ WORDS_ALONE = Weighing(penalty=0.3, counts=0.01)
 WITH_FEATURES = Weighing(penalty=2.0, counts=0.0, features=0.005, states=0.0004)
 
 
-def weighing_of(config: TRMConfig) -> Weighing:
+def weighing_of(config: PreTrainedConfig) -> Weighing:
     """How the lexical head of a model of this configuration weighs its inputs."""
     return WITH_FEATURES if config.text_features else WORDS_ALONE
 
