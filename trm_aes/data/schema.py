@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from ..errors import InputError
-from ..model.score_scale import ScoreRange, sort_prompt_ids
+from ..model.configuration_trm import sort_prompt_ids
+from ..model.score_scale import ScoreRange
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
 # Added by the builder; a source's own column of such a name is renamed.

@@ -9,7 +9,8 @@ from tqdm import tqdm
 
 from ..data.dataset import EssayDataset
 from ..errors import InputError
-from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores, sort_prompt_ids
+from ..model.configuration_trm import sort_prompt_ids
+from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement

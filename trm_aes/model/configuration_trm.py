@@ -2,6 +2,7 @@
 """Configuration of the Tiny Recursive Model (TRM) for essay scoring."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import transformers
@@ -17,8 +18,6 @@ if Version(transformers.__version__) < Version(MIN_TRANSFORMERS):
 
 from huggingface_hub.dataclasses import strict  # noqa: E402 (after the check)
 from transformers import AutoConfig, PreTrainedConfig  # noqa: E402
-
-from .score_scale import sort_prompt_ids  # noqa: E402
 
 
 @strict
@@ -289,6 +288,11 @@ class TRMConfig(PreTrainedConfig):
                 raise ValueError(
                     f"`score_ranges` of prompt {prompt_id!r} must be [lowest, highest], got {score_range}."
                 )
+
+
+def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:
+    """Distinct prompt ids, numbers in numeric order before other names."""
+    return sorted(set(prompt_ids), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 
 __all__ = ["TRMConfig"]

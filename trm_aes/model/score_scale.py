@@ -28,11 +28,6 @@ class ScoreRange:
         return self.min_score + np.clip(np.asarray(normalized, dtype=np.float64), 0.0, 1.0) * self.span
 
 
-def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:
-    """Distinct prompt ids, numbers in numeric order before other names."""
-    return sorted(set(prompt_ids), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
-
-
 def round_scores(scores: ArrayLike) -> np.ndarray:
     """Rounds to whole scores. Halves go up, as raters expect; NumPy would round them to even."""
     return np.floor(np.asarray(scores, dtype=np.float64) + 0.5).astype(np.int64)

@@ -10,7 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError
-from ..model.score_scale import sort_prompt_ids
+from ..model.configuration_trm import sort_prompt_ids
 from ..presets import is_recipe_file
 from ..records import EVALUATION_NAME, DataRecord, EvaluationRecord, PretrainedRecord, RunRecord
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
