@@ -133,6 +133,9 @@ class RunRecord:
         calibration, exit_rule: what was fitted to the validation essays when training ended; None for what was left out.
         best_checkpoint: folder of the checkpoint that was kept, or None.
         history: the Trainer's log, entry by entry.
+        adaptations: prompts that the scorer was told of after its training, one entry for each time: the scorer that it
+            was before (`model`), the file of scored essays (`source`, `source_sha256`), `command`, and by prompt id what
+            [`AdaptedPrompt`] has (`prompts`). All else is of the training.
     """
 
     format_version: int = FORMAT_VERSION
@@ -158,6 +161,7 @@ class RunRecord:
     exit_rule: dict[str, Any] | None = None
     best_checkpoint: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    adaptations: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def validation_qwk(self) -> float | None:

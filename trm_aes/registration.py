@@ -40,13 +40,16 @@ def register_when_imported():
 
 def _import_followers(imported: ModuleType):
     """Imports what follows the modules of Transformers that are there, unless one of ours is only half imported."""
-    halfway = (sys.modules.get(name) for name in OUR_MODULES if name != imported.__name__)
-    # What the import system itself goes by, where a module is imported that is being imported already.
-    if any(getattr(module.__spec__, "_initializing", False) for module in halfway if module is not None):
+    if any(_is_half_imported(name) for name in OUR_MODULES if name != imported.__name__):
         return
     for theirs, ours in FOLLOWERS.items():
-        if theirs in sys.modules:
+        if theirs in sys.modules and (theirs == imported.__name__ or not _is_half_imported(theirs)):
             importlib.import_module(ours)
+
+
+def _is_half_imported(name: str) -> bool:
+    """What the import system itself goes by, where a module is imported that is being imported already."""
+    return name in sys.modules and getattr(sys.modules[name].__spec__, "_initializing", False)
 
 
 # `register_for_auto_class` makes `save_pretrained` write the code beside the weights, and its names into config.json.

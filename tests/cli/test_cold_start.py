@@ -21,8 +21,8 @@ except SystemExit as end:
     code = end.code
 print("\\n" + json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))
 """
-SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "evaluate": "evaluate.py", "score": "score.py",
-           "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
+SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "adapt": "adapt.py", "evaluate": "evaluate.py",
+           "score": "score.py", "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
 
 
 def probe(*arguments, cwd=None):
@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy(command):
 REQUIRED = {
     "build": ["--source", "demo"],
     "train": ["--data", "x", "--output-dir", "y"],
+    "adapt": ["--model", "x", "--data", "x", "--output-dir", "y"],
     "evaluate": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "y"],
     "push": ["--model", "x", "--repo-id", "a/b"],
@@ -66,6 +67,7 @@ def test_a_misspelled_option_is_refused_early(command):
 
 
 BUILD = ["build", "--source", "demo", "--output-dir", "out"]
+ADAPT = ["adapt", "--model", "folder", "--data", "essays.csv", "--output-dir", "out"]
 REFUSED = {
     "source": (["build", "--source", "nowhere.csv", "--output-dir", "out"], "nowhere.csv does not exist"),
     "prompts": (["build", "--source", "demo", "--prompts", "no.csv", "--output-dir", "out"], "no.csv does not exist"),
@@ -133,6 +135,13 @@ REFUSED = {
         "--validation-share and --test-share leave nothing to train on",
     ),
     "training essays": ([*BUILD, "--limit-train-essays", "0"], "--limit-train-essays must be at least 1, got 0"),
+    "no model": ([*ADAPT, "--model", "user/model"], "--model: user/model does not exist"),
+    "few essays": ([*ADAPT, "--data", "no.csv"], "no.csv does not exist"),
+    "few essays' format": ([*ADAPT, "--data", "essays.docx"], "unknown format"),
+    "few essays' range": ([*ADAPT, "--score-range", "4:0"], "--score-range 4:0: give LOWEST:HIGHEST"),
+    "the model itself": ([*ADAPT, "--output-dir", "folder"], "--output-dir is the folder of --model, which is kept"),
+    "no scorer": ([*ADAPT, "--output-dir", "data", "--overwrite"], "data is not what a training run wrote"),
+    "occupied scorer": ([*ADAPT, "--output-dir", "data"], "data exists. Choose another output, or pass --overwrite"),
     "published": (["push", "--model", "nowhere", "--repo-id", "a/b"], "--model: nowhere does not exist"),
     "evaluation": (
         ["push", "--model", "folder", "--repo-id", "a/b", "--evaluation", "essays.docx"],

@@ -75,6 +75,7 @@ def workspace(tmp_path_factory):
 def write_own_tables(folder, essays):
     own = essays.rename(columns={"essay": "text", "score": "grade"})
     own[["text", "grade"]].to_csv(folder / "essays.csv", index=False)
+    own[["text", "grade"]].head(20).to_csv(folder / "few.csv", index=False)
     (folder / "prompts.csv").write_text("prompt_id,prompt,min_score,max_score\n1,Write about phones.,1,6\n")
     essays.head(3)[["essay"]].to_csv(folder / "new.csv", index=False)
     (folder / "essays.txt").write_text("".join(" ".join(text.split()) + "\n" for text in essays["essay"].head(2)))
@@ -143,6 +144,8 @@ def test_document_runs(workspace, document, capsys):
         assert len(rows("runs/own-scored.csv")) == 3
         header, *scored = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("essay,", '"'))]
         assert header == "essay,predicted_score,rounded_score,confidence,supervision_steps" and len(scored) == 2
+    if document.stem == "few-essays":
+        assert all(1 <= int(row["rounded_score"]) <= 6 for row in rows("runs/winter.csv"))
     if document.stem == "recipes":
         config = json.loads(Path("runs/own-recipe/config.json").read_text())
         assert not config.get("lexical_head") and config["prompt_registers"]
@@ -224,6 +227,7 @@ def test_an_option_that_does_not_exist_is_noticed():
 REQUIRED = {
     "build": ["--source", "x"],
     "train": ["--data", "x", "--output-dir", "x"],
+    "adapt": ["--model", "x", "--data", "x", "--output-dir", "x"],
     "evaluate": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "x"],
     "push": ["--model", "x", "--repo-id", "x/y"],

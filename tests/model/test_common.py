@@ -32,6 +32,15 @@ def test_config_round_trip(tmp_path):
     }
 
 
+def test_prompts_keep_their_places_when_saved(tmp_path):
+    """JSON has names in alphabetic order, 10 before 2; a place decides whose weights score an essay."""
+    ranges = {"b": [0, 1], "10": [0, 4], "2": [2, 12], "a": [0, 3]}
+    config = small_config(score_ranges=ranges, num_latents=4, prompt_registers=True)
+    config.save_pretrained(tmp_path)
+    for one in (config, TRMConfig.from_pretrained(tmp_path)):
+        assert list(one.score_ranges.items()) == [(name, ranges[name]) for name in ("2", "10", "a", "b")]
+
+
 @models
 def test_eager_matches_sdpa_inference(kind):
     model, batch = MODELS[kind](), essay_batch([9, 6, 12])

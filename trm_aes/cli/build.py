@@ -9,6 +9,7 @@ from ..checks import check_at_least_one
 from ..data.formats import check_is_file, file_format
 from ..errors import InputError
 from ..files import check_is_free
+from . import own_file
 from .options import check_is_folder, new_parser
 from .parser import CommandParser
 from .source import constant
@@ -20,14 +21,8 @@ if TYPE_CHECKING:
 DEMO_SOURCE = "demo"
 HUB_SOURCE = "hub"
 TOKENS_MODULE = "trm_aes.model.essay_tokens"
-# Columns of a file of one's own, and with underscores the fields of the library's `ColumnNames`.
-COLUMNS = ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score")
 # Parameters of the library that have another name here.
-RENAMED = {
-    "num_essays": "limit_train_essays",
-    "score_ranges": "score_range",
-    **{f"columns.{name}": f"{name}_column" for name in (column.replace("-", "_") for column in COLUMNS)},
-}
+RENAMED = {"num_essays": "limit_train_essays", **own_file.RENAMED}
 
 
 def build_parser() -> CommandParser:
@@ -44,18 +39,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --output-dir")
     parser.add_argument("--seed", type=int, default=0, help="of the splits, the subset and the demo corpus")
 
-    own = parser.add_argument_group("your own file")
-    for name in COLUMNS:
-        own.add_argument(f"--{name}-column", default=name.replace("-", "_"), help=f"column with the {name}")
-    own.add_argument(
-        "--score-range",
-        action="append",
-        default=[],
-        metavar="[PROMPT=]LOWEST:HIGHEST",
-        help="score range, of one prompt or of all; may be repeated; read off the scores if nothing gives it",
-    )
-    own.add_argument("--encoding", default="utf-8", help="of CSV, TSV and JSON lines")
-    parser.add_argument("--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score")
+    own_file.add_own_file_options(parser, "read off the scores if nothing gives it")
 
     splits = parser.add_argument_group("splits")
     splits.add_argument("--folds", metavar="DIR", help="folder of published splits: fold_K/{train,dev,test}_ids.txt")
@@ -99,17 +83,15 @@ def main(argv: Sequence[str] | None = None):
 
 
 def _check_options(args: argparse.Namespace):
-    from ..data.choices import check_shares, parse_score_ranges
+    from ..data.choices import check_shares
 
     if args.source not in (DEMO_SOURCE, HUB_SOURCE):
         file_format(check_is_file(args.source))
-    if args.prompts is not None:
-        file_format(check_is_file(args.prompts))
+    own_file.check_own_file_options(args)
     if (args.folds is None) != (args.fold is None):
         raise InputError("`folds` and `fold` go together: the folder of the splits, and the number of one.")
     if args.folds is not None:
         check_is_folder(Path(args.folds) / f"fold_{args.fold}", "folds")
-    parse_score_ranges(args.score_range)
     check_shares(args.validation_share, args.test_share)
     if args.limit_train_essays is not None:
         check_at_least_one(args.limit_train_essays, "num_essays")
@@ -147,22 +129,19 @@ def _build(args: argparse.Namespace):
 
 def _load_source(args: argparse.Namespace) -> "EssayTable":
     """The whole source that `--source` names."""
-    from ..data.choices import expand_prompt_set, parse_score_ranges
-    from ..data.prompts import read_prompt_infos
+    from ..data.choices import expand_prompt_set
     from ..data.sources.asap import is_release_file, load_from_hub, load_release
     from ..data.sources.demo import load_demo
-    from ..data.sources.own import ColumnNames, load_own_table
     from ..data.tables import first_line
 
     if args.source == DEMO_SOURCE:
         return load_demo(args.seed)
-    prompt_infos = read_prompt_infos(args.prompts, args.encoding) if args.prompts else {}
     if args.source == HUB_SOURCE:
-        return load_from_hub(None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set), prompt_infos)
+        prompt_ids = None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set)
+        return load_from_hub(prompt_ids, own_file.read_prompts(args))
     if file_format(args.source) == "tsv" and is_release_file(first_line(args.source)):
-        return load_release(args.source, prompt_infos)
-    columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
-    return load_own_table(args.source, columns, args.encoding, prompt_infos, parse_score_ranges(args.score_range))
+        return load_release(args.source, own_file.read_prompts(args))
+    return own_file.load_own_file(args, args.source)
 
 
 def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace) -> "Splits":

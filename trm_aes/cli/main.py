@@ -1,4 +1,4 @@
-"""`trm-aes build|train|evaluate|score|push|states`: the programs in `scripts/` under one name."""
+"""`trm-aes build|train|adapt|evaluate|score|push|states`: the programs in `scripts/` under one name."""
 
 import argparse
 import importlib
@@ -11,6 +11,7 @@ from .runner import run
 PROGRAMS = {
     "build": "build a tokenized data set from scored essays",
     "train": "train a scorer on it",
+    "adapt": "tell a scorer of a prompt that it has never seen, by a few scored essays",
     "evaluate": "measure a scorer on held-out essays",
     "score": "score new essays",
     "push": "publish a scorer on the Hugging Face Hub",

@@ -14,12 +14,13 @@ from transformers import PreTrainedTokenizerBase
 from ..checkpoints import load_tokenizer, vocabulary_checksum
 from ..errors import InputError, brief
 from ..files import new_folder, read_json, write_json
+from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from ..records import package_versions
 from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
-from .schema import EssayTable, prompt_rows, sort_prompt_ids
+from .schema import EssayTable, prompt_rows
 from .splits import SPLITS, Splits
 
 TOKENIZE_CHUNK = 512

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EncodedEssay
-from .schema import sort_prompt_ids
 
 
 def length_table(frame: pd.DataFrame, encoded: list[EncodedEssay], max_tokens: int) -> pd.DataFrame:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from .choices import expand_prompt_set
-from .schema import parse_score, sort_prompt_ids
+from .schema import parse_score
 from .tables import read_rows
 
 

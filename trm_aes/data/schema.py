@@ -1,13 +1,14 @@
 """The one table of scored essays that everything downstream reads."""
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from ..errors import InputError
+from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
@@ -43,11 +44,6 @@ class EssayTable:
     def prompt_ids(self) -> list[str]:
         """Ids of the prompts, numbers in numeric order before other names."""
         return sort_prompt_ids(self.frame["prompt_id"].unique())
-
-
-def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:
-    """Distinct prompt ids, numbers in numeric order before other names."""
-    return sorted(set(prompt_ids), key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
 
 
 def prompt_rows(frame: pd.DataFrame) -> dict[str, dict]:

@@ -8,8 +8,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..data.dataset import EssayDataset
-from ..data.schema import sort_prompt_ids
 from ..errors import InputError
+from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import EssayScorer

@@ -2,6 +2,7 @@
 """Configuration of the Tiny Recursive Model (TRM) for essay scoring."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import transformers
@@ -117,7 +118,8 @@ class TRMConfig(PreTrainedConfig):
             If set, an essay also stops recursing when scoring once a step moves its score, on the 0-1 scale, by no more
             than this. Training of several supervision steps ends with the largest that costs no agreement on validation.
         score_ranges (`dict[str, list[float]]`, *optional*):
-            `prompt_id -> [lowest, highest]` score. Maps the 0-1 output back to each prompt's scale.
+            `prompt_id -> [lowest, highest]` score. Maps the 0-1 output back to each prompt's scale. Kept in one order,
+            numbers before other names, whatever order it comes in: `prompt_indices` are places in it.
         prompt_texts (`dict[str, str]`, *optional*):
             `prompt_id -> task text`, as the model was trained with it, so that an essay can be scored given its
             `prompt_id` alone.
@@ -211,6 +213,9 @@ class TRMConfig(PreTrainedConfig):
             self.embedding_size = self.hidden_size if self.encoder is None else self.encoder.hidden_size
         self._check_shape()
         self._check_score_ranges()
+        if self.score_ranges is not None:
+            # A saved configuration has its keys in alphabetic order, 10 before 2.
+            self.score_ranges = {name: self.score_ranges[name] for name in sort_prompt_ids(self.score_ranges)}
         super().__post_init__(**kwargs)
 
     def _refuse_misspelled(self, others: dict[str, Any]):
@@ -283,6 +288,11 @@ class TRMConfig(PreTrainedConfig):
                 raise ValueError(
                     f"`score_ranges` of prompt {prompt_id!r} must be [lowest, highest], got {score_range}."
                 )
+
+
+def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:
+    """Distinct prompt ids, numbers in numeric order before other names."""
+    return sorted(set(prompt_ids), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 
 __all__ = ["TRMConfig"]

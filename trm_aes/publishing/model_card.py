@@ -7,10 +7,10 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig, PreTrainedConfig
 
-from ..data.schema import sort_prompt_ids
 from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError
+from ..model.configuration_trm import sort_prompt_ids
 from ..presets import is_recipe_file
 from ..records import EVALUATION_NAME, DataRecord, EvaluationRecord, PretrainedRecord, RunRecord
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
@@ -54,6 +54,7 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
         encoder=_name_checkpoint(run.encoder),
         prompts=_prompt_rows(config),
         data=data,
+        added=_describe_added(run),
         evaluation=evaluation,
         evaluated_prompts=_evaluation_rows(evaluation),
     )
@@ -120,6 +121,12 @@ def _prompt_rows(config: PreTrainedConfig) -> list[dict[str, str]]:
             text = text[:SHOWN_PROMPT_LETTERS].rsplit(" ", 1)[0] + " …"
         prompts.append({"prompt_id": prompt_id, "min_score": f"{low:g}", "max_score": f"{high:g}", "text": text})
     return prompts
+
+
+def _describe_added(run: RunRecord) -> str:
+    """The prompts that the scorer was told of after its training: `"a (20 essays), b (35 essays)"`; empty without any."""
+    told = (prompt for adaptation in run.adaptations for prompt in adaptation["prompts"].items())
+    return ", ".join(f"{prompt_id} ({prompt['num_essays']} essays)" for prompt_id, prompt in told)
 
 
 def _evaluation_rows(evaluation: EvaluationRecord | None) -> list[dict[str, Any]]:

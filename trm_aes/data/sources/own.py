@@ -36,6 +36,8 @@ def load_own_table(
     encoding: str = "utf-8",
     prompt_infos: dict[str, PromptInfo] | None = None,
     score_ranges: dict[str | None, ScoreRange] | None = None,
+    prompt_id: str | None = None,
+    observe_ranges: bool = True,
 ) -> EssayTable:
     """
     Reads a file of scored essays.
@@ -46,13 +48,18 @@ def load_own_table(
         encoding: of CSV, TSV and JSON lines.
         prompt_infos: texts and ranges by prompt id, for what the file itself lacks.
         score_ranges: score ranges by prompt id, and under `None` for every other prompt. They win over the file's and
-            over `prompt_infos`; where none is known, the lowest and highest score make the range.
+            over `prompt_infos`.
+        prompt_id: the prompt that all essays answer, whatever the file says.
+        observe_ranges: whether the lowest and highest score make the range of a prompt where none is known. A few essays
+            need not hold either.
 
     Raises:
         InputError: if the file, a column, a row or a range cannot be used; it says which.
     """
     if str(path) == STANDARD_STREAM or file_format(path) == "txt":
         raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
+    if prompt_id is not None and not prompt_id.strip():
+        raise InputError("`prompt_id` is blank: a prompt needs an id.")
     source = str(path)
     raw = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
     if raw.empty:
@@ -65,7 +72,7 @@ def load_own_table(
                 f"`columns.{field}`."
             )
     scores = [parse_score(value, row, source, columns.score) for row, value in raw[columns.score].items()]
-    prompt_ids, texts = _prompt_ids_and_texts(raw, columns, source, prompt_infos or {})
+    prompt_ids, texts = _prompt_ids_and_texts(raw, columns, source, prompt_infos or {}, prompt_id)
     frame = pd.DataFrame(
         {
             "essay_id": _read_ids(raw, columns.essay_id, source),
@@ -76,7 +83,7 @@ def load_own_table(
         },
         index=raw.index,
     )
-    _add_ranges(frame, raw, columns, source, prompt_infos or {}, score_ranges or {})
+    _add_ranges(frame, raw, columns, source, prompt_infos or {}, score_ranges or {}, observe_ranges)
     used = {getattr(columns, name) for name in REQUIRED_COLUMNS}
     for name in raw.columns:
         if name not in used:
@@ -97,11 +104,17 @@ def _read_ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
 
 
 def _prompt_ids_and_texts(
-    raw: pd.DataFrame, columns: ColumnNames, source: str, prompt_infos: dict[str, PromptInfo]
+    raw: pd.DataFrame,
+    columns: ColumnNames,
+    source: str,
+    prompt_infos: dict[str, PromptInfo],
+    only_prompt_id: str | None,
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Prompt ids and texts, row by row."""
     own_texts = raw[columns.prompt].fillna("").astype(str).str.strip() if columns.prompt in raw else None
-    if columns.prompt_id in raw:
+    if only_prompt_id is not None:
+        prompt_ids = [only_prompt_id] * len(raw)
+    elif columns.prompt_id in raw:
         prompt_ids = _read_ids(raw, columns.prompt_id, source)
     elif own_texts is not None:
         prompt_ids = [str(code + 1) for code in pd.factorize(own_texts)[0]]
@@ -129,6 +142,7 @@ def _add_ranges(
     source: str,
     prompt_infos: dict[str, PromptInfo],
     score_ranges: dict[str | None, ScoreRange],
+    observe: bool,
 ):
     in_file = columns.min_score in raw and columns.max_score in raw
     frame["min_score"], frame["max_score"] = float("nan"), float("nan")
@@ -142,6 +156,11 @@ def _add_ranges(
             or score_ranges.get(None)
             or prompt_infos.get(prompt_id, PromptInfo()).score_range
         )
+        if known is None and not in_file and not observe:
+            raise InputError(
+                f"{source} does not say from where to where the scores of prompt {prompt_id!r} range, and so few essays "
+                "need not hold the lowest and the highest: give `score_ranges`."
+            )
         for name, column, observed in (
             ("min_score", columns.min_score, essays["score"].min()),
             ("max_score", columns.max_score, essays["score"].max()),

@@ -1,13 +1,13 @@
 """The lexical head, solved in closed form before training: a ridge regression on the essays of each prompt."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
+from datasets import Dataset
 from scipy.sparse import csr_matrix, vstack
-from sklearn.kernel_ridge import KernelRidge
+from transformers import PreTrainedConfig
 
 from ...data.dataset import EssayDataset
 from ...evaluation.evaluate import RATER_COLUMNS
@@ -18,48 +18,19 @@ from ...model.heads_trm import TRMLexicalHead, lexical_features
 from ...model.modeling_trm import TRMForEssayScoring
 from ...scoring.scorer import input_columns
 from ..states import EssayStates
+from .regression import MIN_SPREAD, Inputs, Weighing, solve
 
 # Essays whose inputs are worked out at once: each takes a number for every word of the vocabulary.
 CHUNK = 64
-
-
-@dataclass(frozen=True)
-class Weighing:
-    """
-    How much of the ridge regression's prior variance each kind of input has, beside rows of words of unit mean square.
-
-    Args:
-        penalty: of the regression.
-        counts, features, states: variance of each standardized length, text feature, and mean or spread of a state.
-    """
-
-    penalty: float
-    counts: float
-    features: float = 0.0
-    states: float = 0.0
-
 
 # Chosen on the validation essays of ASAP's fold 0 (docs/lab/experiments.md). Text features hold the lengths, too.
 WORDS_ALONE = Weighing(penalty=0.3, counts=0.01)
 WITH_FEATURES = Weighing(penalty=2.0, counts=0.0, features=0.005, states=0.0004)
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """
-    What the head sees of the essays of a prompt.
-
-    Args:
-        words: `1 + log(count)` of each word piece, `(essays, vocab_size)`.
-        counts: lengths, `(essays, 2)`.
-        features: standardized text features, `(essays, features)`.
-        moments: means and spreads of an encoder's states, not standardized, `(essays, 2 * width)`.
-    """
-
-    words: csr_matrix
-    counts: np.ndarray
-    features: np.ndarray
-    moments: np.ndarray
+def weighing_of(config: PreTrainedConfig) -> Weighing:
+    """How the lexical head of a model of this configuration weighs its inputs."""
+    return WITH_FEATURES if config.text_features else WORDS_ALONE
 
 
 @torch.no_grad()
@@ -78,7 +49,9 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
     bank, head = model.model.prompt_bank, model.lexical_head
     if bank is None or head is None:
         raise ValueError("The model has no lexical head.")
-    weighing = WITH_FEATURES if model.config.text_features else WORDS_ALONE
+    weighing = weighing_of(model.config)
+    for weights in head.parameters():
+        weights.zero_()
     columns = [name for name in input_columns(model.config) if name != "encoder_states"]
     train = data.splits["train"]
     rows = train.select_columns(columns)
@@ -88,8 +61,9 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
     collate = EssayCollator.for_model(data.load_tokenizer(), model.config)
     for place, prompt_id in enumerate(data.score_ranges):
         essays = scores[scores["prompt_id"] == prompt_id]
-        inputs = _inputs(model, rows, essays.index.to_numpy(), states, collate)
-        _solve(head, place, inputs, _targets(essays), weighing)
+        inputs = head_inputs(model, rows, essays.index.to_numpy(), states, collate)
+        _set_state_statistics(head, place, inputs.moments)
+        solve(inputs.standardized(head, place), _targets(essays), weighing).add_to(head, place)
     head.requires_grad_(False)
 
 
@@ -103,59 +77,29 @@ def _targets(essays: pd.DataFrame) -> np.ndarray:
     return (scores - scores.mean()) / max(scores.std(), 1e-6)
 
 
-def _solve(head: TRMLexicalHead, place: int, inputs: Inputs, targets: np.ndarray, weighing: Weighing):
-    """
-    Solves one prompt's regression in its dual form (fewer essays than inputs), and writes its weights. Standardized
-    inputs have the mean 0, so the constant is the targets' mean less what the words give on average.
-    """
-    words = inputs.words * (1 / np.sqrt(inputs.words.multiply(inputs.words).sum() / inputs.words.shape[0]))
-    word_scale = words.sum() / inputs.words.sum()
-    count_means, count_stds = inputs.counts.mean(axis=0), np.maximum(inputs.counts.std(axis=0), 1e-6)
-    counts = (inputs.counts - count_means) / count_stds
-    moments = inputs.moments
-    has_states = moments.shape[1] > 0
-    if has_states:
-        means = torch.tensor(moments.mean(axis=0))
-        spreads = torch.tensor(np.where(moments.std(axis=0) > 1e-6, moments.std(axis=0), np.inf))
-        head.state_means[place], head.state_stds[place] = means, spreads
-        places = torch.full((len(moments),), place)
-        moments = head.standardize_moments(torch.tensor(moments), places).double().numpy()
-    dense = np.hstack(
-        [
-            block * np.sqrt(variance)
-            for block, variance in (
-                (counts, weighing.counts), (inputs.features, weighing.features), (moments, weighing.states)
-            )
-        ]
-    )  # fmt: skip
-    word_mean, dense_mean = np.asarray(words.mean(axis=0))[0], dense.mean(axis=0)
-    kernel = _center((words @ words.T).toarray() + dense @ dense.T)
-    dual = KernelRidge(alpha=weighing.penalty, kernel="precomputed").fit(kernel, targets - targets.mean()).dual_coef_
-    # Of centered inputs.
-    of_words = words.T @ dual - word_mean * dual.sum()
-    of_dense = dense.T @ dual - dense_mean * dual.sum()
-    constant = targets.mean() - word_mean @ of_words - dense_mean @ of_dense
-    ends = np.cumsum([counts.shape[1], inputs.features.shape[1]])
-    of_counts, of_features, of_moments = np.split(of_dense, ends)
-    of_counts = of_counts * np.sqrt(weighing.counts) / count_stds
-    head.words.weight[:, place] = torch.tensor(of_words * word_scale)
-    head.counts.weight[place] = torch.tensor([constant - of_counts @ count_means, *of_counts])
-    if head.features is not None:
-        head.features.weight[place] = torch.tensor(of_features * np.sqrt(weighing.features))
-    if has_states and head.states is not None:
-        head.states.weight[place] = torch.tensor(of_moments * np.sqrt(weighing.states))
+def _set_state_statistics(head: TRMLexicalHead, place: int, moments: np.ndarray):
+    """Tells the head the mean and spread of the moments `(essays, 2 * width)` of a prompt's essays."""
+    if head.states is None or not moments.size:
+        return
+    spreads = moments.std(axis=0)
+    head.state_means[place] = torch.tensor(moments.mean(axis=0))
+    # What never varies in training says nothing: in any unit it is its mean.
+    head.state_stds[place] = torch.tensor(np.where(spreads > MIN_SPREAD, spreads, np.inf))
 
 
-def _center(kernel: np.ndarray) -> np.ndarray:
-    """The kernel of inputs less their mean."""
-    means = kernel.mean(axis=0)
-    return kernel - means - means[:, None] + means.mean()
-
-
-def _inputs(
-    model: TRMForEssayScoring, rows, places: np.ndarray, states: EssayStates | None, collate: EssayCollator
+def head_inputs(
+    model: TRMForEssayScoring, rows: Dataset, places: np.ndarray, states: EssayStates | None, collate: EssayCollator
 ) -> Inputs:
-    """What the head sees of the essays at some places of a split, all of one prompt."""
+    """
+    What the lexical head sees of essays of one prompt, their moments not standardized yet.
+
+    Args:
+        model: its prompt bank must know the prompt's statistics.
+        rows: tokenized essays.
+        places: of the prompt's essays among them.
+        states: an encoder's, of all rows; None leaves states out.
+        collate: batches them.
+    """
     words, counts, features, moments = [], [], [], []
     vocab_size = model.config.vocab_size
     for essays, place in _batches(model, rows, places, collate):
@@ -172,7 +116,7 @@ def _inputs(
 
 
 def _batches(
-    model: TRMForEssayScoring, rows, places: np.ndarray, collate: EssayCollator
+    model: TRMForEssayScoring, rows: Dataset, places: np.ndarray, collate: EssayCollator
 ) -> Iterator[tuple[EssayBatch, np.ndarray]]:
     bank = model.model.prompt_bank
     for start in range(0, len(places), CHUNK):

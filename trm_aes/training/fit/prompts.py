@@ -1,5 +1,7 @@
 """What a model with prompt registers is told of each prompt before training: its text's signature, and its scales."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -35,9 +37,7 @@ def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokeniz
         if essays.empty:
             raise InputError(f"{data.folder}: prompt {prompt_id!r} has no training essay.")
         scores = score_range.normalize(essays["score"].to_numpy())
-        # One by one: the model, too, sees an essay's length alone.
-        essay_tokens = [torch.ones(1, int(np.sum(segments)), dtype=torch.bool) for segments in essays["token_type_ids"]]
-        lengths = np.array([log_lengths(is_essay).item() for is_essay in essay_tokens])
+        lengths = essay_lengths(essays["token_type_ids"])
         for name, values in (("score", scores), ("length", lengths)):
             statistics[f"{name}_means"].append(values.mean())
             statistics[f"{name}_stds"].append(max(values.std(), MIN_SPREAD))
@@ -47,20 +47,30 @@ def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokeniz
             statistics["feature_means"].append(features.mean(axis=0))
             # What never varies in training says nothing: in any unit it is its mean.
             statistics["feature_stds"].append(np.where(spreads > MIN_FEATURE_SPREAD, spreads, np.inf))
+    limits = data.card["token_limits"]
+    texts = (data.prompt_texts[prompt_id] for prompt_id in data.score_ranges)
+    signatures = [
+        signature_of(model, tokenizer, text, limits["max_tokens"], limits["max_prompt_tokens"]) for text in texts
+    ]
     model.model.prompt_bank.set_statistics(
-        signatures=_signatures(model, data, tokenizer),
+        signatures=torch.stack(signatures),
         **{name: torch.tensor(np.array(values)) for name, values in statistics.items()},
     )
 
 
-def _signatures(model: TRMForEssayScoring, data: EssayDataset, tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
-    """Of the prompts' texts as they come before an essay: `(num_prompts, embedding_size)`."""
-    limits = data.card["token_limits"]
-    signatures = []
-    for prompt_id in data.score_ranges:
-        text = data.prompt_texts[prompt_id]
-        [encoded] = encode_essays(tokenizer, [text], [""], limits["max_tokens"], limits["max_prompt_tokens"])
-        words = model.get_input_embeddings()(torch.tensor([encoded.input_ids]))
-        is_prompt = torch.tensor([encoded.token_type_ids]) == 0
-        signatures.append(model.model.prompt_bank.signatures_of(words, is_prompt)[0])
-    return torch.stack(signatures)
+def essay_lengths(token_type_ids: Iterable[Sequence[int]]) -> np.ndarray:
+    """Log lengths of essays, given the segments of their tokens, as the model works them out: `(essays,)`."""
+    # One by one: the model, too, sees an essay's length alone.
+    essay_tokens = [torch.ones(1, int(np.sum(segments)), dtype=torch.bool) for segments in token_type_ids]
+    return np.array([log_lengths(is_essay).item() for is_essay in essay_tokens])
+
+
+@torch.no_grad()
+def signature_of(
+    model: TRMForEssayScoring, tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int, max_prompt_tokens: int
+) -> torch.Tensor:
+    """The signature of a prompt's text as it comes before an essay, by which it is recognized: `(embedding_size,)`."""
+    [encoded] = encode_essays(tokenizer, [text], [""], max_tokens, max_prompt_tokens)
+    words = model.get_input_embeddings()(torch.tensor([encoded.input_ids]))
+    is_prompt = torch.tensor([encoded.token_type_ids]) == 0
+    return model.model.prompt_bank.signatures_of(words, is_prompt)[0]
