@@ -8,7 +8,8 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # An empty cache: whatever checkpoints the machine holds, the tests see none.
-os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="trm-aes-tests-")
+_home = tempfile.TemporaryDirectory(prefix="trm-aes-tests-")
+os.environ["HF_HOME"] = _home.name
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
