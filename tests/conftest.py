@@ -1,15 +1,16 @@
 """Shared fixtures. The tests use no network: the Hub is switched off before anything that knows it is imported."""
 
+import atexit
 import importlib.util
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # An empty cache: whatever checkpoints the machine holds, the tests see none.
-_home = tempfile.TemporaryDirectory(prefix="trm-aes-tests-")
-os.environ["HF_HOME"] = _home.name
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="trm-aes-tests-")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
@@ -20,6 +21,7 @@ from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.cli import build, train
 
 torch.set_num_threads(1)
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 
 def import_from_file(name: str, path: Path):
