@@ -57,13 +57,15 @@ REQUIRED = {
     "evaluate": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "y"],
     "push": ["--model", "x", "--repo-id", "a/b"],
+    "states": [],
 }
 
 
 @pytest.mark.parametrize("command", PROGRAMS)
 def test_a_misspelled_option_is_refused_early(command):
-    line = assert_refused_early(command, *REQUIRED[command], "--overwriet")
-    assert line.endswith(f"there is no --overwriet; did you mean --overwrite? See trm-aes {command} --help")
+    wrong, right = ("--claer", "--clear") if command == "states" else ("--overwriet", "--overwrite")
+    line = assert_refused_early(command, *REQUIRED[command], wrong)
+    assert line.endswith(f"there is no {wrong}; did you mean {right}? See trm-aes {command} --help")
 
 
 BUILD = ["build", "--source", "demo", "--output-dir", "out"]
