@@ -30,7 +30,7 @@ from trm_aes.records import package_versions
 from trm_aes.scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES
 
 BASE = "BERT-base"
-DEFAULT_SYSTEMS = ["fast", "tiny", BASE, "DistilBERT", "all-MiniLM-L6-v2", "ModernBERT-base"]
+DEFAULT_SYSTEMS = ["default", "fast", "tiny", BASE, "DistilBERT", "all-MiniLM-L6-v2", "ModernBERT-base"]
 
 
 def build_parser() -> CommandParser:

@@ -188,3 +188,25 @@ def test_an_old_transformers_through_the_command_line(old_transformers, command,
     run = python(program, old_transformers, *command, cwd=tmp_path)
     assert run.returncode == 2
     assert run.stderr.startswith(f"trm-aes: error: {NEEDED}") and len(run.stderr.splitlines()) == 1
+
+
+def test_each_module_of_the_model_may_be_imported_first():
+    program = """
+import os, sys
+import torch, wrapt, huggingface_hub
+names = sys.argv[1:]
+for name in names:
+    child = os.fork()
+    if not child:
+        __import__(f"trm_aes.model.{name}")
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+        from trm_aes import TRMConfig
+        assert isinstance(AutoConfig.for_model("trm"), TRMConfig)
+        assert TRMConfig in AutoModelForSequenceClassification._model_mapping
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, name
+"""
+    names = sorted(file.stem for file in (ROOT / "trm_aes" / "model").glob("[!_]*.py"))
+    assert len(names) >= 12
+    run = python(program, *names)
+    assert run.returncode == 0, run.stderr[-2000:]

@@ -8,10 +8,16 @@ COUNTED_TOKENS = 350
 
 
 def first_prompt(model: PreTrainedModel, batch_size: int) -> dict[str, torch.Tensor]:
-    """`prompt_indices` that say that all essays answer the first prompt, for a model that keeps prompts apart."""
+    """
+    For a model that keeps prompts apart: `prompt_indices` that say that all essays answer the first one, and, where it takes
+    them, ordinary `text_features`.
+    """
     if not getattr(model.config, "prompt_registers", False):
         return {}
-    return {"prompt_indices": torch.zeros(batch_size, dtype=torch.long, device=model.device)}
+    inputs = {"prompt_indices": torch.zeros(batch_size, dtype=torch.long, device=model.device)}
+    if model.config.text_features:
+        inputs["text_features"] = torch.zeros(batch_size, len(model.config.text_features), device=model.device)
+    return inputs
 
 
 def forward_gflop(model: PreTrainedModel, num_tokens: int = COUNTED_TOKENS) -> float:

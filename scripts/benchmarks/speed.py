@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from transformers import (
 
 from trm_aes.model.configuration_trm import TRMConfig
 from trm_aes.model.modeling_trm import TRMForEssayScoring
+from trm_aes.model.text_features_trm import FEATURE_NAMES
 from trm_aes.presets import load_recipe, recipe_names
 from trm_aes.scoring.scorer import batches_by_tokens
 
@@ -86,16 +88,27 @@ def build_system(name: str) -> nn.Module:
     if name in PEERS:
         return AutoModelForSequenceClassification.from_config(PEERS[name]()).eval()
     recipe = load_recipe(name.removesuffix(PLAIN))
+    inputs: dict[str, Any] = {"text_features": list(FEATURE_NAMES)} if recipe.text_features else {}
+    if recipe.encoder:
+        # Recipes name all-MiniLM-L6-v2.
+        encoder = PEERS["all-MiniLM-L6-v2"]()
+        encoder.num_hidden_layers = recipe.encoder["layers"]
+        inputs |= {"encoder": encoder, "num_convolutions": 0, "cls_token_id": 101, "sep_token_id": 102}
+    else:
+        inputs["embedding_size"] = 768
     config = TRMConfig(
         vocab_size=BERT_VOCABULARY,
-        embedding_size=768,
         score_ranges={str(prompt): [0, 6] for prompt in range(1, 9)},
         max_prompt_tokens=PROMPT_TOKENS,
+        **inputs,
         **recipe.model,
     )
     model = TRMForEssayScoring(config).eval()
     # As `trm-aes train` has it.
-    model.get_input_embeddings().requires_grad_(not recipe.freeze_embeddings)
+    if model.model.encoder is not None:
+        model.model.encoder.requires_grad_(not recipe.encoder.get("freeze", True))
+    else:
+        model.get_input_embeddings().requires_grad_(not recipe.freeze_embeddings)
     if model.lexical_head is not None:
         model.lexical_head.requires_grad_(False)
     return model
@@ -174,7 +187,10 @@ class SpeedTest:
         return times
 
     def train_rate(self, num_steps: int) -> float:
-        """Essays a second of ordinary training: forward, backward and a fused AdamW step on random batches."""
+        """
+        Essays a second of ordinary training: forward, backward and a fused AdamW step on random batches. A frozen encoder's
+        states are there already, as in all epochs but for the first reading.
+        """
         model = self.model.train()
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=1e-5, fused=True)
@@ -182,7 +198,11 @@ class SpeedTest:
         options = {"num_supervision_steps": 1} if self.is_ours else {}
         seconds = 0.0
         for step in range(num_steps + 1):
-            batch = self._batch(list(random.choice(self.lengths, self.train_batch_size)))
+            lengths = list(random.choice(self.lengths, self.train_batch_size))
+            batch = self._batch(lengths)
+            if self.is_ours and model.config.encoder is not None:
+                states = torch.randn(len(lengths), max(lengths), model.config.encoder.hidden_size, dtype=torch.float16)
+                batch["encoder_states"] = states.to(self.device)
             started = time.perf_counter()
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
                 loss = model(**batch, labels=torch.rand(self.train_batch_size, device=self.device), **options).loss
