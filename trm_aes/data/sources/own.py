@@ -113,7 +113,7 @@ def _prompt_ids_and_texts(
     """Prompt ids and texts, row by row."""
     own_texts = raw[columns.prompt].fillna("").astype(str).str.strip() if columns.prompt in raw else None
     if only_prompt_id is not None:
-        prompt_ids = [only_prompt_id] * len(raw)
+        prompt_ids: Sequence[str] = [only_prompt_id] * len(raw)
     elif columns.prompt_id in raw:
         prompt_ids = _read_ids(raw, columns.prompt_id, source)
     elif own_texts is not None:
