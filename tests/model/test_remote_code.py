@@ -103,3 +103,20 @@ def test_what_travels_imports_only_its_siblings(path):
 
 def test_a_scorers_folder_holds_exactly_the_files_of_the_models_folder(model_dir):
     assert sorted(path.name for path in model_dir.glob("*.py")) == [path.name for path in MODEL_FILES]
+
+
+def _siblings(module):
+    """The modules of the model's folder that a module of it imports itself."""
+    tree = ast.parse((ROOT / "trm_aes" / "model" / f"{module}.py").read_text(encoding="utf-8"))
+    return {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1}
+
+
+@pytest.mark.parametrize("entry", ["configuration_trm", "modeling_trm", "pipeline_trm"])
+def test_what_is_loaded_by_its_name_imports_itself_all_that_it_needs(entry):
+    """Transformers 5.4 copies the files that such a module names, and not those that these name in turn."""
+    needed, waiting = set(), [entry]
+    while waiting:
+        found = _siblings(waiting.pop()) - needed
+        needed |= found
+        waiting += found
+    assert needed - {entry} == _siblings(entry) - {entry}

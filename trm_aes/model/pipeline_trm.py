@@ -8,6 +8,9 @@ from transformers import Pipeline
 from .essay_tokens import encode_for_model, find_prompt_id, prompt_index_of
 from .score_scale import ScoreRange, round_scores
 
+# Needed by essay_tokens: older Transformers (5.4, say) copy no file that this one does not name itself.
+from .text_features_trm import text_features  # noqa: F401
+
 
 class EssayScoringPipeline(Pipeline):
     """
