@@ -62,14 +62,15 @@ def _check_options(args: argparse.Namespace):
 def _adapt(args: argparse.Namespace):
     from ..records import RunRecord
     from ..scoring.scorer import EssayScorer
-    from ..training.adapt import adapt_scorer, adapted_record, save_scorer
+    from ..training.adapt import adapt_scorer, adapted_record
 
     record = RunRecord.read(args.model)
     table = own_file.load_own_file(args, args.data, args.prompt_id, observe_ranges=False)
     scorer = EssayScorer.from_pretrained(args.model, "cpu")
     adapted, told = adapt_scorer(scorer, table)
     with new_folder(args.output_dir, args.overwrite) as folder:
-        save_scorer(adapted, adapted_record(record, adapted, table, told), folder)
+        adapted.save_pretrained(folder)
+        adapted_record(record, adapted, table, told).write(folder)
     for prompt_id, prompt in told.items():
         print(_describe(prompt_id, prompt))
     print(f"The scorer is in {args.output_dir}")

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..model.modeling_trm import TRMForEssayScoring
-from .scorer import EssayScorer, RawScores
+from .scorer import EssayScorer, RawScores, tokenized_rows
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices", "text_features")
 OF_TOKENS = INPUT_NAMES[:3]
@@ -58,7 +58,7 @@ def export_onnx(scorer: EssayScorer, path: Path):
         )
     prompt_id = next(iter(scorer.score_ranges))
     encoded = scorer.encode(["An example.", "Another one, longer."], [prompt_id] * 2)
-    [(_, example)] = scorer.batches([{**vars(essay), "prompt_id": prompt_id} for essay in encoded])
+    [(_, example)] = scorer.batches(tokenized_rows(encoded, [prompt_id] * 2))
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     tokens = torch.export.Dim("tokens", min=2, max=config.max_position_embeddings)
     input_names = [name for name in INPUT_NAMES if name in example]

@@ -5,11 +5,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from datasets import Dataset
 from safetensors import SafetensorError
+from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
@@ -19,7 +20,11 @@ from ..devices import choose_device
 from ..errors import InputError, brief
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
+from ..model.pipeline_trm import EssayScoringPipeline
 from ..model.score_scale import ScoreRange, round_scores
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 # Of the sizes tried, the fastest or near it on two CPU cores (docs/lab/performance.md); accelerators like more.
 DEFAULT_BATCH_TOKENS = 8192
@@ -181,16 +186,7 @@ class EssayScorer:
 
     def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
         """Scores what [`encode`] made of essays, in their order."""
-        rows = [
-            {
-                "input_ids": essay.input_ids,
-                "token_type_ids": essay.token_type_ids,
-                "text_features": essay.text_features,
-                "prompt_id": prompt_id,
-            }
-            for essay, prompt_id in zip(encoded, prompt_ids, strict=True)
-        ]
-        raw = self.score_tokens(rows)
+        raw = self.score_tokens(tokenized_rows(encoded, prompt_ids))
         results = []
         for index, prompt_id in enumerate(prompt_ids):
             score_range = self.score_ranges[prompt_id]
@@ -206,9 +202,18 @@ class EssayScorer:
             )
         return results
 
-    def rows(self, split: Dataset) -> list[dict]:
-        """What the scorer needs of the essays of a data set's split, to be given to [`score_tokens`]."""
-        return split.select_columns([name for name in self.input_columns if name in split.column_names]).to_list()
+    def rows(self, split: "Dataset", states: Sequence[np.ndarray] | None = None) -> list[dict]:
+        """
+        What the scorer needs of the essays of a data set's split, to be given to [`score_tokens`].
+
+        Args:
+            split: tokenized essays.
+            states: the encoder's states of them, where they were computed before.
+        """
+        rows = split.select_columns([name for name in self.input_columns if name in split.column_names]).to_list()
+        if states is None:
+            return rows
+        return [{**row, "encoder_states": of_essay} for row, of_essay in zip(rows, states, strict=True)]
 
     def score_tokens(self, rows: Sequence[dict], progress: tqdm | None = None) -> RawScores:
         """
@@ -253,11 +258,33 @@ class EssayScorer:
 
     def checksum(self) -> str:
         """SHA-256 of the model's weights: equal for scorers that score alike, as far as the weights decide it."""
-        digest = hashlib.sha256()
-        for name, weights in self.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return weights_checksum(self.model)
+
+    def save_pretrained(self, folder: str | Path):
+        """Writes model and tokenizer, and the code of both for where this package is absent."""
+        EssayScoringPipeline(model=self.model, tokenizer=self.tokenizer).save_pretrained(folder)
+
+
+def tokenized_rows(encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[dict]:
+    """Rows as a data set has them (see [`input_columns`]) of tokenized essays and the prompts that they answer."""
+    return [
+        {
+            "input_ids": essay.input_ids,
+            "token_type_ids": essay.token_type_ids,
+            "text_features": essay.text_features,
+            "prompt_id": prompt_id,
+        }
+        for essay, prompt_id in zip(encoded, prompt_ids, strict=True)
+    ]
+
+
+def weights_checksum(module: nn.Module) -> str:
+    """SHA-256 of a module's weights and their names."""
+    digest = hashlib.sha256()
+    for name, weights in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def batches_by_tokens(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,8 @@ from ..data.schema import EssayTable, prompt_rows
 from ..errors import InputError
 from ..evaluation.agreement import score_metrics
 from ..model.essay_tokens import EssayCollator, prompt_index_of
-from ..model.pipeline_trm import EssayScoringPipeline
 from ..records import RunRecord
-from ..scoring.scorer import EssayScorer
+from ..scoring.scorer import EssayScorer, tokenized_rows
 from .fit.lexical import head_inputs, weighing_of
 from .fit.prompts import MIN_SPREAD, essay_lengths
 from .fit.regression import Inputs, solve
@@ -140,17 +138,7 @@ def _adapt_to(scorer: EssayScorer, prompt_id: str, table: pd.DataFrame, known: t
 def _prepare(scorer: EssayScorer, prompt_id: str, table: pd.DataFrame) -> FewEssays:
     """Tokens, and an encoder's states."""
     encoded = scorer.encode(table["essay"].to_list(), [prompt_id] * len(table))
-    rows = Dataset.from_list(
-        [
-            {
-                "input_ids": essay.input_ids,
-                "token_type_ids": essay.token_type_ids,
-                "prompt_id": prompt_id,
-                **({} if essay.text_features is None else {"text_features": essay.text_features}),
-            }
-            for essay in encoded
-        ]
-    )
+    rows = Dataset.from_list(tokenized_rows(encoded, [prompt_id] * len(encoded)))
     encoder, states = scorer.model.model.encoder, None
     if encoder is not None:
         states = read_with_encoder(encoder, rows, EssayCollator(scorer.tokenizer), scorer.device, "Reading essays")
@@ -196,10 +184,7 @@ def _fit_scores(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
 
 def _score(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
     """The scorer's scores as they are now: `(essays,)`, 0-1 scale."""
-    rows = essays.rows.to_list()
-    if essays.states is not None:
-        rows = [{**row, "encoder_states": states} for row, states in zip(rows, essays.states, strict=True)]
-    return scorer.score_tokens(rows).normalized
+    return scorer.score_tokens(scorer.rows(essays.rows, essays.states)).normalized
 
 
 def _inputs(scorer: EssayScorer, essays: FewEssays) -> Inputs:
@@ -231,9 +216,3 @@ def adapted_record(
         num_parameters=scorer.model.num_parameters(),
         adaptations=[*record.adaptations, entry],
     )
-
-
-def save_scorer(scorer: EssayScorer, record: RunRecord, folder: Path):
-    """Writes model, tokenizer, the code of both for where this package is absent, and the record into a folder."""
-    EssayScoringPipeline(model=scorer.model, tokenizer=scorer.tokenizer).save_pretrained(folder)
-    record.write(folder)

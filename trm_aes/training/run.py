@@ -19,7 +19,6 @@ from ..evaluation.agreement import build_compute_metrics
 from ..files import new_files
 from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
-from ..model.pipeline_trm import EssayScoringPipeline
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
 from .fit.calibration import calibrate
@@ -90,7 +89,8 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
         _clear_output(trainer)
     train_metrics = _train(trainer, resume_from)
     # In full precision, as essays will be scored, whatever the precision of the training.
-    fitted = _fit_to_validation(EssayScorer(trainer.model, tokenizer, plan.data, plan.training.device), essays)
+    scorer = EssayScorer(trainer.model, tokenizer, plan.data, plan.training.device)
+    fitted = _fit_to_validation(scorer, essays)
     validation_metrics = trainer.evaluate()
     record = RunRecord(
         **_describe_run(plan, data, pretrained),
@@ -104,7 +104,9 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
         seconds=round(time.time() - started, 1),
     )
     if trainer.is_world_process_zero():
-        _write_scorer(trainer.model, tokenizer, record, plan.training.run_folder)
+        with new_files(plan.training.run_folder) as folder:
+            scorer.save_pretrained(folder)
+            record.write(folder)
     if plan.training.push_to_hub:
         trainer.push_to_hub()
     return record
@@ -193,11 +195,7 @@ def _fit_to_validation(scorer: EssayScorer, essays: Essays) -> dict[str, Any]:
     fitted: dict[str, Any] = {"calibration": None, "exit_rule": None}
     model, config = scorer.model, scorer.model.config
     validation, ranges = essays.data.splits["validation"], essays.data.score_ranges
-    tokens = scorer.rows(validation)
-    if essays.states:
-        tokens = [
-            {**row, "encoder_states": states} for row, states in zip(tokens, essays.states["validation"], strict=True)
-        ]
+    tokens = scorer.rows(validation, essays.states.get("validation"))
     gold = validation.select_columns(["prompt_id", "score"]).to_pandas()
     if model.model.prompt_bank is not None:
         fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), gold, ranges)
@@ -227,12 +225,3 @@ def _describe_run(plan: TrainingPlan, data: EssayDataset, pretrained: Pretrained
 
 def _describe_checkpoint(checkpoint: Checkpoint | None) -> PretrainedRecord | None:
     return None if checkpoint is None else PretrainedRecord(name=checkpoint.name, hub_id=checkpoint.hub_id)
-
-
-def _write_scorer(
-    model: TRMForEssayScoring, tokenizer: PreTrainedTokenizerBase, record: RunRecord, output_dir: Path
-) -> None:
-    with new_files(output_dir) as folder:
-        # Model, tokenizer, and the code of all three for where this package is absent.
-        EssayScoringPipeline(model=model, tokenizer=tokenizer).save_pretrained(folder)
-        record.write(folder)

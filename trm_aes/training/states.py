@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ..model.encoder_trm import TRMPretrainedEncoder
 from ..model.essay_tokens import EssayCollator
 from ..model.essays_trm import EssayBatch
-from ..scoring.scorer import batches_by_tokens
+from ..scoring.scorer import batches_by_tokens, weights_checksum
 from .states_folder import states_folder
 
 # Essays in a file: what an interrupted run loses at most.
@@ -70,7 +70,7 @@ def read_with_encoder(
         device: to compute on.
         progress: what the bar says.
     """
-    folder = states_folder() / _checksum_of_weights(encoder)
+    folder = states_folder() / _checksum_of_encoder(encoder)
     folder.mkdir(parents=True, exist_ok=True)
     tokens = rows.select_columns(["input_ids", "token_type_ids"]).with_format("numpy")
     parts = [tokens[start : start + SHARD_SIZE] for start in range(0, len(tokens), SHARD_SIZE)]
@@ -114,12 +114,9 @@ def _count_pieces(part: dict, sep_token_id: int) -> np.ndarray:
     return np.array(counts)
 
 
-def _checksum_of_weights(encoder: TRMPretrainedEncoder) -> str:
-    digest = hashlib.sha256(encoder.transformer.config.to_json_string().encode())
-    for name, weights in encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()[:32]
+def _checksum_of_encoder(encoder: TRMPretrainedEncoder) -> str:
+    config = encoder.transformer.config.to_json_string()
+    return hashlib.sha256((config + weights_checksum(encoder)).encode()).hexdigest()[:32]
 
 
 def _checksum_of_tokens(part: dict) -> str:
