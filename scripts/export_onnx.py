@@ -44,8 +44,7 @@ def export(args: argparse.Namespace):
     split = data.split(args.split)
     scorer = EssayScorer.from_pretrained(args.model, "cpu")
     data.check_tokenizer(scorer.tokenizer, scorer.name)
-    if scorer.model.config.text_features:
-        data.check_features(scorer.model.config.text_features)
+    data.check_features(scorer.model.config.text_features)
     rows = scorer.rows(split)
     frame = split.select_columns(["prompt_id", "score"]).to_pandas()
     # The exporter speaks of its own internals.

@@ -125,6 +125,22 @@ def vocabulary_checksum(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()
 
 
+def check_vocabulary(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, otherwise: str):
+    """
+    Checks that a tokenizer's ids mean the words that a checkpoint's own mean.
+
+    Args:
+        checkpoint: an encoder.
+        tokenizer: what is to be used with its weights.
+        otherwise: what would go wrong, and what to do: the end of the message.
+
+    Raises:
+        InputError: if they mean other words.
+    """
+    if vocabulary_checksum(load_tokenizer(checkpoint)) != vocabulary_checksum(tokenizer):
+        raise InputError(f"The vocabulary of {checkpoint.name} is not the tokenizer's: {otherwise}")
+
+
 def read_word_embeddings(checkpoint: Checkpoint) -> torch.Tensor:
     """
     The word embeddings `(vocabulary, width)` of an encoder, read alone from its safetensors file.

@@ -20,7 +20,7 @@ from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from ..records import package_versions
 from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
-from .schema import EssayTable, prompt_rows
+from .schema import LIST_COLUMNS, EssayTable, prompt_rows
 from .splits import SPLITS, Splits
 
 TOKENIZE_CHUNK = 512
@@ -90,14 +90,14 @@ class EssayDataset:
         """
         return load_tokenizer(self.folder / TOKENIZER_FOLDER)
 
-    def check_features(self, names: Sequence[str]):
+    def check_features(self, names: Sequence[str] | None):
         """
-        Checks that the data set holds the text features that a model takes, in the model's order.
+        Checks that the data set holds the text features that a model takes, in the model's order; None if it takes none.
 
         Raises:
             InputError: if it holds others, or none.
         """
-        if list(names) != self.card.get("text_features", []):
+        if names and list(names) != self.card.get("text_features", []):
             raise InputError(
                 f"{self.folder} does not hold the text features that the model takes: another version built it. Build it "
                 "again."
@@ -253,7 +253,7 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
 
 
 def _without_tokens(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
-    return [frame.drop(columns=["input_ids", "token_type_ids", "text_features"]) for frame in frames]
+    return [frame.drop(columns=list(LIST_COLUMNS)) for frame in frames]
 
 
 def card_table(card: dict) -> str:

@@ -12,8 +12,9 @@ from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
-# Added by the builder; a source's own column of such a name is renamed.
-TOKEN_COLUMNS = ("input_ids", "token_type_ids", "prompt_tokens_cut", "essay_tokens_cut", "text_features")
+# Added by the builder; a source's own column of such a name is renamed. The first hold a list for each essay.
+LIST_COLUMNS = ("input_ids", "token_type_ids", "text_features")
+TOKEN_COLUMNS = (*LIST_COLUMNS, "prompt_tokens_cut", "essay_tokens_cut")
 MAX_NAMED_ROWS = 5
 
 

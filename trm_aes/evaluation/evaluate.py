@@ -8,6 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..data.dataset import EssayDataset
+from ..data.schema import LIST_COLUMNS
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
@@ -18,8 +19,6 @@ from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
 RATER_COLUMNS = ("rater1", "rater2")
-# Columns of a data set that hold a list for each essay.
-TOKENIZED = ("input_ids", "token_type_ids", "text_features")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
 
 
@@ -60,9 +59,8 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     """
     rows = data.split(split)
     data.check_tokenizer(scorer.tokenizer, scorer.name)
-    if scorer.model.config.text_features:
-        data.check_features(scorer.model.config.text_features)
-    frame = rows.select_columns([name for name in rows.column_names if name not in TOKENIZED]).to_pandas()
+    data.check_features(scorer.model.config.text_features)
+    frame = rows.select_columns([name for name in rows.column_names if name not in LIST_COLUMNS]).to_pandas()
     _check_prompts(scorer, data, split)
     tokens = scorer.rows(rows)
     longest = max(len(row["input_ids"]) for row in tokens)

@@ -1,8 +1,8 @@
 """Prompt and essay as one token sequence, `[CLS] prompt [SEP] essay [SEP]`, and batches of them."""
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -152,20 +152,15 @@ def _count_features(
             "its own code."
         )
     places = [FEATURE_NAMES.index(name) for name in names]
-    vocabulary = _vocabulary(tokenizer)
+    vocabulary = _vocabulary(tokenizer, len(tokenizer))
     counted = (text_features(essay, text, vocabulary) for text, essay in zip(prompt_texts, essays, strict=True))
     return [[values[place] for place in places] for values in counted]
 
 
-# Of the tokenizer that was used last: to list its words takes longer than to score an essay.
-_last_vocabulary: tuple[weakref.ref, int, dict[str, int]] | None = None
-
-
-def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    global _last_vocabulary
-    if _last_vocabulary is None or _last_vocabulary[0]() is not tokenizer or _last_vocabulary[1] != len(tokenizer):
-        _last_vocabulary = (weakref.ref(tokenizer), len(tokenizer), tokenizer.get_vocab())
-    return _last_vocabulary[2]
+@lru_cache(maxsize=1)
+def _vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> dict[str, int]:
+    """The words of the tokenizer used last, of which it had `size` then: to list them takes longer than to score an essay."""
+    return tokenizer.get_vocab()
 
 
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:

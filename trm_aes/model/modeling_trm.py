@@ -336,11 +336,9 @@ class TRMModel(TRMPreTrainedModel):
         self._check_given(essays, text_features, encoder_states)
         registers = None
         if self.prompt_bank is not None:
-            essays.prompt_indices = self.recognize_prompts(essays) if prompt_indices is None else prompt_indices
-            essays.lengths = self.prompt_bank.standardize_lengths(essays.lengths, essays.prompt_indices)
-            registers = self.prompt_bank.registers(essays.prompt_indices)
-            if text_features is not None:
-                essays.text_features = self.prompt_bank.standardize_features(text_features, essays.prompt_indices)
+            known = self.recognize_prompts(essays) if prompt_indices is None else prompt_indices
+            self.prompt_bank.standardize(essays, known, text_features)
+            registers = self.prompt_bank.registers(known)
         if self.encoder is not None:
             if encoder_states is None:
                 essays.encoded = self.encoder(essays)

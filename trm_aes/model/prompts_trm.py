@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from .configuration_trm import TRMConfig
+from .essays_trm import EssayBatch
 from .layers_trm import TRMZeroEmbedding
 
 # Two texts whose mean embeddings differ by less than this share of their size cannot be told apart for sure.
@@ -65,6 +66,20 @@ class TRMPromptBank(nn.Module):
             getattr(self, name).copy_(values)
 
     # ---- What a known prompt changes
+
+    def standardize(self, essays: EssayBatch, prompt_indices: torch.Tensor, text_features: torch.Tensor | None):
+        """
+        Completes what is known of essays by their prompts: lengths and text features in units of these.
+
+        Args:
+            essays: changed in place.
+            prompt_indices (`torch.LongTensor` of shape `(batch,)`): their prompts.
+            text_features (`torch.Tensor` of shape `(batch, features)`): as counted, where the model takes them.
+        """
+        essays.prompt_indices = prompt_indices
+        essays.lengths = self.standardize_lengths(essays.lengths, prompt_indices)
+        if text_features is not None:
+            essays.text_features = self.standardize_features(text_features, prompt_indices)
 
     def standardize_lengths(self, log_lengths: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """Log lengths in standard deviations from the mean of their prompts' essays; all `(batch,)`."""

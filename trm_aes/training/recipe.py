@@ -161,8 +161,10 @@ def _resolve_inputs(run: RunArguments, recipe: Recipe) -> dict[str, Any]:
 
 def _split_names(names: str | None) -> tuple[str, ...] | None:
     """Names between commas; none of them for `none`."""
-    if names is None or names.strip() == NO_COLUMNS:
-        return None if names is None else ()
+    if names is None:
+        return None
+    if names.strip() == NO_COLUMNS:
+        return ()
     return tuple(name.strip() for name in names.split(",") if name.strip())
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def read_with_encoder(
     tokens = rows.select_columns(["input_ids", "token_type_ids"]).with_format("numpy")
     parts = [tokens[start : start + SHARD_SIZE] for start in range(0, len(tokens), SHARD_SIZE)]
     files = [folder / f"{_checksum_of_tokens(part)}.npy" for part in parts]
-    counts = [_count_pieces(part, encoder.sep_token_id) for part in parts]
+    counts = [_count_pieces(encoder, part, collate) for part in parts]
     missing = [place for place, file in enumerate(files) if not file.is_file()]
     process, processes = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if missing:
@@ -97,21 +97,22 @@ def _read_part(
     width = encoder.transformer.config.hidden_size
     states = np.empty((bounds[-1], width), dtype=np.float16)
     for batch in batches_by_tokens([len(ids) for ids in part["input_ids"]], BATCH_TOKENS):
-        inputs = collate([{name: column[place] for name, column in part.items()} for place in batch])
-        essays = EssayBatch.from_tensors(**{name: values.to(device) for name, values in inputs.items()})
-        read = encoder.read(essays)
+        read = encoder.read(_essays(part, batch, collate, device))
         for row, place in enumerate(batch):
             states[bounds[place] : bounds[place + 1]] = read[row, : counts[place]].to(torch.float16).cpu().numpy()
     return states
 
 
-def _count_pieces(part: dict, sep_token_id: int) -> np.ndarray:
-    """Word pieces of each essay, as [`TRMPretrainedEncoder.pieces`] finds them."""
-    counts = []
-    for ids, segments in zip(part["input_ids"], part["token_type_ids"], strict=True):
-        is_essay = segments == 1
-        counts.append((is_essay & (ids != sep_token_id)).sum() or is_essay.sum())
-    return np.array(counts)
+def _count_pieces(encoder: TRMPretrainedEncoder, part: dict, collate: EssayCollator) -> np.ndarray:
+    """Word pieces of each essay."""
+    essays = _essays(part, range(len(part["input_ids"])), collate, torch.device("cpu"))
+    return encoder.pieces(essays).sum(dim=1).numpy()
+
+
+def _essays(part: dict, places: Iterable[int], collate: EssayCollator, device: torch.device) -> EssayBatch:
+    """Some essays of a part, as a batch."""
+    batch = collate([{name: column[place] for name, column in part.items()} for place in places])
+    return EssayBatch.from_tensors(**{name: values.to(device) for name, values in batch.items()})
 
 
 def _checksum_of_encoder(encoder: TRMPretrainedEncoder) -> str:

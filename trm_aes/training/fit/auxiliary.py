@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
+from datasets import Dataset
 from pandas.api.types import is_numeric_dtype
 
 from ...data.dataset import EssayDataset
@@ -24,21 +24,25 @@ def choose_auxiliary_targets(data: EssayDataset, columns: Sequence[str] | None) 
     Raises:
         InputError: if a column that is named is not there or does not hold numbers.
     """
-    if columns is None:
-        there = [name for name in RATER_COLUMNS if name in data.splits["train"].column_names]
-        train = data.splits["train"].select_columns(there).to_pandas() if there else pd.DataFrame()
-        numbers = [name for name in there if is_numeric_dtype(train[name]) and train[name].notna().any()]
-        return numbers if len(numbers) == len(RATER_COLUMNS) else []
     train = data.splits["train"]
+    if columns is None:
+        return list(RATER_COLUMNS) if all(_holds_numbers(train, name) for name in RATER_COLUMNS) else []
     for name in columns:
         if name not in train.column_names:
             raise InputError(
                 f"`auxiliary_columns`: {data.folder} has no column {name!r}; it has {', '.join(train.column_names)}."
             )
-        values = train.select_columns([name]).to_pandas()[name]
-        if not is_numeric_dtype(values) or not values.notna().any():
+        if not _holds_numbers(train, name):
             raise InputError(f"`auxiliary_columns`: column {name!r} of {data.folder} does not hold numbers.")
     return list(columns)
+
+
+def _holds_numbers(rows: Dataset, name: str) -> bool:
+    """Whether there is such a column, of numbers, with at least one in it."""
+    if name not in rows.column_names:
+        return False
+    values = rows.select_columns([name]).to_pandas()[name]
+    return is_numeric_dtype(values) and bool(values.notna().any())
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ...checkpoints import Checkpoint, load_tokenizer, read_word_embeddings, vocabulary_checksum
+from ...checkpoints import Checkpoint, check_vocabulary, read_word_embeddings
 from ...errors import InputError
 from ...model.modeling_trm import TRMForEssayScoring
 
@@ -29,11 +29,11 @@ def copy_word_embeddings(
     Raises:
         InputError: if the encoder's vocabulary is not the tokenizer's, or the shapes differ.
     """
-    if vocabulary_checksum(load_tokenizer(checkpoint)) != vocabulary_checksum(tokenizer):
-        raise InputError(
-            f"The vocabulary of {checkpoint.name} is not the tokenizer's: its embeddings would belong to other words. "
-            "Use the tokenizer and the embeddings of one checkpoint."
-        )
+    check_vocabulary(
+        checkpoint,
+        tokenizer,
+        "its embeddings would belong to other words. Use the tokenizer and the embeddings of one checkpoint.",
+    )
     source = read_word_embeddings(checkpoint)
     target: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
     if source.shape != target.shape:

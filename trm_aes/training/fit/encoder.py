@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ...checkpoints import Checkpoint, load_tokenizer, vocabulary_checksum
+from ...checkpoints import Checkpoint, check_vocabulary
 from ...errors import InputError, brief
 from ...model.modeling_trm import TRMForEssayScoring
 
@@ -56,11 +56,11 @@ def copy_encoder(
     Raises:
         InputError: if the encoder's vocabulary is not the tokenizer's, or weights are missing.
     """
-    if vocabulary_checksum(load_tokenizer(checkpoint)) != vocabulary_checksum(tokenizer):
-        raise InputError(
-            f"The vocabulary of {checkpoint.name} is not that of the data set's tokenizer: its states would be of other "
-            "words. Build the data set with the encoder's `tokenizer`."
-        )
+    check_vocabulary(
+        checkpoint,
+        tokenizer,
+        "its states would be of other words. Build the data set with the encoder's `tokenizer`.",
+    )
     target = model.model.encoder.transformer
     try:
         with _quietly():

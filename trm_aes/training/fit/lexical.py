@@ -18,7 +18,8 @@ from ...model.heads_trm import TRMLexicalHead, lexical_features
 from ...model.modeling_trm import TRMForEssayScoring
 from ...scoring.scorer import input_columns
 from ..states import EssayStates
-from .regression import MIN_SPREAD, Inputs, Weighing, solve
+from .prompts import means_and_spreads
+from .regression import Inputs, Weighing, solve
 
 # Essays whose inputs are worked out at once: each takes a number for every word of the vocabulary.
 CHUNK = 64
@@ -81,10 +82,7 @@ def _set_state_statistics(head: TRMLexicalHead, place: int, moments: np.ndarray)
     """Tells the head the mean and spread of the moments `(essays, 2 * width)` of a prompt's essays."""
     if head.states is None or not moments.size:
         return
-    spreads = moments.std(axis=0)
-    head.state_means[place] = torch.tensor(moments.mean(axis=0))
-    # What never varies in training says nothing: in any unit it is its mean.
-    head.state_stds[place] = torch.tensor(np.where(spreads > MIN_SPREAD, spreads, np.inf))
+    head.state_means[place], head.state_stds[place] = map(torch.tensor, means_and_spreads(moments))
 
 
 def head_inputs(
@@ -122,11 +120,9 @@ def _batches(
     for start in range(0, len(places), CHUNK):
         place = places[start : start + CHUNK]
         batch = collate(rows.select(place).to_list())
-        prompt_indices, features = batch.pop("prompt_indices"), batch.pop("text_features", None)
+        of_prompt = (batch.pop("prompt_indices"), batch.pop("text_features", None))
         essays = EssayBatch.from_tensors(**batch)
-        essays.lengths = bank.standardize_lengths(essays.lengths, prompt_indices)
-        if features is not None:
-            essays.text_features = bank.standardize_features(features, prompt_indices)
+        bank.standardize(essays, *of_prompt)
         yield essays, place
 
 

@@ -14,7 +14,7 @@ from ...model.modeling_trm import TRMForEssayScoring
 
 # A prompt whose training essays all have one score or one length still needs a unit.
 MIN_SPREAD = 0.02
-MIN_FEATURE_SPREAD = 1e-6
+MIN_MEASURED_SPREAD = 1e-6
 
 
 @torch.no_grad()
@@ -43,10 +43,8 @@ def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokeniz
             statistics[f"{name}_stds"].append(max(values.std(), MIN_SPREAD))
         if has_features:
             features = np.stack(essays["text_features"].to_list())
-            spreads = features.std(axis=0)
-            statistics["feature_means"].append(features.mean(axis=0))
-            # What never varies in training says nothing: in any unit it is its mean.
-            statistics["feature_stds"].append(np.where(spreads > MIN_FEATURE_SPREAD, spreads, np.inf))
+            for name, values in zip(("means", "stds"), means_and_spreads(features), strict=True):
+                statistics[f"feature_{name}"].append(values)
     limits = data.card["token_limits"]
     texts = (data.prompt_texts[prompt_id] for prompt_id in data.score_ranges)
     signatures = [
@@ -56,6 +54,15 @@ def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokeniz
         signatures=torch.stack(signatures),
         **{name: torch.tensor(np.array(values)) for name, values in statistics.items()},
     )
+
+
+def means_and_spreads(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Means and standard deviations of measures `(essays, measures)` of training essays, each `(measures,)`. What never varies
+    says nothing: its spread is infinite, so that in this unit any value is the mean.
+    """
+    spreads = values.std(axis=0)
+    return values.mean(axis=0), np.where(spreads > MIN_MEASURED_SPREAD, spreads, np.inf)
 
 
 def essay_lengths(token_type_ids: Iterable[Sequence[int]]) -> np.ndarray:
