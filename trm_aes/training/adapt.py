@@ -126,8 +126,8 @@ def _check(scorer: EssayScorer, table: EssayTable):
 def _adapt_to(scorer: EssayScorer, prompt_id: str, table: pd.DataFrame, known: torch.Tensor) -> AdaptedPrompt:
     score_range = scorer.score_ranges[prompt_id]
     essays = _prepare(scorer, prompt_id, table)
-    _set_statistics(scorer, essays, known)
-    left_out = score_range.denormalize(_fit_scores(scorer, essays))
+    inputs = _measure(scorer, essays, known)
+    left_out = score_range.denormalize(_fit_scores(scorer, essays, inputs))
     return AdaptedPrompt(
         len(table),
         (score_range.min_score, score_range.max_score),
@@ -146,8 +146,11 @@ def _prepare(scorer: EssayScorer, prompt_id: str, table: pd.DataFrame) -> FewEss
     return FewEssays(prompt_index_of(scorer.model.config)[prompt_id], rows, scores, states)
 
 
-def _set_statistics(scorer: EssayScorer, essays: FewEssays, known: torch.Tensor):
-    """By what measure lengths, text features and states of the new prompt's essays are short or long."""
+def _measure(scorer: EssayScorer, essays: FewEssays, known: torch.Tensor) -> Inputs | None:
+    """
+    Sets by what measure lengths, text features and states of the new prompt's essays are short or long; what the lexical
+    head sees of them then, where there is one.
+    """
     model, place = scorer.model, essays.place
     bank, head = model.model.prompt_bank, model.lexical_head
     lengths = essay_lengths(essays.rows["token_type_ids"])
@@ -155,12 +158,16 @@ def _set_statistics(scorer: EssayScorer, essays: FewEssays, known: torch.Tensor)
     if model.config.text_features:
         features = np.array(essays.rows["text_features"])
         set_spreads(bank.feature_means, bank.feature_stds, place, features, known)
-    if head is not None and head.states is not None:
-        moments = _inputs(scorer, essays).moments
-        set_spreads(head.state_means, head.state_stds, place, moments, known)
+    if head is None:
+        return None
+    collate = EssayCollator.for_model(scorer.tokenizer, model.config)
+    inputs = head_inputs(model, essays.rows, np.arange(len(essays.rows)), essays.states, collate)
+    if head.states is not None:
+        set_spreads(head.state_means, head.state_stds, place, inputs.moments, known)
+    return inputs.standardized(head, place)
 
 
-def _fit_scores(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
+def _fit_scores(scorer: EssayScorer, essays: FewEssays, inputs: Inputs | None) -> np.ndarray:
     """Corrects and scales what is said of the new prompt's essays; returns it of each left out (0-1 scale, not clipped)."""
     model, place = scorer.model, essays.place
     bank, head = model.model.prompt_bank, model.lexical_head
@@ -169,8 +176,7 @@ def _fit_scores(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
     targets = (essays.scores - mean) / unit
     # In these standard deviations, too.
     fitted = left_out = (_score(scorer, essays) - mean) / unit
-    if head is not None and model.config.lexical_share > 0:
-        inputs = _inputs(scorer, essays).standardized(head, place)
+    if inputs is not None and model.config.lexical_share > 0:
         correction = solve(inputs, targets - fitted, weighing_of(model.config))
         # Of which the score takes this share.
         correction.add_to(head, place, 1 / model.config.lexical_share)
@@ -185,11 +191,6 @@ def _fit_scores(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
 def _score(scorer: EssayScorer, essays: FewEssays) -> np.ndarray:
     """The scorer's scores as they are now: `(essays,)`, 0-1 scale."""
     return scorer.score_tokens(scorer.rows(essays.rows, essays.states)).normalized
-
-
-def _inputs(scorer: EssayScorer, essays: FewEssays) -> Inputs:
-    collate = EssayCollator.for_model(scorer.tokenizer, scorer.model.config)
-    return head_inputs(scorer.model, essays.rows, np.arange(len(essays.rows)), essays.states, collate)
 
 
 def adapted_record(
