@@ -136,7 +136,7 @@ def tokenize_frame(
             chunk = frame.iloc[start : start + TOKENIZE_CHUNK]
             encoded += encode_essays(
                 tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens,
-                FEATURE_NAMES,
+                FEATURE_NAMES, skip_repetition=True,
             )  # fmt: skip
             bar.update(len(chunk))
     return encoded
@@ -188,6 +188,7 @@ def build_dataset(
             "tokenizer": {"name": tokenizer_name, "vocabulary_sha256": vocabulary_checksum(tokenizer)},
             "token_limits": asdict(limits),
             "text_features": list(FEATURE_NAMES),
+            "skip_repetition": True,
             "packages": package_versions(),
         }
         DatasetDict(

@@ -86,6 +86,11 @@ class TRMConfig(PreTrainedConfig):
             mean and spread of the encoder's states), with weights for each prompt. Needs `prompt_registers`.
         lexical_share (`float`, defaults to 0.5):
             Share of that head in the score, between 0 and 1; the rest is the recursive head's.
+        passage_check (`bool`, defaults to `False`):
+            Whether passages that are unlike the prompt's training essays, by topic or by the order of their words, lower
+            the score (see passages_trm.py). Needs `lexical_head`.
+        skip_repetition (`bool`, defaults to `False`):
+            Whether what an essay says a second time, word for word, is left out before it is tokenized (see repetition.py).
         pooling (`"mean"` or `"cls"`, defaults to `"mean"`):
             What the heads read: the mean of `z_H` over the tokens that are not padding (or the latents), or the first
             of them.
@@ -146,6 +151,7 @@ class TRMConfig(PreTrainedConfig):
         "step_logits",
         "step_halt_logits",
         "auxiliary_logits",
+        "unlike_shares",
         "steps_used",
         "hidden_states",
         "attentions",
@@ -175,6 +181,8 @@ class TRMConfig(PreTrainedConfig):
     prompt_registers: bool = False
     lexical_head: bool = False
     lexical_share: float | int = 0.5
+    passage_check: bool = False
+    skip_repetition: bool = False
     pooling: Literal["mean", "cls"] = "mean"
     residual_initialization: Literal["zeros", "lecun"] = "zeros"
     rope_theta: float | int = 10000.0
@@ -268,6 +276,8 @@ class TRMConfig(PreTrainedConfig):
         for name in ("lexical_head", "text_features", "auxiliary_targets"):
             if getattr(self, name) and not self.prompt_registers:
                 raise ValueError(f"`{name}` needs `prompt_registers`.")
+        if self.passage_check and not self.lexical_head:
+            raise ValueError("`passage_check` needs `lexical_head`.")
         if self.auxiliary_loss_weight < 0:
             raise ValueError(f"`auxiliary_loss_weight` must not be negative, got {self.auxiliary_loss_weight}.")
         if not 0 <= self.lexical_share <= 1:

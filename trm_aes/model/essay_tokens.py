@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from .repetition import without_repetition
 from .score_scale import ScoreRange
 from .text_features_trm import FEATURE_NAMES, text_features
 
@@ -64,6 +65,7 @@ def encode_essays(
     max_tokens: int = DEFAULT_MAX_TOKENS,
     max_prompt_tokens: int = DEFAULT_MAX_PROMPT_TOKENS,
     feature_names: Sequence[str] = (),
+    skip_repetition: bool = False,
 ) -> list[EncodedEssay]:
     """
     Tokenizes pairs of prompt and essay. Where a pair is longer than `max_tokens`, the prompt is cut first, down to
@@ -74,12 +76,15 @@ def encode_essays(
         prompt_texts, essays: one of each for a pair.
         max_tokens, max_prompt_tokens: how long a pair may be, and what is left of its prompt if it is longer.
         feature_names: text features to count, some of `FEATURE_NAMES`; they are of the whole texts, cut or not.
+        skip_repetition: whether what an essay says a second time, word for word, is left out (see [`without_repetition`]).
 
     Raises:
         ValueError: if `max_tokens` leaves no room for an essay beside a cut prompt, or there is no feature of a name.
     """
     check_limits(tokenizer, max_tokens, max_prompt_tokens)
     special = tokenizer.num_special_tokens_to_add(pair=True)
+    if skip_repetition:
+        essays = [without_repetition(essay) for essay in essays]
     # Essays of one prompt share its text: tokenize each text once.
     distinct = sorted(set(prompt_texts))
     tokens_of_text = dict(zip(distinct, _token_ids(tokenizer, distinct), strict=True))
@@ -138,7 +143,7 @@ def encode_for_model(
     max_tokens = min(tokenizer.model_max_length, config.max_position_embeddings)
     return encode_essays(
         tokenizer, [texts[prompt_id] for prompt_id in prompt_ids], essays, max_tokens, config.max_prompt_tokens,
-        config.text_features or (),
+        config.text_features or (), config.skip_repetition,
     )  # fmt: skip
 
 

@@ -36,12 +36,7 @@ class TRMLexicalHead(nn.Module):
     @torch.no_grad()
     def resize(self, vocab_size: int):
         """Forgets the words beyond `vocab_size`, or gives new ones a weight of zero."""
-        old = self.words.weight
-        words = TRMZeroEmbedding(vocab_size, old.shape[1], device=old.device, dtype=old.dtype)
-        words.weight.zero_()
-        num_kept = min(vocab_size, len(old))
-        words.weight[:num_kept] = old[:num_kept]
-        self.words = words
+        self.words = self.words.resized(vocab_size)
 
     def forward(self, essays: EssayBatch) -> torch.Tensor:
         """Scores essays: `(batch,)` in float32, in standard deviations from their prompts' mean scores."""

@@ -98,6 +98,16 @@ class TRMResidualLinear(nn.Linear):
 class TRMZeroEmbedding(nn.Embedding):
     """An embedding that starts at zero."""
 
+    @torch.no_grad()
+    def resized(self, num_embeddings: int) -> "TRMZeroEmbedding":
+        """One of so many rows: those beyond are forgotten, new ones are zero."""
+        old = self.weight
+        resized = TRMZeroEmbedding(num_embeddings, self.embedding_dim, device=old.device, dtype=old.dtype)
+        resized.weight.zero_()
+        num_kept = min(num_embeddings, self.num_embeddings)
+        resized.weight[:num_kept] = old[:num_kept]
+        return resized
+
 
 class TRMZeroLinear(nn.Linear):
     """A linear layer that starts at zero."""

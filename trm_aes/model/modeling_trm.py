@@ -12,7 +12,8 @@ latent `z_L` and an answer `z_H`, given the embedded input `x`:
 With `num_latents` the states belong not to the tokens but to a few latents, and `x` is what these read of the tokens by
 cross-attention, with z_L + z_H as the query (latents_trm.py); with an `encoder`, what they read are its states
 (encoder_trm.py). With `prompt_registers` the model knows its prompts (prompts_trm.py), and with `lexical_head` a second,
-linear head scores without recursion (heads_trm.py). What is known of a batch of essays is worked out once a forward pass
+linear head scores without recursion (heads_trm.py); `passage_check` takes from the score what passages unlike the training
+essays have added (passages_trm.py). What is known of a batch of essays is worked out once a forward pass
 (essays_trm.py).
 """
 
@@ -47,6 +48,7 @@ from .layers_trm import (
     TRMZeroEmbedding,
     TRMZeroLinear,
 )
+from .passages_trm import NO_LIMIT, TRMPassageCheck
 from .prompts_trm import TRMPromptBank, TRMPromptEmbedding
 
 # Version 0.1 called these weights otherwise: patterns of its names, and today's.
@@ -92,6 +94,8 @@ class TRMEssayScoringOutput(ModelOutput):
             Both after each supervision step; an essay that has halted repeats its last value.
         auxiliary_logits (`torch.Tensor` of shape `(batch, targets)`, with `auxiliary_targets`):
             What is learned beside the score, in standard deviations from the mean of the prompt's training essays.
+        unlike_shares (`torch.Tensor` of shape `(batch, 2)`, with `passage_check`):
+            Share of the essay that is unlike the prompt's training essays by topic, and by the order of its words.
         steps_used (`torch.LongTensor` of shape `(batch,)`):
             Supervision steps taken by each essay.
         carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`):
@@ -105,6 +109,7 @@ class TRMEssayScoringOutput(ModelOutput):
     step_logits: torch.Tensor = None  # type: ignore[assignment]
     step_halt_logits: torch.Tensor = None  # type: ignore[assignment]
     auxiliary_logits: torch.Tensor | None = None
+    unlike_shares: torch.Tensor | None = None
     steps_used: torch.Tensor = None  # type: ignore[assignment]
     carry: torch.Tensor = None  # type: ignore[assignment]
     hidden_states: tuple[torch.Tensor, ...] | None = None
@@ -120,9 +125,9 @@ class TRMPreTrainedModel(PreTrainedModel):
     # A plain mean over the batch: the Trainer itself must divide by the number of accumulation steps.
     accepts_loss_kwargs = False
     # Those that are entered by their forward pass alone, and do not hold the word embeddings: what FSDP shards apart.
-    _no_split_modules = ["TRMLayer", "TRMLexicalHead"]
+    _no_split_modules = ["TRMLayer", "TRMLexicalHead", "TRMPassageCheck"]
     # A score's last digits are beyond bfloat16.
-    _keep_in_fp32_modules_strict = ["prompt_bank", "lexical_head", "auxiliary_head", "score_head", "halt_head"]
+    _keep_in_fp32_modules_strict = ["prompt_bank", "lexical_head", "passage_check", "auxiliary_head", "score_head", "halt_head"]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
@@ -172,6 +177,10 @@ class TRMPreTrainedModel(PreTrainedModel):
         elif isinstance(module, TRMAuxiliaryHead):
             init.zeros_(module.target_means)
             init.ones_(module.target_stds)
+        elif isinstance(module, TRMPassageCheck):
+            init.constant_(module.limits, NO_LIMIT)
+            init.ones_(module.spreads)
+            init.zeros_(module.penalties)
         elif isinstance(module, TRMPromptEmbedding):
             init.normal_(module.weight, std=0.5)
         elif isinstance(module, TRMHead):
@@ -440,14 +449,17 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         # Published: halting starts improbable, so that training begins with all supervision steps.
         self.halt_head = TRMHead(config.hidden_size, initial_bias=-5.0)
         self.lexical_head = TRMLexicalHead(config) if config.lexical_head else None
+        self.passage_check = TRMPassageCheck(config) if config.passage_check else None
         self.auxiliary_head = TRMAuxiliaryHead(config) if config.auxiliary_targets else None
         self.post_init()
 
     def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
-        """As `PreTrainedModel.resize_token_embeddings`; the lexical head's words follow."""
+        """As `PreTrainedModel.resize_token_embeddings`; the words of the linear parts follow."""
         embeddings = super().resize_token_embeddings(*args, **kwargs)
         if self.lexical_head is not None:
             self.lexical_head.resize(self.config.vocab_size)
+        if self.passage_check is not None:
+            self.passage_check.resize(self.config.vocab_size)
         return embeddings
 
     @can_return_tuple
@@ -509,6 +521,11 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             if auxiliary_scores is not None:
                 loss = loss + self._auxiliary_loss(auxiliary, auxiliary_scores, essays)
         step_logits = self._combine(steps.recursive_scores, lexical)
+        unlike_shares = None
+        if self.passage_check is not None:
+            unlike_shares = self.passage_check(essays)
+            penalty = self.passage_check.penalty(unlike_shares, essays.prompt_indices)
+            step_logits = step_logits - (self.model.prompt_bank.score_stds[essays.prompt_indices] * penalty)[:, None]
         return TRMEssayScoringOutput(
             loss=loss,
             logits=step_logits[:, -1:],
@@ -516,6 +533,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             step_logits=step_logits,
             step_halt_logits=steps.halt_logits,
             auxiliary_logits=auxiliary,
+            unlike_shares=unlike_shares,
             steps_used=steps.steps_used,
             carry=steps.carry,
             hidden_states=steps.last.hidden_states,

@@ -225,7 +225,7 @@ class EssayScorer:
             progress: a bar that is told how many essays are done.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
-        for indices, outputs in self._outputs(rows):
+        for indices, outputs in self.outputs(rows):
             raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
             raw.confidence[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
             raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
@@ -239,13 +239,13 @@ class EssayScorer:
         steps, both `(essays, num_steps)`; where essays may halt, one that has repeats its last values.
         """
         scores, halts = np.zeros((len(rows), num_steps)), np.zeros((len(rows), num_steps))
-        for indices, outputs in self._outputs(rows, num_supervision_steps=num_steps):
+        for indices, outputs in self.outputs(rows, num_supervision_steps=num_steps):
             scores[indices] = outputs.step_logits.float().cpu().numpy()
             halts[indices] = outputs.step_halt_logits.float().sigmoid().cpu().numpy()
         return scores, halts
 
     @torch.inference_mode()
-    def _outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
+    def outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
         """Outputs of batches of essays of like length, with the essays' places in `rows`."""
         for indices, batch in self.batches(rows):
             yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)

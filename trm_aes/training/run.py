@@ -24,6 +24,8 @@ from ..scoring.scorer import EssayScorer, input_columns
 from .fit.calibration import calibrate
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
+from .fit.passages import fit_passage_check
+from .fit.penalties import fit_penalties
 from .folder import check_may_write
 from .interrupts import StopOnInterrupt
 from .recipe import TrainingPlan
@@ -83,6 +85,8 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     essays = Essays(data, tokenizer, _read_states(plan, model, data, tokenizer))
     if model.lexical_head is not None:
         fit_lexical_head(model, data, essays.states.get("train"))
+    if model.passage_check is not None:
+        fit_passage_check(model, data, plan.training.seed)
     sizes = _count_parameters(model)
     trainer = _build_trainer(plan, model, essays)
     if resume_from is None:
@@ -91,6 +95,8 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     # In full precision, as essays will be scored, whatever the precision of the training.
     scorer = EssayScorer(trainer.model, tokenizer, plan.data, plan.training.device)
     fitted = _fit_to_validation(scorer, essays)
+    if scorer.model.passage_check is not None:
+        fitted["penalties"] = fit_penalties(scorer, data, plan.training.seed)
     validation_metrics = trainer.evaluate()
     record = RunRecord(
         **_describe_run(plan, data, pretrained),

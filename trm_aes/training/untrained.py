@@ -93,6 +93,8 @@ def _configure(
             score_ranges={key: [r.min_score, r.max_score] for key, r in data.score_ranges.items()},
             prompt_texts=data.prompt_texts,
             max_prompt_tokens=data.card["token_limits"]["max_prompt_tokens"],
+            # As the essays were tokenized that it learns from; before there was this choice, nothing was skipped.
+            skip_repetition=data.card.get("skip_repetition", False),
             **{**inputs, **plan.model},
         )
     except (ValueError, TypeError) as error:

@@ -1,0 +1,88 @@
+"""What it costs an essay to have passages unlike the training essays: measured on copies that were tampered with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ...data.dataset import EssayDataset
+from ...data.sources.demo import load_demo
+from ...model.passages_trm import CHECKS
+from ...scoring.scorer import EssayScorer, tokenized_rows
+
+# Copies of each kind: so many of each prompt, and at least so many in all.
+COPIES_OF_PROMPT, LEAST_COPIES = 12, 64
+# The share of copies that appended text must not raise any more.
+SHARE_COVERED = 0.9
+# What an essay loses when its words are in no order, in standard deviations of the prompt's scores; half of the copies lose
+# more.
+LOSS_WITHOUT_ORDER = 1.0
+# A copy less unlike the training essays than this says nothing of what being unlike them should cost.
+LEAST_UNLIKE = 0.05
+MAX_PENALTY = 8.0
+
+
+@torch.no_grad()
+def fit_penalties(scorer: EssayScorer, data: EssayDataset, seed: int = 0) -> dict[str, float]:
+    """
+    Sets what the passage check takes from scores: appended text of another topic must not raise nine in ten of the
+    essays that it is appended to, and words in no order cost half of the essays a standard deviation. Both are measured
+    on copies of training essays. Text of another topic comes from the other prompts' training essays, or from
+    the demo corpus where there is one prompt.
+
+    Args:
+        scorer: calibrated; its passage check knows the training essays, and is changed.
+        data: with the training essays' texts.
+        seed: of what is drawn.
+
+    Returns:
+        The penalty of each check, in standard deviations of a prompt's scores for an essay that is wholly unlike the
+        training essays; the same for all prompts.
+    """
+    rng = np.random.default_rng(seed)
+    train = data.splits["train"].select_columns(["prompt_id", "essay"]).to_pandas()
+    per_prompt = max(COPIES_OF_PROMPT, -(-LEAST_COPIES // len(data.score_ranges)))
+    own = train.groupby("prompt_id", group_keys=False)[["prompt_id", "essay"]].apply(
+        lambda essays: essays.sample(min(per_prompt, len(essays)), random_state=seed)
+    )
+    prompt_ids = list(own["prompt_id"])
+    scores, shares = _measure(scorer, list(own["essay"]), prompt_ids)
+    others = train if train["prompt_id"].nunique() > 1 else load_demo().frame
+    copies = {
+        "topic": [append_other(row.essay, row.prompt_id, others, rng) for row in own.itertuples()],
+        "order": [" ".join(rng.permutation(essay.split())) for essay in own["essay"]],
+    }
+    penalties = {}
+    for column, (name, margin, covered) in enumerate(
+        [("topic", 0.0, SHARE_COVERED), ("order", LOSS_WITHOUT_ORDER, 0.5)]
+    ):
+        tampered, unlike = _measure(scorer, copies[name], prompt_ids)
+        more = np.maximum(unlike[:, column] - shares[:, column], LEAST_UNLIKE)
+        needed = np.quantile((tampered - scores + margin) / more, covered)
+        penalties[name] = float(np.clip(needed, 0, MAX_PENALTY))
+    scorer.model.passage_check.penalties.copy_(torch.tensor([penalties[name] for name in CHECKS]))
+    return penalties
+
+
+def append_other(essay: str, prompt_id: str, others: pd.DataFrame, rng: np.random.Generator) -> str:
+    """An essay with as many words of other prompts' essays behind it as it has itself."""
+    words, donors = essay.split(), others.loc[others["prompt_id"] != prompt_id, "essay"].to_numpy()
+    appended: list[str] = []
+    while len(appended) < len(words):
+        appended += donors[rng.integers(len(donors))].split()
+    return " ".join([essay, *appended[: len(words)]])
+
+
+def _measure(scorer: EssayScorer, essays: Sequence[str], prompt_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores without penalties `(essays,)`, in standard deviations, and shares unlike the training essays `(essays, 2)`."""
+    model, places = scorer.model, list(scorer.score_ranges)
+    rows = tokenized_rows(scorer.encode(essays, prompt_ids), prompt_ids)
+    scores, shares = np.zeros(len(rows)), np.zeros((len(rows), len(CHECKS)))
+    units = model.model.prompt_bank.score_stds.cpu().numpy()
+    units = units[[places.index(prompt_id) for prompt_id in prompt_ids]]
+    for indices, outputs in scorer.outputs(rows):
+        scores[indices] = outputs.logits[:, 0].float().cpu().numpy()
+        shares[indices] = outputs.unlike_shares.cpu().numpy()
+    penalties = model.passage_check.penalties.cpu().numpy()[[places.index(prompt_id) for prompt_id in prompt_ids]]
+    return scores / units + (shares * penalties).sum(axis=1), shares
