@@ -131,6 +131,8 @@ class RunRecord:
         seconds: from the start to the end of the run.
         train_metrics, validation_metrics: `metric -> value`; the second are of the finished scorer.
         calibration, exit_rule: what was fitted to the validation essays when training ended; None for what was left out.
+        penalties: what the passage check takes from the score of an essay that is wholly unlike the training essays, by
+            `topic` and by `order`, in standard deviations of a prompt's scores; None without such a check.
         best_checkpoint: folder of the checkpoint that was kept, or None.
         history: the Trainer's log, entry by entry.
         adaptations: prompts that the scorer was told of after its training, one entry for each time: the scorer that it
@@ -159,6 +161,7 @@ class RunRecord:
     validation_metrics: dict[str, Any]
     calibration: dict[str, Any] | None = None
     exit_rule: dict[str, Any] | None = None
+    penalties: dict[str, float] | None = None
     best_checkpoint: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     adaptations: list[dict[str, Any]] = field(default_factory=list)

@@ -9,7 +9,7 @@ from .essays_trm import EssayBatch
 from .layers_trm import TRMZeroEmbedding
 
 # Tokens of a passage: enough words to tell a topic by.
-PASSAGE_SIZE = 128
+PASSAGE_SIZE = 64
 # Two neighboring word pieces are one of so many kinds of pairs; a few kinds hold more than one pair.
 NUM_PAIRS = 1 << 17
 # Primes, so that neighbors that swap places are another kind of pair.
@@ -25,11 +25,11 @@ class TRMPassageCheck(nn.Module):
     Lowers an essay's score by the share of it that is unlike the training essays, so that text appended to it, or words in
     no order, do not count as writing.
 
-    An essay is looked at in passages of about [`PASSAGE_SIZE`] tokens, in two ways. Its topic is the mean, over the
-    passage's word pieces, of log p(piece | essays of the prompt) / p(piece | other text); its order is the mean, over
-    pairs of neighbors, of log p(second | first) / p(second) in essays of all prompts. Both are naive Bayes ratios. What
-    fewer than one in a hundred passages of training essays falls below is a passage's limit (see
-    `training/fit/passages.py`); one that lies a standard deviation below it is wholly unlike them.
+    An essay is looked at in passages of about [`PASSAGE_SIZE`] tokens, in two ways (see `training/fit/passages.py`). A
+    passage's topic is linear in its words, and in the mean of an encoder's states where there is one: a discriminant that
+    tells the prompt's essays from other text. Its order is the mean, over pairs of neighbors, of
+    log p(second | first) / p(second) in essays of all prompts. Hardly any passage of the training essays lies below a
+    prompt's limits; one that lies a spread below a limit is wholly unlike them.
     """
 
     limits: torch.Tensor
@@ -42,6 +42,7 @@ class TRMPassageCheck(nn.Module):
         # Of the longest essay.
         self.most_passages = max(1, round(config.max_position_embeddings / PASSAGE_SIZE))
         self.words = TRMZeroEmbedding(config.vocab_size, num_prompts)
+        self.states = None if config.encoder is None else TRMZeroEmbedding(num_prompts, config.encoder.hidden_size)
         self.pairs = TRMZeroEmbedding(NUM_PAIRS, 1)
         self.register_buffer("limits", torch.empty(num_prompts, len(CHECKS)))
         self.register_buffer("spreads", torch.empty(num_prompts, len(CHECKS)))
@@ -70,14 +71,19 @@ class TRMPassageCheck(nn.Module):
         Topic and order of each passage `(batch, passages, 2)`, and its tokens `(batch, passages)`: zeros where an essay has
         fewer passages than the batch's longest may have.
         """
-        ids, is_essay = essays.input_ids, essays.is_essay
+        ids, is_essay, prompts = essays.input_ids, essays.is_essay, essays.prompt_indices
         passages = number_passages(is_essay).clamp(max=self.most_passages - 1)
         words = self.words(ids).float()  # (batch, tokens, num_prompts)
-        topic = words.gather(2, essays.prompt_indices[:, None, None].expand(*ids.shape, 1))[..., 0]
+        words = words.gather(2, prompts[:, None, None].expand(*ids.shape, 1))[..., 0]
+        topic, sizes = self._mean(words, is_essay, passages)
+        if self.states is not None:
+            # An essay's word pieces are its tokens but for the separator at the end, so the n-th state is the n-th token's.
+            states, is_state = essays.encoded.states.float(), essays.encoded.is_state
+            read = (states @ self.states(prompts).float()[:, :, None])[..., 0]  # (batch, pieces)
+            of_states = number_places(is_essay.sum(dim=1, keepdim=True), read.shape[1]).clamp(max=self.most_passages - 1)
+            topic = topic + self._mean(read, is_state, of_states)[0]
         is_pair = is_essay[:, :-1] & is_essay[:, 1:]
-        order = self.pairs(pair_kinds(ids)).float()[..., 0]
-        topic, sizes = self._mean(topic, is_essay, passages)
-        order, _ = self._mean(order, is_pair, passages[:, 1:])
+        order, _ = self._mean(self.pairs(pair_kinds(ids)).float()[..., 0], is_pair, passages[:, 1:])
         return torch.stack((topic, order), dim=-1), sizes
 
     def _mean(self, values: torch.Tensor, counts: torch.Tensor, passages: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -94,9 +100,15 @@ def number_passages(is_essay: torch.Tensor) -> torch.Tensor:
     another, about [`PASSAGE_SIZE`] tokens. Places that are no token of the essay have a number, too, which means nothing.
     """
     places = (is_essay.cumsum(dim=1) - 1).clamp(min=0)
-    lengths = is_essay.sum(dim=1, keepdim=True).clamp(min=1)
+    lengths = is_essay.sum(dim=1, keepdim=True)
+    return number_places(lengths, is_essay.shape[1]).gather(1, places)
+
+
+def number_places(lengths: torch.Tensor, num_places: int) -> torch.Tensor:
+    """The passage of the n-th token of essays of so many tokens: `lengths` `(batch, 1)` to `(batch, num_places)`."""
+    lengths = lengths.clamp(min=1)
     passages = torch.div(lengths + PASSAGE_SIZE // 2, PASSAGE_SIZE, rounding_mode="floor").clamp(min=1)
-    return torch.div(places * passages, lengths, rounding_mode="floor")
+    return torch.div(torch.arange(num_places, device=lengths.device) * passages, lengths, rounding_mode="floor")
 
 
 def pair_kinds(input_ids: torch.Tensor) -> torch.Tensor:

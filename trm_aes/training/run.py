@@ -86,7 +86,7 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     if model.lexical_head is not None:
         fit_lexical_head(model, data, essays.states.get("train"))
     if model.passage_check is not None:
-        fit_passage_check(model, data, plan.training.seed)
+        fit_passage_check(model, data, essays.states.get("train"), plan.training.seed)
     sizes = _count_parameters(model)
     trainer = _build_trainer(plan, model, essays)
     if resume_from is None:

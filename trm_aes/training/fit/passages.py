@@ -1,22 +1,27 @@
 """What a prompt's training essays are made of, and how far below it hardly any of their passages lie."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from ...data.dataset import EssayDataset
 from ...model.modeling_trm import TRMForEssayScoring
-from ...model.passages_trm import CHECKS, NO_LIMIT, NUM_PAIRS, number_passages, pair_kinds
+from ...model.passages_trm import CHECKS, NO_LIMIT, NUM_PAIRS, number_passages, number_places, pair_kinds
+from ..states import EssayStates
 
 # Of a prompt: what more of them would say is not worth the time.
-MOST_ESSAYS = 2000
+MOST_ESSAYS = 1000
 # Of fewer, one passage in a hundred is a guess.
 LEAST_ESSAYS = 30
-# The share of training passages that lie below a limit.
-BEYOND = 0.01
+# The share of a prompt's training passages that lie below its limit, and how far below it one is wholly unlike them, in their
+# standard deviations.
+BEYOND, RAMP = 0.005, 1.0
+# Of the essays of a prompt: each part is judged by the others.
+NUM_PARTS = 5
 # What is known of other text counts beside a prompt's essays as much as so many word pieces.
 OTHER_PIECES = 300
 # A log ratio is no larger: one rare word makes no topic.
@@ -34,12 +39,14 @@ class Passages:
     Args:
         words, pairs, shuffled: how often each word piece `(passages, vocab_size)`, each kind of pair, and each kind of pair of
             the essay's word pieces in random order `(passages, NUM_PAIRS)` stands in a passage.
+        vectors: mean of the encoder's states, or of the word embeddings, `(passages, width)`.
         essays: number of the essay that each passage is of, from 0, `(passages,)`.
     """
 
     words: csr_matrix
     pairs: csr_matrix
     shuffled: csr_matrix
+    vectors: np.ndarray
     essays: np.ndarray
 
     def left_out(self, counts: csr_matrix) -> Iterator[tuple[slice, csr_matrix, np.ndarray, np.ndarray]]:
@@ -57,15 +64,16 @@ class Passages:
 
 
 @torch.no_grad()
-def fit_passage_check(model: TRMForEssayScoring, data: EssayDataset, seed: int = 0):
+def fit_passage_check(model: TRMForEssayScoring, data: EssayDataset, states: EssayStates | None = None, seed: int = 0):
     """
-    Tells the passage check what the training essays are made of, and sets its limits: what one passage in a hundred falls
-    below when it is judged by the other essays alone. What it costs to fall below them is not set here (see
+    Tells the passage check what the training essays are made of, and sets its limits, below which lie one in two hundred
+    passages, each judged by other essays than its own. What it costs to fall below them is not set here (see
     [`fit_penalties`]). Prompts with fewer than 30 training essays get no limits.
 
     Args:
         model: with a passage check, which is changed.
-        data: its training essays are looked at, 2,000 a prompt at most.
+        data: its training essays are looked at, 1,000 a prompt at most.
+        states: a frozen encoder's, of the training essays; without them the check goes by words alone.
         seed: of what is drawn.
     """
     check = model.passage_check
@@ -79,8 +87,14 @@ def fit_passage_check(model: TRMForEssayScoring, data: EssayDataset, seed: int =
     for prompt_id in data.score_ranges:
         places = np.flatnonzero(prompt_ids == prompt_id)
         chosen = np.sort(rng.permutation(places)[:MOST_ESSAYS])
-        prompts.append(_count(tokens[chosen], model.config.vocab_size, rng))
-    _fit_topics(model, prompts)
+        passages = _count(tokens[chosen], model.config.vocab_size, rng)
+        if states is None:
+            vectors = _means(passages.words, model.get_input_embeddings().weight.float().cpu().numpy())
+        else:
+            lengths = [int(np.sum(segments)) for segments in tokens[chosen]["token_type_ids"]]
+            vectors = _state_means(model, states, lengths, chosen)
+        prompts.append(replace(passages, vectors=vectors))
+    _fit_topics(model, prompts, states is not None)
     _fit_order(model, prompts)
     check.requires_grad_(False)
 
@@ -107,37 +121,99 @@ def _count(tokens: dict[str, Sequence[np.ndarray]], vocab_size: int, rng: np.ran
         return csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(num_passages, width))
 
     return Passages(
-        matrix("words", vocab_size), matrix("pairs", NUM_PAIRS), matrix("shuffled", NUM_PAIRS), np.array(essays)
-    )
+        matrix("words", vocab_size), matrix("pairs", NUM_PAIRS), matrix("shuffled", NUM_PAIRS),
+        vectors=np.zeros((num_passages, 0)), essays=np.array(essays),
+    )  # fmt: skip
+
+
+def _state_means(model: TRMForEssayScoring, states: EssayStates, lengths: Sequence[int], places: np.ndarray) -> np.ndarray:
+    """Means of an encoder's states over the passages of the essays at some places of a split, `(passages, width)`."""
+    encoder, means = model.model.encoder, []
+    for place, length in zip(places, lengths, strict=True):
+        normalized = encoder.normalize(torch.tensor(states[int(place)])[None])[0].double()
+        passages = number_places(torch.tensor([[length]]), len(normalized))[0]
+        total = normalized.new_zeros(int(passages[-1]) + 1, normalized.shape[1]).index_add(0, passages, normalized)
+        means.append((total / torch.bincount(passages)[:, None]).numpy())
+    return np.concatenate(means)
 
 
 # ---- Topic
 
 
-def _fit_topics(model: TRMForEssayScoring, prompts: Sequence[Passages]):
+def _fit_topics(model: TRMForEssayScoring, prompts: Sequence[Passages], are_states: bool):
     """
-    log p(piece | essays of the prompt) / p(piece | other text) for each prompt: other text is half general English, half
-    the other prompts' essays where there are some.
+    For each prompt, how a passage of its essays is told from one of the other prompts': by a naive Bayes ratio of its words
+    and the mean of its vectors, in a linear discriminant. Where there is one prompt it is the ratio alone.
+
+    Args:
+        model: changed.
+        prompts: their passages.
+        are_states: whether the vectors are means of states; else of word embeddings, which words have once and for all.
     """
-    vocab_size = model.config.vocab_size
+    check, embeddings = model.passage_check, model.get_input_embeddings().weight.float().cpu().numpy()
     counts = [np.asarray(prompt.words.sum(axis=0))[0] for prompt in prompts]
-    shares = [count / count.sum() for count in counts]
     for place, prompt in enumerate(prompts):
-        others = [share for other, share in enumerate(shares) if other != place]
-        general = general_frequencies(vocab_size)
-        other_text = (general + np.mean(others, axis=0)) / 2 if others else general
+        others = [other for other in range(len(prompts)) if other != place]
+        elsewhere = _other_text([counts[other] for other in others], model.config.vocab_size)
+        ratios = _word_ratios(counts[place], elsewhere)
+        own = np.zeros(len(prompt.essays))
+        for rows, held, kinds, of_essay in prompt.left_out(prompt.words):
+            without = _word_ratios(counts[place][kinds] - of_essay, elsewhere[kinds], counts[place].sum() - of_essay.sum())
+            own[rows] = _means(held[:, kinds], without)
+        weight, of_vector = 1.0, np.zeros(prompt.vectors.shape[1])
+        if others:
+            # About as many of others as of its own.
+            inputs = [np.column_stack((_means(o.words, ratios), o.vectors))[:: len(others)] for o in (prompts[i] for i in others)]
+            weight, of_vector, own = _discriminant(
+                np.column_stack((own, prompt.vectors)), np.concatenate(inputs), prompt.essays
+            )
+        words = weight * ratios
+        if are_states:
+            check.states.weight[place] = torch.tensor(of_vector)
+        else:
+            words = words + embeddings @ of_vector
+        check.words.weight[:, place] = torch.tensor(words)
+        _set_limits(model, place, "topic", own, prompt)
 
-        def ratios(count: np.ndarray, total: float, elsewhere: np.ndarray) -> np.ndarray:
-            share = (count + OTHER_PIECES * elsewhere) / (total + OTHER_PIECES)
-            return np.clip(np.log(share / elsewhere), -MAX_RATIO, MAX_RATIO)
 
-        total = counts[place].sum()
-        model.passage_check.words.weight[:, place] = torch.tensor(ratios(counts[place], total, other_text))
-        topic = np.zeros(len(prompt.essays))
-        for rows, held, kinds, own in prompt.left_out(prompt.words):
-            without = ratios(counts[place][kinds] - own, total - own.sum(), other_text[kinds])
-            topic[rows] = _means(held[:, kinds], without)
-        _set_limits(model, place, "topic", topic, prompt)
+def _other_text(counts: Sequence[np.ndarray], vocab_size: int) -> np.ndarray:
+    """Shares of word pieces in other text: half general English, half the other prompts' essays where there are some."""
+    general = general_frequencies(vocab_size)
+    return (general + np.mean([count / count.sum() for count in counts], axis=0)) / 2 if counts else general
+
+
+def _word_ratios(counts: np.ndarray, elsewhere: np.ndarray, total: float | None = None) -> np.ndarray:
+    """log p(piece | the prompt's essays) / p(piece | other text), given counts and shares, all `(pieces,)`."""
+    total = counts.sum() if total is None else total
+    shares = (counts + OTHER_PIECES * elsewhere) / (total + OTHER_PIECES)
+    return np.clip(np.log(shares / elsewhere), -MAX_RATIO, MAX_RATIO)
+
+
+def _discriminant(own: np.ndarray, others: np.ndarray, essays: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """
+    Fisher's linear discriminant of a prompt's passages and others, with a shrunken covariance matrix (Ledoit and Wolf 2004).
+
+    Args:
+        own, others: word ratio and vector of each passage, `(passages, 1 + width)`.
+        essays: of the prompt's own passages, `(own passages,)`.
+
+    Returns:
+        The weight of the word ratio, that of the vector `(width,)`, and what the discriminant gives to the prompt's own passages
+        when it is fitted to other essays, `(own passages,)`; without a constant.
+    """
+
+    def fit(own: np.ndarray) -> np.ndarray:
+        inputs, is_own = np.concatenate((own, others)), np.repeat([1, 0], (len(own), len(others)))
+        scale = inputs.std(axis=0) + MIN_SPREAD
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
+        return model.fit(inputs / scale, is_own).coef_[0] / scale
+
+    weights = fit(own)
+    crossed = np.zeros(len(own))
+    for part in range(NUM_PARTS):
+        inside = essays % NUM_PARTS == part
+        crossed[inside] = own[inside] @ fit(own[~inside])
+    return float(weights[0]), weights[1:], crossed
 
 
 def general_frequencies(vocab_size: int) -> np.ndarray:
@@ -181,12 +257,12 @@ def _fit_order(model: TRMForEssayScoring, prompts: Sequence[Passages]):
 
 
 def _means(counts: csr_matrix, values: np.ndarray) -> np.ndarray:
-    """Mean value of what a passage holds: counts `(passages, kinds)`, values `(kinds,)`."""
-    return (counts @ values) / np.maximum(np.asarray(counts.sum(axis=1))[:, 0], 1)
+    """Mean value of what a passage holds: counts `(passages, kinds)`, values `(kinds,)` or `(kinds, width)`."""
+    return ((counts @ values).T / np.maximum(np.asarray(counts.sum(axis=1))[:, 0], 1)).T
 
 
 def _set_limits(model: TRMForEssayScoring, place: int, name: str, ratios: np.ndarray, prompt: Passages):
     check, column = model.passage_check, CHECKS.index(name)
-    check.spreads[place, column] = max(ratios.std(), MIN_SPREAD)
+    check.spreads[place, column] = max(RAMP * ratios.std(), MIN_SPREAD)
     enough = prompt.essays[-1] + 1 >= LEAST_ESSAYS
     check.limits[place, column] = np.quantile(ratios, BEYOND) if enough else NO_LIMIT

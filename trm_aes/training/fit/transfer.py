@@ -6,6 +6,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ...model.configuration_trm import TRMConfig
 from ...model.modeling_trm import TRMForEssayScoring
+from ...model.passages_trm import CHECKS, NO_LIMIT
 from .prompts import signature_of
 
 # What is known of the prompts trained on counts as much as so many of a new prompt's essays. From 0 to 30 nothing changes by
@@ -45,6 +46,10 @@ def with_prompts(
         dimension = next(d for d in range(values.dim()) if values.shape[d] != old.shape[d])
         values.copy_(old.mean(dimension, keepdim=True).expand_as(values))
         values.index_copy_(dimension, places, old)
+    if grown.passage_check is not None:
+        # What is off topic for a prompt is not known from others; words in no order are the same for all.
+        new = [order.index(prompt_id) for prompt_id in prompt_texts]
+        grown.passage_check.limits[new, CHECKS.index("topic")] = NO_LIMIT
     bank, max_tokens = grown.model.prompt_bank, min(tokenizer.model_max_length, grown.config.max_position_embeddings)
     for prompt_id, text in prompt_texts.items():
         signature = signature_of(grown, tokenizer, text, max_tokens, grown.config.max_prompt_tokens)
