@@ -35,9 +35,7 @@ def weighing_of(config: PreTrainedConfig) -> Weighing:
 
 
 @torch.no_grad()
-def fit_lexical_head(
-    model: TRMForEssayScoring, data: EssayDataset, states: EssayStates | None = None
-) -> np.ndarray:
+def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: EssayStates | None = None) -> np.ndarray:
     """
     Gives the lexical head the weights that score the training essays best under a penalty, and keeps them out of
     training. AdamW, whose steps are as long for a rare word as for any other, finds worse ones.
