@@ -130,7 +130,8 @@ class RunRecord:
         machine: where the model was trained.
         seconds: from the start to the end of the run.
         train_metrics, validation_metrics: `metric -> value`; the second are of the finished scorer.
-        calibration, exit_rule: what was fitted to the validation essays when training ended; None for what was left out.
+        calibration, exit_rule: what was fitted to the validation essays when training ended (the first to training essays, too,
+            where those are few); None for what was left out.
         best_checkpoint: folder of the checkpoint that was kept, or None.
         history: the Trainer's log, entry by entry.
         adaptations: prompts that the scorer was told of after its training, one entry for each time: the scorer that it
