@@ -19,7 +19,7 @@ from .recipe import TrainingPlan
 
 # From so many training essays on, of all prompts together, the recursive head has the share that the recipe gives it; of
 # fewer it has learned less than the lexical head (docs/lab/experiments.md).
-ENOUGH_FOR_RECURSION = 4000
+ENOUGH_FOR_RECURSION = 2000
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def share_of_lexical_head(share: float, num_essays: int) -> float:
     in proportion to their number.
 
     Args:
-        share: with 4,000 training essays and more.
+        share: with 2,000 training essays and more.
         num_essays: of all prompts together, since the recursive head learns from all of them.
     """
     return 1 - (1 - share) * min(1.0, num_essays / ENOUGH_FOR_RECURSION)
