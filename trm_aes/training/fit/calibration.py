@@ -46,7 +46,7 @@ def calibrate(
     """
     predicted, known = raw.normalized, essays
     if left_out is not None:
-        predicted = np.concatenate([predicted, left_out["normalized"]])
+        predicted = np.concatenate([predicted, left_out["normalized"].to_numpy()])
         known = pd.concat([essays, left_out[["prompt_id", "score"]]])
     gold = np.array([ranges[p].normalize(s) for p, s in zip(known["prompt_id"], known["score"], strict=True)])
     min_essays = MIN_ESSAYS if left_out is None else MIN_ESSAYS_IN_ALL

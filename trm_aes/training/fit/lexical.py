@@ -72,7 +72,7 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
         regression = solve(inputs.standardized(head, place), _targets(essays), weighing)
         regression.add_to(head, place)
         difference = regression.fitted() - regression.left_out()
-        by_having_seen[essays.index] = bank.score_stds[place].item() * difference
+        by_having_seen[essays.index.to_numpy()] = bank.score_stds[place].item() * difference
     head.requires_grad_(False)
     return by_having_seen
 
