@@ -130,7 +130,8 @@ class RunRecord:
         machine: where the model was trained.
         seconds: from the start to the end of the run.
         train_metrics, validation_metrics: `metric -> value`; the second are of the finished scorer.
-        calibration, exit_rule: what was fitted to the validation essays when training ended; None for what was left out.
+        calibration, exit_rule: what was fitted to the validation essays when training ended (the first to training essays, too,
+            where those are few); None for what was left out.
         penalties: what the passage check takes from the score of an essay that is wholly unlike the training essays, by
             `topic` and by `order`, in standard deviations of a prompt's scores; None without such a check.
         best_checkpoint: folder of the checkpoint that was kept, or None.

@@ -14,13 +14,10 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from tqdm import tqdm
 
 from .agreement import pearson
-from .calibration import Calibration, match_spread
+from .calibration import MIN_VALIDATION_ESSAYS, Calibration, match_spread
 
 # With fewer essays, or essays of one score, a prompt has no ridge.
 MIN_TRAIN_ESSAYS = 10
-# Fewer choose penalty and scale worse than the training essays in cross-validation do: QWK 0.757 against 0.766 with 38 of
-# them beside 300 (docs/lab/experiments.md).
-MIN_VALIDATION_ESSAYS = 100
 # Words with their case, and punctuation marks one by one.
 TOKEN_PATTERN = r"\w+(?:'\w+)*|[^\w\s]"
 # Of the standardized lengths beside rows of words of length 1. Chosen on ASAP's dev essays, where 0.1 and 0.3 are as good.

@@ -42,6 +42,8 @@ class TrainingPlan:
         encoder_layers: how many of its layers; 0 without one.
         freeze_encoder: whether it is kept out of training.
         text_features: whether the model is told what is countable in the essays' texts.
+        shrink_recursion: whether few training essays lower the recursive head's share in the score. Not where the user
+            gives a `lexical_share`.
         auxiliary_columns: columns of the data set that are learned beside the score, where
             `model["auxiliary_loss_weight"]` is above 0; None for the raters' own scores where there are any.
         training: the Trainer's arguments; `output_dir` is where the scorer goes.
@@ -60,6 +62,7 @@ class TrainingPlan:
     encoder_layers: int
     freeze_encoder: bool
     text_features: bool
+    shrink_recursion: bool
     auxiliary_columns: tuple[str, ...] | None
     training: TRMTrainingArguments
     project_name: str | None = None
@@ -119,6 +122,7 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
         hardware=hardware.name,
         model={**recipe.model, **model},
         **_resolve_inputs(run, recipe),
+        shrink_recursion="lexical_share" not in model,
         auxiliary_columns=_split_names(run.auxiliary_columns),
         training=_training_arguments(recipe, hardware, training, run.project_name),
         project_name=run.project_name,

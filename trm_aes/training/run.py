@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedTokenizerBase, set_seed
 
@@ -21,7 +22,7 @@ from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
-from .fit.calibration import calibrate
+from .fit.calibration import calibrate, left_out_scores
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
 from .fit.passages import fit_passage_check
@@ -83,8 +84,9 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     pretrained = Pretrained.find(plan)
     model = build_model(plan, data, tokenizer, pretrained)
     essays = Essays(data, tokenizer, _read_states(plan, model, data, tokenizer))
+    by_having_seen = None
     if model.lexical_head is not None:
-        fit_lexical_head(model, data, essays.states.get("train"))
+        by_having_seen = fit_lexical_head(model, data, essays.states.get("train"))
     if model.passage_check is not None:
         fit_passage_check(model, data, essays.states.get("train"), plan.training.seed)
     sizes = _count_parameters(model)
@@ -94,7 +96,7 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     train_metrics = _train(trainer, resume_from)
     # In full precision, as essays will be scored, whatever the precision of the training.
     scorer = EssayScorer(trainer.model, tokenizer, plan.data, plan.training.device)
-    fitted = _fit_to_validation(scorer, essays)
+    fitted = _fit_to_unseen(scorer, essays, by_having_seen)
     if scorer.model.passage_check is not None:
         fitted["penalties"] = fit_penalties(scorer, data, plan.training.seed)
     validation_metrics = trainer.evaluate()
@@ -190,10 +192,14 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
 
 
-def _fit_to_validation(scorer: EssayScorer, essays: Essays) -> dict[str, Any]:
+def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarray | None) -> dict[str, Any]:
     """
-    What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), and
-    its exit rule is chosen by them (where it takes several supervision steps and was given none).
+    What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), with
+    the help of training essays where those are few, and its exit rule is chosen by the validation essays (where it takes
+    several supervision steps and was given none).
+
+    Args:
+        by_having_seen: as [`fit_lexical_head`] returned it; None without such a head.
 
     Returns:
         `calibration` and `exit_rule`, for the record; None for what was left out.
@@ -204,7 +210,10 @@ def _fit_to_validation(scorer: EssayScorer, essays: Essays) -> dict[str, Any]:
     tokens = scorer.rows(validation, essays.states.get("validation"))
     gold = validation.select_columns(["prompt_id", "score"]).to_pandas()
     if model.model.prompt_bank is not None:
-        fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), gold, ranges)
+        left_out = None
+        if by_having_seen is not None:
+            left_out = left_out_scores(scorer, essays.data, by_having_seen, essays.states.get("train"))
+        fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), gold, ranges, left_out)
     if config.num_supervision_steps > 1 and config.exit_tolerance is None:
         step_scores, _ = scorer.score_steps(tokens, config.num_supervision_steps)
         fitted["exit_rule"] = choose_exit_tolerance(step_scores, gold, ranges)

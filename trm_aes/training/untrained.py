@@ -17,6 +17,10 @@ from .fit.encoder import copy_encoder, encoder_config
 from .fit.prompts import set_prompt_statistics
 from .recipe import TrainingPlan
 
+# From so many training essays on, of all prompts together, the recursive head has the share that the recipe gives it; of
+# fewer it has learned less than the lexical head (docs/lab/experiments.md).
+ENOUGH_FOR_RECURSION = 2000
+
 
 @dataclass(frozen=True)
 class Pretrained:
@@ -99,6 +103,8 @@ def _configure(
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"The model cannot be configured like this: {one_line(error)}") from None
+    if config.lexical_head and plan.shrink_recursion:
+        config.lexical_share = share_of_lexical_head(config.lexical_share, len(data.splits["train"]))
     longest = data.card["token_limits"]["max_tokens"]
     if longest > config.max_position_embeddings:
         raise InputError(
@@ -106,3 +112,15 @@ def _configure(
             f"give `max_position_embeddings` {longest}, or build the data set with a lower `max_tokens`."
         )
     return config
+
+
+def share_of_lexical_head(share: float, num_essays: int) -> float:
+    """
+    The lexical head's share in the score, 0 to 1: nearly all of it with few training essays, as the recursive head's grows
+    in proportion to their number.
+
+    Args:
+        share: with 2,000 training essays and more.
+        num_essays: of all prompts together, since the recursive head learns from all of them.
+    """
+    return 1 - (1 - share) * min(1.0, num_essays / ENOUGH_FOR_RECURSION)

@@ -35,7 +35,7 @@ def weighing_of(config: PreTrainedConfig) -> Weighing:
 
 
 @torch.no_grad()
-def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: EssayStates | None = None):
+def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: EssayStates | None = None) -> np.ndarray:
     """
     Gives the lexical head the weights that score the training essays best under a penalty, and keeps them out of
     training. AdamW, whose steps are as long for a rare word as for any other, finds worse ones.
@@ -46,6 +46,10 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
         model: its prompt bank must know the prompts' statistics.
         data: with essays of every prompt in `train`.
         states: a frozen encoder's, of the training essays; without them the head leaves states out.
+
+    Returns:
+        What the head says of each training essay less what it would say had it been solved on the prompt's others alone:
+        `(essays,)`, on the 0-1 scale.
     """
     bank, head = model.model.prompt_bank, model.lexical_head
     if bank is None or head is None:
@@ -60,12 +64,17 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
         [name for name in ("prompt_id", "score", *RATER_COLUMNS) if name in train.column_names]
     ).to_pandas()
     collate = EssayCollator.for_model(data.load_tokenizer(), model.config)
+    by_having_seen = np.zeros(len(scores))
     for place, prompt_id in enumerate(data.score_ranges):
         essays = scores[scores["prompt_id"] == prompt_id]
         inputs = head_inputs(model, rows, essays.index.to_numpy(), states, collate)
         _set_state_statistics(head, place, inputs.moments)
-        solve(inputs.standardized(head, place), _targets(essays), weighing).add_to(head, place)
+        regression = solve(inputs.standardized(head, place), _targets(essays), weighing)
+        regression.add_to(head, place)
+        difference = regression.fitted() - regression.left_out()
+        by_having_seen[essays.index.to_numpy()] = bank.score_stds[place].item() * difference
     head.requires_grad_(False)
+    return by_having_seen
 
 
 def _targets(essays: pd.DataFrame) -> np.ndarray:
