@@ -81,7 +81,9 @@ def test_an_essay_is_judged_alike_alone_and_in_a_batch():
     model = checked_model()
     together = score(model, BATCH)
     for row, length in enumerate((300, 700, 40)):
-        alone = score(model, {name: values[row : row + 1, :length] for name, values in BATCH.items()}, PROMPTS[row, None])
+        alone = score(
+            model, {name: values[row : row + 1, :length] for name, values in BATCH.items()}, PROMPTS[row, None]
+        )
         torch.testing.assert_close(alone.unlike_shares[0], together.unlike_shares[row])
         torch.testing.assert_close(alone.logits[0], together.logits[row], atol=1e-6, rtol=1e-5)
 

@@ -9,7 +9,7 @@ from trm_aes.model.repetition import without_repetition
 
 ESSAY = (
     "Phones help us to learn at home and at school, every day. They are small, and they are cheap!\n\n"
-    "My teacher says: \"No phones in class.\" I do not agree with her about that. Do you agree with her?"
+    'My teacher says: "No phones in class." I do not agree with her about that. Do you agree with her?'
 )
 
 

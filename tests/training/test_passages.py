@@ -14,7 +14,13 @@ from trm_aes.training.fit.penalties import append_other, fit_penalties
 from trm_aes.training.recipe import resolve_plan
 from trm_aes.training.untrained import Pretrained, build_model
 
-SMALL = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "embedding_size": 16, "lexical_share": 1.0}
+SMALL = {
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "embedding_size": 16,
+    "lexical_share": 1.0,
+}
 
 
 def untrained_scorer(data):

@@ -127,7 +127,14 @@ class TRMPreTrainedModel(PreTrainedModel):
     # Those that are entered by their forward pass alone, and do not hold the word embeddings: what FSDP shards apart.
     _no_split_modules = ["TRMLayer", "TRMLexicalHead", "TRMPassageCheck"]
     # A score's last digits are beyond bfloat16.
-    _keep_in_fp32_modules_strict = ["prompt_bank", "lexical_head", "passage_check", "auxiliary_head", "score_head", "halt_head"]
+    _keep_in_fp32_modules_strict = [
+        "prompt_bank",
+        "lexical_head",
+        "passage_check",
+        "auxiliary_head",
+        "score_head",
+        "halt_head",
+    ]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True

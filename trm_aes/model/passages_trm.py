@@ -80,7 +80,9 @@ class TRMPassageCheck(nn.Module):
             # An essay's word pieces are its tokens but for the separator at the end, so the n-th state is the n-th token's.
             states, is_state = essays.encoded.states.float(), essays.encoded.is_state
             read = (states @ self.states(prompts).float()[:, :, None])[..., 0]  # (batch, pieces)
-            of_states = number_places(is_essay.sum(dim=1, keepdim=True), read.shape[1]).clamp(max=self.most_passages - 1)
+            of_states = number_places(is_essay.sum(dim=1, keepdim=True), read.shape[1]).clamp(
+                max=self.most_passages - 1
+            )
             topic = topic + self._mean(read, is_state, of_states)[0]
         is_pair = is_essay[:, :-1] & is_essay[:, 1:]
         order, _ = self._mean(self.pairs(pair_kinds(ids)).float()[..., 0], is_pair, passages[:, 1:])

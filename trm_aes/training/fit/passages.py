@@ -126,7 +126,9 @@ def _count(tokens: dict[str, Sequence[np.ndarray]], vocab_size: int, rng: np.ran
     )  # fmt: skip
 
 
-def _state_means(model: TRMForEssayScoring, states: EssayStates, lengths: Sequence[int], places: np.ndarray) -> np.ndarray:
+def _state_means(
+    model: TRMForEssayScoring, states: EssayStates, lengths: Sequence[int], places: np.ndarray
+) -> np.ndarray:
     """Means of an encoder's states over the passages of the essays at some places of a split, `(passages, width)`."""
     encoder, means = model.model.encoder, []
     for place, length in zip(places, lengths, strict=True):
@@ -158,12 +160,17 @@ def _fit_topics(model: TRMForEssayScoring, prompts: Sequence[Passages], are_stat
         ratios = _word_ratios(counts[place], elsewhere)
         own = np.zeros(len(prompt.essays))
         for rows, held, kinds, of_essay in prompt.left_out(prompt.words):
-            without = _word_ratios(counts[place][kinds] - of_essay, elsewhere[kinds], counts[place].sum() - of_essay.sum())
+            without = _word_ratios(
+                counts[place][kinds] - of_essay, elsewhere[kinds], counts[place].sum() - of_essay.sum()
+            )
             own[rows] = _means(held[:, kinds], without)
         weight, of_vector = 1.0, np.zeros(prompt.vectors.shape[1])
         if others:
             # About as many of others as of its own.
-            inputs = [np.column_stack((_means(o.words, ratios), o.vectors))[:: len(others)] for o in (prompts[i] for i in others)]
+            inputs = [
+                np.column_stack((_means(o.words, ratios), o.vectors))[:: len(others)]
+                for o in (prompts[i] for i in others)
+            ]
             weight, of_vector, own = _discriminant(
                 np.column_stack((own, prompt.vectors)), np.concatenate(inputs), prompt.essays
             )

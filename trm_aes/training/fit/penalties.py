@@ -43,7 +43,9 @@ def fit_penalties(scorer: EssayScorer, data: EssayDataset, seed: int = 0) -> dic
     rng = np.random.default_rng(seed)
     train = data.splits["train"].select_columns(["prompt_id", "essay"]).to_pandas()
     limited = (scorer.model.passage_check.limits > NO_LIMIT).all(dim=1).tolist()
-    known = train[train["prompt_id"].isin([name for name, has in zip(scorer.score_ranges, limited, strict=True) if has])]
+    known = train[
+        train["prompt_id"].isin([name for name, has in zip(scorer.score_ranges, limited, strict=True) if has])
+    ]
     if known.empty:
         return {}
     per_prompt = max(COPIES_OF_PROMPT, -(-LEAST_COPIES // len(data.score_ranges)))
