@@ -276,7 +276,17 @@ def test_saved_and_loaded_scores_are_equal_to_the_bit(tmp_path, num_latents):
         "model.safetensors",
         *(
             f"{name}_trm.py"
-            for name in ("configuration", "encoder", "essays", "heads", "latents", "layers", "modeling", "prompts")
+            for name in (
+                "configuration",
+                "encoder",
+                "essays",
+                "heads",
+                "latents",
+                "layers",
+                "modeling",
+                "passages",
+                "prompts",
+            )
         ),
     }
     loaded = TRMForEssayScoring.from_pretrained(tmp_path).eval()

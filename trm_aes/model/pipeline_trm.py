@@ -6,9 +6,11 @@ import torch
 from transformers import Pipeline
 
 from .essay_tokens import encode_for_model, find_prompt_id, prompt_index_of
-from .score_scale import ScoreRange, round_scores
 
-# Needed by essay_tokens: older Transformers (5.4, say) copy no file that this one does not name itself.
+# This and the text features are needed by essay_tokens: older Transformers (5.4, say) copy no file that this one does not
+# name itself.
+from .repetition import without_repetition  # noqa: F401
+from .score_scale import ScoreRange, round_scores
 from .text_features_trm import text_features  # noqa: F401
 
 
