@@ -49,7 +49,9 @@ def test_rater_agreement():
     assert rater_agreement([1, 6], [6, 1]) == pytest.approx(-1)
     # Only essays that both have rated count: as worked out above, on another scale.
     assert rater_agreement([11, 12, 13, math.nan], [11, 12, 12, 13]) == pytest.approx(2 / 3)
-    assert rater_agreement([math.nan], [1]) is None and rater_agreement([1.5, 2], [1, 2]) is None
+    assert rater_agreement([math.nan], [1]) is None
+    # Half points, worked out as above: observed 0.25, by chance (0.25 + 1 + 0 + 0.25) / 2 = 0.75.
+    assert rater_agreement([1.5, 2], [1, 2]) == pytest.approx(1 - 0.25 / 0.75)
 
 
 def test_smd_and_pearson_edge_cases():

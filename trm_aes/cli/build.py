@@ -110,6 +110,7 @@ def _build(args: argparse.Namespace):
 
     table = _load_source(args)
     prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
+    _say_what_was_read_off(table, prompt_ids)
     checkpoint = find_checkpoint(args.tokenizer)
     tokenizer = load_tokenizer(checkpoint)
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
@@ -142,6 +143,19 @@ def _load_source(args: argparse.Namespace) -> "EssayTable":
     if file_format(args.source) == "tsv" and is_release_file(first_line(args.source)):
         return load_release(args.source, own_file.read_prompts(args))
     return own_file.load_own_file(args, args.source)
+
+
+def _say_what_was_read_off(table: "EssayTable", prompt_ids: list[str]):
+    """One line for each prompt whose scale nobody gave."""
+    from ..data.schema import score_ranges
+
+    ranges = score_ranges(table.frame) if table.read_off else {}
+    for prompt_id in prompt_ids:
+        if prompt_id in table.read_off:
+            print(
+                f"Prompt {prompt_id}: scores are {ranges[prompt_id]}, read off the scores: the lowest, the highest and the "
+                "largest usual step that fits all. --score-range or --score-labels says otherwise."
+            )
 
 
 def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace) -> "Splits":

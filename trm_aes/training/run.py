@@ -24,6 +24,7 @@ from ..scoring.scorer import EssayScorer, input_columns
 from .fit.calibration import calibrate
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
+from .fit.prompts import set_signatures
 from .folder import check_may_write
 from .interrupts import StopOnInterrupt
 from .recipe import TrainingPlan
@@ -32,7 +33,7 @@ from .states import EssayStates, EssaysWithStates, read_with_encoder
 from .trainer import TRMTrainer
 from .untrained import Pretrained, build_model
 
-LABELS = ("score", "min_score", "max_score")
+LABELS = ("score", "min_score", "max_score", "score_step")
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,8 @@ def _fit_to_validation(scorer: EssayScorer, essays: Essays) -> dict[str, Any]:
     tokens = scorer.rows(validation, essays.states.get("validation"))
     gold = validation.select_columns(["prompt_id", "score"]).to_pandas()
     if model.model.prompt_bank is not None:
+        # Word embeddings may have been trained.
+        set_signatures(model, essays.data, essays.tokenizer)
         fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), gold, ranges)
     if config.num_supervision_steps > 1 and config.exit_tolerance is None:
         step_scores, _ = scorer.score_steps(tokens, config.num_supervision_steps)

@@ -1,12 +1,11 @@
 """What ends the training of a model that knows its prompts: scores and confidences matched to the validation essays."""
 
-import numpy as np
 import pandas as pd
 import torch
 
 from ...evaluation.calibration import apply_calibrations, fit_calibrations, fit_shift
 from ...model.modeling_trm import TRMForEssayScoring
-from ...model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from ...model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ...scoring.scorer import RawScores
 
 
@@ -24,7 +23,7 @@ def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, r
     Returns:
         What was changed: `scores`, a line for each prompt, and `halting_bias`, what was added to the halting head's.
     """
-    gold = np.array([ranges[p].normalize(s) for p, s in zip(essays["prompt_id"], essays["score"], strict=True)])
+    gold = by_prompt(ScoreRange.normalize, essays["score"], essays["prompt_id"], ranges)
     lines = fit_calibrations(essays["prompt_id"], raw.normalized, gold)
     bank = model.model.prompt_bank
     for place, prompt_id in enumerate(ranges):
@@ -33,7 +32,7 @@ def calibrate(model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, r
             bank.score_stds[place] *= lines[prompt_id].slope
     calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
     scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
-    is_right = round_scores(scores) == essays["score"].to_numpy()
+    is_right = by_prompt(ScoreRange.round, scores, essays["prompt_id"], ranges) == essays["score"].to_numpy()
     shift = fit_shift(raw.confidence, is_right)
     model.halt_head.bias.add_(shift)
     return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}
