@@ -110,7 +110,6 @@ def _build(args: argparse.Namespace):
 
     table = _load_source(args)
     prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
-    _say_what_was_read_off(table, prompt_ids)
     checkpoint = find_checkpoint(args.tokenizer)
     tokenizer = load_tokenizer(checkpoint)
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
@@ -120,6 +119,7 @@ def _build(args: argparse.Namespace):
         print(f"Tokens of prompt and essay ({table.source}; tokenizer {checkpoint.name})")
         print(format_length_table(length_table(frame, encoded, args.max_tokens), args.max_tokens))
         return
+    _say_what_was_read_off(table, prompt_ids)
     splits = _split(table, prompt_ids, args)
     card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite)
     print(card_table(card))
@@ -153,8 +153,8 @@ def _say_what_was_read_off(table: "EssayTable", prompt_ids: list[str]):
     for prompt_id in prompt_ids:
         if prompt_id in table.read_off:
             print(
-                f"Prompt {prompt_id}: scores are {ranges[prompt_id]}, read off the scores: the lowest, the highest and the "
-                "largest usual step that fits all. --score-range or --score-labels says otherwise."
+                f"Prompt {prompt_id}: scores are {ranges[prompt_id]}, as read off them: the lowest, the highest and the "
+                "largest usual step on which all lie. --score-range says otherwise."
             )
 
 

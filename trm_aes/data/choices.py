@@ -37,8 +37,8 @@ def parse_score_ranges(score_ranges: Sequence[str], score_labels: Sequence[str] 
             score_range = ScoreRange(*(float(match[name]) for name in ("low", "high", "step") if match[name]))
         except ValueError as error:
             raise InputError(
-                f"`score_ranges` {text}: {error}. Give LOWEST:HIGHEST, PROMPT=LOWEST:HIGHEST or LOWEST:HIGHEST:STEP, as in "
-                "0:4, 7=0:30 or 1:5:0.5."
+                f"`score_ranges` {text}: give LOWEST:HIGHEST or PROMPT=LOWEST:HIGHEST, and :STEP where it is not 1, as in 0:4, "
+                f"7=0:30 or 1:5:0.5 ({error})."
             ) from None
         add(match["prompt"], score_range, "score_ranges")
     for text in score_labels:
@@ -47,7 +47,7 @@ def parse_score_ranges(score_ranges: Sequence[str], score_labels: Sequence[str] 
             score_range = ScoreRange.of_labels(labels.split(","))
         except ValueError as error:
             raise InputError(
-                f"`score_labels` {text}: {error}. Give them from the lowest to the highest, as in A1,A2,B1 or 7=F,D,C,B,A."
+                f"`score_labels` {text}: give labels from the lowest to the highest, as in A1,A2,B1 or 7=F,D,C,B,A ({error})."
             ) from None
         add(prompt if named else None, score_range, "score_labels")
     return ranges

@@ -4,10 +4,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import cohen_kappa_score
 from transformers import EvalPrediction
 
 from ..model.score_scale import ScoreRange, denormalize_by_prompt
 from .calibration import apply_calibrations, fit_calibrations
+
+# A table of all pairs of scores, from which Cohen's kappa is worked out, takes 8 MB for so many steps.
+MAX_TABLE_STEPS = 1000
 
 
 def quadratic_weighted_kappa(
@@ -41,14 +45,28 @@ def quadratic_weighted_kappa(
             raise ValueError(
                 f"`{name}` have {len(wrong)} scores that are not on the scale {scale}, {wrong[0]:g} first."
             )
-    return kappa_of_numbers(scale.steps(references), scale.steps(predictions), sample_weight)
+    return _kappa_on_scale(references, predictions, scale, sample_weight)
+
+
+def _kappa_on_scale(
+    references: ArrayLike, predictions: ArrayLike, scale: ScoreRange, sample_weight: ArrayLike | None = None
+) -> float:
+    gold, predicted = scale.steps(references), scale.steps(predictions)
+    if len(gold) == 0:
+        return float("nan")
+    if (gold == gold[0]).all() and (predicted == gold[0]).all():
+        return 1.0
+    if scale.num_steps > MAX_TABLE_STEPS:
+        return kappa_of_numbers(gold, predicted, sample_weight)
+    labels = np.arange(scale.num_steps + 1)
+    return float(cohen_kappa_score(gold, predicted, labels=labels, weights="quadratic", sample_weight=sample_weight))
 
 
 def kappa_of_numbers(references: ArrayLike, predictions: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """
     Kappa with quadratic weights of any numbers, scores that were not rounded among them:
     `2 Cov(p, r) / (Var p + Var r + (mean p - mean r)^2)`, as RSMTool has it (variances without correction). Of scores on a
-    grid it is Cohen's kappa, without a table of all pairs of scores, and whatever the step is.
+    grid it is Cohen's kappa, whatever the step is.
 
     Args:
         references, predictions: of the same essays.
@@ -117,7 +135,7 @@ def score_metrics(references: ArrayLike, predictions: ArrayLike, score_range: Sc
     errors, steps = rounded - gold, score_range.steps(rounded) - score_range.steps(gold)
     return {
         "n": len(gold),
-        "qwk": kappa_of_numbers(score_range.steps(gold), score_range.steps(rounded)),
+        "qwk": _kappa_on_scale(gold, rounded, score_range),
         "rmse": float(np.sqrt(np.mean(errors**2))),
         "mae": float(np.mean(np.abs(errors))),
         "accuracy": float(np.mean(steps == 0)),

@@ -104,8 +104,7 @@ class ScoreRange:
 
     def normalize(self, scores: ArrayLike) -> np.ndarray:
         """Maps scores of this range to 0-1."""
-        lowest, highest, _, units = self._units
-        return (np.asarray(scores, dtype=np.float64) * units - lowest) / (highest - lowest)
+        return (np.asarray(scores, dtype=np.float64) - self.min_score) / self.span
 
     def denormalize(self, normalized: ArrayLike) -> np.ndarray:
         """Maps 0-1 (values outside are clipped) to scores of this range, not rounded."""
