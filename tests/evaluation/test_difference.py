@@ -63,7 +63,7 @@ def test_half_points_and_tenths_have_the_interval_of_whole_points():
     whole = scored(60, seed=6)
     expected = qwk_difference([whole])
     for step in (0.5, 0.1):
-        scaled = paired_scores(*(step * whole).T, ScoreRange(2 * step, 12 * step, step))
+        scaled = paired_scores(*(step * whole).T, ScoreRange(2 * step, round(12 * step, 1), step))
         found = qwk_difference([scaled])
         assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
     # What floats lose is no disagreement.

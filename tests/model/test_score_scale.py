@@ -114,7 +114,7 @@ def test_what_is_no_score_is_refused(scale, value, message):
         ([1, 5, -1], "a step must be above 0, not -1"),
         ([0, math.inf], "inf is no size that scores have"),
         ([math.nan, 1], "nan is no size that scores have"),
-        ([0, 1, 1e-7], "1e-07 is no size that scores have"),
+        ([0, 1, 1e-7], "1e-07 has more than 6 decimals"),
         ([0, 1e12], "is no size that scores have"),
         ([1], "a scale is"),
         ([1, 2, 1, 1], "a scale is"),

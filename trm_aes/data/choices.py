@@ -34,7 +34,7 @@ def parse_score_ranges(score_ranges: Sequence[str], score_labels: Sequence[str] 
         try:
             if match is None:
                 raise ValueError("this is no range")
-            score_range = ScoreRange(*(float(match[name]) for name in ("low", "high", "step") if match[name]))
+            score_range = ScoreRange.from_list([float(match[name]) for name in ("low", "high", "step") if match[name]])
         except ValueError as error:
             raise InputError(
                 f"`score_ranges` {text}: give LOWEST:HIGHEST or PROMPT=LOWEST:HIGHEST, and :STEP where it is not 1, as in 0:4, "

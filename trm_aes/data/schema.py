@@ -121,9 +121,9 @@ def parse_score_range(
         )
     if step in row and (pd.isna(row[step]) or not str(row[step]).strip()):
         there.remove(step)
-    values = [parse_score(row[name], number, source, name) for name in there]
+    values: list[float | str] = [parse_score(row[name], number, source, name) for name in there]
     try:
-        return ScoreRange(*values)
+        return ScoreRange.from_list(values)
     except ValueError as error:
         raise InputError(f"{source}, row {number}, columns {', '.join(there)}: {error}.") from None
 

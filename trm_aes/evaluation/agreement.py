@@ -77,10 +77,11 @@ def kappa_of_numbers(references: ArrayLike, predictions: ArrayLike, sample_weigh
         return float("nan")
     if (gold == gold[0]).all() and (predicted == gold[0]).all():
         return 1.0
-    means = [np.average(values, weights=sample_weight) for values in (gold, predicted)]
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    means = [np.average(values, weights=weights) for values in (gold, predicted)]
     gold_errors, predicted_errors = gold - means[0], predicted - means[1]
-    covariance = np.average(gold_errors * predicted_errors, weights=sample_weight)
-    expected = np.average(gold_errors**2 + predicted_errors**2, weights=sample_weight) + (means[0] - means[1]) ** 2
+    covariance = np.average(gold_errors * predicted_errors, weights=weights)
+    expected = np.average(gold_errors**2 + predicted_errors**2, weights=weights) + (means[0] - means[1]) ** 2
     return float(2 * covariance / expected) if expected else 1.0
 
 

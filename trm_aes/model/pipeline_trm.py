@@ -96,9 +96,9 @@ class EssayScoringPipeline(Pipeline):
         """The result of one essay, its score on its prompt's scale."""
         prompt_id = model_outputs["prompt_id"]
         score_range = ScoreRange.from_list(self.model.config.score_ranges[prompt_id])
-        score = score_range.denormalize(model_outputs["normalized"].item())
+        score = float(score_range.denormalize(model_outputs["normalized"].item()))
         return {
-            "score": float(score),
+            "score": score,
             "rounded_score": score_range.shown(score),
             "confidence": model_outputs["confidence"].item(),
             "supervision_steps": int(model_outputs["supervision_steps"].item()),

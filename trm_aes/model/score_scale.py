@@ -37,10 +37,10 @@ class ScoreRange:
 
     def __post_init__(self):
         for value in (self.min_score, self.max_score, self.step):
-            if not abs(value) <= MAX_SIZE or round(value, MAX_DECIMALS) != value:
-                raise ValueError(
-                    f"{value:g} is no size that scores have: at most {MAX_SIZE:,}, {MAX_DECIMALS} decimals"
-                )
+            if not abs(value) <= MAX_SIZE:
+                raise ValueError(f"{value:g} is no size that scores have: at most {MAX_SIZE:,}")
+            if round(value, MAX_DECIMALS) != value:
+                raise ValueError(f"{value} has more than {MAX_DECIMALS} decimals")
         if not self.min_score < self.max_score:
             raise ValueError(f"{self.max_score:g} is not above {self.min_score:g}")
         if not self.step > 0:
@@ -76,7 +76,8 @@ class ScoreRange:
             return cls.of_labels([str(value) for value in values])
         if len(values) not in (2, 3) or not all(isinstance(value, (int, float)) for value in values):
             raise ValueError("a scale is [lowest, highest], [lowest, highest, step], or labels")
-        return cls(*(float(value) for value in values))
+        low, high, *step = (float(value) for value in values)
+        return cls(low, high, *step[:1])
 
     def to_list(self) -> list[float | str]:
         """What [`ScoreRange.from_list`] reads; a step of 1 is left out."""

@@ -201,10 +201,10 @@ class EssayScorer:
         results = []
         for index, prompt_id in enumerate(prompt_ids):
             score_range = self.score_ranges[prompt_id]
-            score = score_range.denormalize(raw.normalized[index])
+            score = float(score_range.denormalize(raw.normalized[index]))
             results.append(
                 EssayScore(
-                    score=float(score),
+                    score=score,
                     rounded_score=score_range.shown(score),
                     confidence=float(raw.confidence[index]),
                     supervision_steps=int(raw.supervision_steps[index]),
