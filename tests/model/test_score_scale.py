@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from helpers import small_config
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trm_aes import TRMConfig
@@ -27,6 +27,7 @@ def scales(draw):
     return ScoreRange(float(lowest), float(scores[-1]), float(step)), [float(score) for score in scores]
 
 
+@settings(deadline=None)
 @given(scales())
 def test_score_to_unit_scale_to_score_is_the_identity_on_the_grid(drawn):
     scale, scores = drawn
@@ -39,6 +40,7 @@ def test_score_to_unit_scale_to_score_is_the_identity_on_the_grid(drawn):
     assert scale.holds(scores).all()
 
 
+@settings(deadline=None)
 @given(scales(), st.data())
 def test_what_people_see_is_read_back(drawn, data):
     scale, scores = drawn
@@ -47,6 +49,7 @@ def test_what_people_see_is_read_back(drawn, data):
     assert ScoreRange.from_list(json.loads(json.dumps(scale.to_list()))) == scale
 
 
+@settings(deadline=None)
 @given(scales(), st.floats(-1e6, 1e6))
 def test_rounding_gives_the_nearest_score(drawn, number):
     scale, scores = drawn

@@ -77,7 +77,7 @@ class ScoreRange:
         if len(values) not in (2, 3) or not all(isinstance(value, (int, float)) for value in values):
             raise ValueError("a scale is [lowest, highest], [lowest, highest, step], or labels")
         low, high, *step = (float(value) for value in values)
-        return cls(low, high, *step[:1])
+        return cls(low, high, step[0] if step else 1.0)
 
     def to_list(self) -> list[float | str]:
         """What [`ScoreRange.from_list`] reads; a step of 1 is left out."""
