@@ -43,8 +43,12 @@ def small_model(seed: int = 0, **changes) -> TRMForEssayScoring:
     return TRMForEssayScoring(small_config(**changes))
 
 
+# Of the prompts that `registered_model` knows.
+PROMPT_TOKENS = ([5, 6, 7], [8, 9])
+
+
 def essay_batch(lengths, seed=1, vocab_size=60):
-    """Random essays of the given lengths, padded on the right."""
+    """Random essays of the given lengths after one prompt and the other, padded on the right."""
     generator = torch.Generator().manual_seed(seed)
     longest = max(lengths)
     input_ids = torch.zeros(len(lengths), longest, dtype=torch.long)
@@ -52,8 +56,10 @@ def essay_batch(lengths, seed=1, vocab_size=60):
     token_type_ids = torch.zeros_like(input_ids)
     for row, length in enumerate(lengths):
         input_ids[row, :length] = torch.randint(1, vocab_size, (length,), generator=generator)
+        prompt = PROMPT_TOKENS[row % 2]
+        input_ids[row, : len(prompt)] = torch.tensor(prompt)
         attention_mask[row, :length] = 1
-        token_type_ids[row, length // 2 : length] = 1
+        token_type_ids[row, len(prompt) : length] = 1
     return {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
 
 
@@ -67,16 +73,16 @@ REGISTERED = {
 }
 
 
-def registered_model(**changes):
-    """A model that knows two prompts: tokens 5 6 7 and tokens 8 9."""
+def registered_model(known=2, **changes):
+    """A model that knows two prompts, those of `PROMPT_TOKENS`, or the first alone."""
     model = small_model(**{**REGISTERED, **changes}).eval()
     words = model.get_input_embeddings().weight.detach()
     model.model.prompt_bank.set_statistics(
-        signatures=torch.stack([words[[5, 6, 7]].mean(0), words[[8, 9]].mean(0)]),
-        score_means=torch.tensor([0.6, 0.3]),
-        score_stds=torch.tensor([0.1, 0.2]),
-        length_means=torch.tensor([math.log(4 / 256), math.log(8 / 256)]),
-        length_stds=torch.tensor([0.5, 0.5]),
+        signatures=torch.stack([words[tokens].mean(0) for tokens in PROMPT_TOKENS[:known]]),
+        score_means=torch.tensor([0.6, 0.3])[:known],
+        score_stds=torch.tensor([0.1, 0.2])[:known],
+        length_means=torch.tensor([math.log(4 / 256), math.log(8 / 256)])[:known],
+        length_stds=torch.tensor([0.5, 0.5])[:known],
     )
     torch.manual_seed(3)
     heads = [model.model.prompt_bank.score_weights]

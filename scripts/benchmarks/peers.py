@@ -17,11 +17,12 @@ from sklearn.preprocessing import StandardScaler
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
 from trm_aes.checkpoints import Checkpoint, load_tokenizer
+from trm_aes.data.scales import SCALE_COLUMNS
 from trm_aes.data.schema import score_ranges
-from trm_aes.evaluation.agreement import build_compute_metrics, quadratic_weighted_kappa
+from trm_aes.evaluation.agreement import build_compute_metrics, score_metrics
 from trm_aes.evaluation.ridge import MatchedRidge, word_features
 from trm_aes.model.essay_tokens import EssayCollator, encode_essays
-from trm_aes.model.score_scale import denormalize_by_prompt, round_scores
+from trm_aes.model.score_scale import denormalize_by_prompt
 
 from .blend import blend
 from .protocol import Predictions, PromptEssays
@@ -107,12 +108,10 @@ def gradient_boosting(essays: PromptEssays, seed: int) -> Predictions:
 
 
 def _best_on_validation(models, inputs: dict, essays: PromptEssays) -> Predictions:
-    lowest, highest = essays.score_range.min_score, essays.score_range.max_score
-    gold = round_scores(essays.others["validation"]["score"])
+    gold = essays.others["validation"]["score"]
 
     def validation_qwk(model) -> float:
-        predicted = np.clip(model.predict(inputs["validation"]), lowest, highest)
-        return quadratic_weighted_kappa(gold, round_scores(predicted), lowest, highest)
+        return score_metrics(gold, model.predict(inputs["validation"]), essays.score_range)["qwk"]
 
     best = max(models, key=validation_qwk)
     return {name: best.predict(features) for name, features in inputs.items()}
@@ -180,7 +179,7 @@ def predict_with_encoder(
     """
     tokenizer = load_tokenizer(checkpoint, ENCODER_TOKENS)
     ranges = score_ranges(frames["train"])
-    columns = ["score", "min_score", "max_score"]
+    columns = ["score", *(name for name in SCALE_COLUMNS if name in frames["train"])]
 
     def rows(frame: pd.DataFrame) -> list[dict]:
         encoded = encode_essays(tokenizer, list(frame["prompt"]), list(frame["essay"]), ENCODER_TOKENS, 64)

@@ -1,11 +1,16 @@
 import json
+import shutil
 
+import datasets
 import pandas as pd
 import pytest
+import torch
 
 from trm_aes.cli import build
-from trm_aes.data.dataset import TokenLimits, load_essay_dataset, tokenize_frame
+from trm_aes.data.dataset import TokenLimits, card_table, load_essay_dataset, tokenize_frame
 from trm_aes.errors import InputError
+from trm_aes.model.essay_tokens import EssayCollator
+from trm_aes.model.score_scale import ScoreRange
 
 
 def test_data_set_and_card(data_dir, essays_csv, tokenizer):
@@ -107,3 +112,26 @@ def test_an_error_of_a_tokenizer_is_not_taken_for_bad_input(tokenizer, monkeypat
     with pytest.raises(ValueError, match="a bug") as caught:
         tokenize_frame(frame, tokenizer, limits, "Tokenizing")
     assert not isinstance(caught.value, InputError)
+
+
+def test_data_sets_of_whole_points_load_without_a_step(data_dir, tmp_path):
+    """As version 0.1 wrote them: neither rows nor card know of steps and labels."""
+    old = tmp_path / "old"
+    card = json.loads((data_dir / "dataset_card.json").read_text(encoding="utf-8"))
+    splits = {}
+    for name in ("train", "validation", "test"):
+        splits[name] = datasets.load_from_disk(data_dir)[name].remove_columns(["score_step", "score_labels"])
+    for prompt in card["prompts"].values():
+        assert (prompt.pop("score_step"), prompt.pop("score_labels")) == (1, "")
+    datasets.DatasetDict(splits).save_to_disk(old)
+    shutil.copytree(data_dir / "tokenizer", old / "tokenizer")
+    (old / "dataset_card.json").write_text(json.dumps(card), encoding="utf-8")
+    data, today = load_essay_dataset(old), load_essay_dataset(data_dir)
+    assert data.score_ranges == today.score_ranges == {"a": ScoreRange(0, 3), "b": ScoreRange(1, 4)}
+    assert "score_step" not in data.splits["train"].column_names
+    assert card_table(data.card) == card_table(today.card)
+    collate = EssayCollator(data.load_tokenizer())
+    for old_batch, batch in zip(
+        *(collate(each.splits["test"].to_list()).items() for each in (data, today)), strict=True
+    ):
+        assert torch.equal(old_batch[1], batch[1]), batch[0]

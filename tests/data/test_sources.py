@@ -205,7 +205,10 @@ BAD_TABLES = {
         "1 scores of prompt '1' lie outside 1 to 4",
     ),
     "two ranges": ("essay,score,min_score,max_score\nx,1,1,4\ny,2,1,6\n", "has 2 score ranges"),
-    "half points": ("essay,score\nx,1\ny,2.5\n", "both must be whole numbers"),
+    "half points on a whole scale": (
+        "essay,score,min_score,max_score\nx,1,1,4\ny,2.5,1,4\n",
+        "1 scores of prompt '1' are not on the scale 1 to 4, the first 2.5 in row 2. Mend them, or give the scale",
+    ),
     "quote never closed": ('essay,score\n"x,1\ny,2\n', "a quote is opened and never closed"),
     "too many fields": ("essay,score\nx,1\ny, and z,2\n", "line 3: 3 fields where the header has 2"),
     "header only": ("essay,score\n", "holds no rows"),

@@ -76,6 +76,8 @@ def write_own_tables(folder, essays):
     own = essays.rename(columns={"essay": "text", "score": "grade"})
     own[["text", "grade"]].to_csv(folder / "essays.csv", index=False)
     own[["text", "grade"]].head(20).to_csv(folder / "few.csv", index=False)
+    levels = essays["score"].map(dict(enumerate(["A1", "A2", "B1", "B2", "C1", "C2"], start=1)))
+    essays[["essay"]].assign(score=levels).to_csv(folder / "cefr.csv", index=False)
     (folder / "prompts.csv").write_text("prompt_id,prompt,min_score,max_score\n1,Write about phones.,1,6\n")
     essays.head(3)[["essay"]].to_csv(folder / "new.csv", index=False)
     (folder / "essays.txt").write_text("".join(" ".join(text.split()) + "\n" for text in essays["essay"].head(2)))

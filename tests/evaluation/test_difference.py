@@ -57,3 +57,14 @@ def test_interval_is_that_of_essays_drawn_one_by_one():
 def test_one_scorer_does_not_differ_from_itself():
     scores = scored(80, seed=5)
     assert qwk_difference([scores[:, [0, 1, 1]]]) == Difference(0, 0, 0)
+
+
+def test_half_points_and_tenths_have_the_interval_of_whole_points():
+    whole = scored(60, seed=6)
+    expected = qwk_difference([whole])
+    for step in (0.5, 0.1):
+        scaled = paired_scores(*(step * whole).T, ScoreRange(2 * step, round(12 * step, 1), step))
+        found = qwk_difference([scaled])
+        assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
+    # What floats lose is no disagreement.
+    assert _kappas(np.array([0.3, 0.3]), np.array([0.3, 0.3]), np.array([[1, 6]])) == 1

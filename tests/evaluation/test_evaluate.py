@@ -11,7 +11,7 @@ from trm_aes.data.dataset import EssayDataset
 from trm_aes.evaluation.agreement import mean_over_prompts, metrics_by_prompt, quadratic_weighted_kappa
 from trm_aes.evaluation.evaluate import Evaluation, compare_with_ridge, evaluation_table
 from trm_aes.evaluation.ridge import ridge_scores
-from trm_aes.model.score_scale import round_scores
+from trm_aes.model.score_scale import ScoreRange
 from trm_aes.records import EvaluationRecord
 
 LEVELS = ["bad", "fair", "good", "excellent"]
@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_predictions_of_prompts_with_a_ridge(data):
     np.testing.assert_allclose(column, ridge_scores(*frames).clip(0, 3))
     assert (ridge_scores(*frames) > 3).any()
     of_a = evaluation.predictions[evaluation.predictions["prompt_id"] == "a"]
-    qwk = quadratic_weighted_kappa(of_a["score"], round_scores(of_a["ridge"]), 0, 3)
+    qwk = quadratic_weighted_kappa(of_a["score"], ScoreRange(0, 3).round(of_a["ridge"]), 0, 3)
     ridge = evaluation.ridge
     assert ridge.qwk == {"a": pytest.approx(qwk)} and ridge.mean_qwk == pytest.approx(qwk)
     assert ridge.model_mean_qwk == evaluation.by_prompt["a"]["qwk"] != evaluation.means["mean_qwk"]
@@ -106,9 +106,10 @@ def test_evaluate_writes_and_prints_the_ridge(model_dir, data_dir, tmp_path, cap
     evaluate.main(["--model", str(model_dir), "--data", str(data_dir), "--output-dir", str(tmp_path / "e")])
     record = EvaluationRecord.read(tmp_path / "e")
     predictions = pd.read_csv(tmp_path / "e" / "predictions.csv")
+    bounds = {"a": (0, 3), "b": (1, 4)}
     by_prompt = {
         prompt_id: quadratic_weighted_kappa(
-            of_prompt["score"], round_scores(of_prompt["ridge"]), *{"a": (0, 3), "b": (1, 4)}[prompt_id]
+            of_prompt["score"], ScoreRange(*bounds[prompt_id]).round(of_prompt["ridge"]), *bounds[prompt_id]
         )
         for prompt_id, of_prompt in predictions.groupby("prompt_id")
     }

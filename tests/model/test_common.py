@@ -248,7 +248,8 @@ def test_determinism_and_batch_of_one_token(kind):
     with torch.no_grad():
         batch = prompted([5, 6, 7], [11])
         first, second = model(**batch).logits, model(**batch).logits
-        lone = model(input_ids=torch.tensor([[11]])).logits
+        known = {} if kind == "tokens" else {"prompt_indices": torch.tensor([0])}
+        lone = model(input_ids=torch.tensor([[11]]), **known).logits
     assert torch.equal(first, second)
     assert lone.shape == (1, 1) and torch.isfinite(lone).all()
     with pytest.raises(ValueError, match="more than `max_position_embeddings`"):

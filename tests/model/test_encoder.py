@@ -64,7 +64,7 @@ def test_states_computed_before_give_the_same_scores():
         half = model(**batch, encoder_states=states.half()).logits
         assert not torch.equal(half, expected)
         torch.testing.assert_close(half, expected, atol=2e-3, rtol=0)
-        with pytest.raises(ValueError, match="has 9 states for essays of up to 10 word pieces"):
+        with pytest.raises(ValueError, match="has 9 states for essays of up to 17 word pieces"):
             model(**batch, encoder_states=states[:, :9])
         other = model(**batch, encoder_states=states.flip(0)).logits
         assert not torch.allclose(other, expected)

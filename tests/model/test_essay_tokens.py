@@ -54,3 +54,10 @@ def test_collator_pads_to_the_longest_and_scales_labels(tokenizer):
     torch.testing.assert_close(batch["score_spans"], torch.tensor([10.0, 4.0]))
     unlabeled = EssayCollator(tokenizer)([{"input_ids": [101], "token_type_ids": [0]}])
     assert "labels" not in unlabeled
+
+
+def test_spans_are_in_steps(tokenizer):
+    row = {"input_ids": [101, 102], "token_type_ids": [0, 1], "score": 6.5, "min_score": 4.0, "max_score": 9.0}
+    batch = EssayCollator(tokenizer)([{**row, "score_step": 0.5}, {**row, "score": 7.0, "score_step": 1.0}])
+    torch.testing.assert_close(batch["labels"], torch.tensor([0.5, 0.6]))
+    torch.testing.assert_close(batch["score_spans"], torch.tensor([10.0, 5.0]))

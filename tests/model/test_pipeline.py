@@ -49,6 +49,7 @@ def test_what_is_too_long_is_said_to_be_cut(scorer):
         ({"essay": "x", "prompt_id": "c"}, "Unknown prompt_id 'c'; this model scores a, b"),
         ({"essay": "x", "prompt": "Write about c."}, "knows no prompt with this text"),
         ({"text": "x"}, "An input is an essay"),
+        ({"essay": " \n", "prompt_id": "a"}, "The essay is empty"),
     ],
 )
 def test_wrong_inputs_say_what_is_wrong(scorer, inputs, message):
@@ -59,6 +60,25 @@ def test_wrong_inputs_say_what_is_wrong(scorer, inputs, message):
 def test_wrong_options_say_what_is_wrong(scorer):
     with pytest.raises(ValueError, match="Unknown options of the essay-scoring pipeline: steps"):
         scorer({"essay": "x", "prompt_id": "a"}, steps=3)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        "An essay alone.",
+        "Write about a.",
+        {"text": "An essay alone."},
+        {"text": "Write about birds.", "text_pair": "An essay of another prompt."},
+        [{"text": "Write about a.", "text_pair": "An essay."}, {"text": "Why?", "text_pair": "An essay."}],
+    ],
+)
+def test_the_stock_pipeline_takes_no_essay_without_its_prompt(model_dir, inputs):
+    """It would have another prompt's scale, in silence."""
+    loaded = EssayScorer.from_pretrained(model_dir, "cpu")
+    stock = pipeline("text-classification", model=loaded.model, tokenizer=loaded.tokenizer, device="cpu")
+    with pytest.raises(ValueError, match="comes without a prompt that this model knows, and it scores several: a, b"):
+        stock(inputs)
+    assert stock({"text": "Write about a.", "text_pair": "An essay."})["label"] == "score"
 
 
 REMOTE = """

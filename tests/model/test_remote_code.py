@@ -43,7 +43,10 @@ def test_auto_classes_load_what_was_saved(model_dir, tmp_path):
     scorer.tokenizer.save_pretrained(folder)
     # The model's own files of code, and no weights in a format that can run code.
     names = ("configuration", "encoder", "essays", "heads", "latents", "layers", "modeling", "passages", "prompts")
-    assert sorted(path.name for path in folder.glob("*.py")) == [f"{name}_trm.py" for name in names]
+    assert sorted(path.name for path in folder.glob("*.py")) == [
+        *(f"{name}_trm.py" for name in names),
+        "score_scale.py",
+    ]
     assert not [path for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".pkl")]
     found = run_without_package(LOAD, folder, json.dumps(ESSAYS), cwd=tmp_path)
     assert found["classes"] == ["TRMConfig", "TRMForEssayScoring", "TRMModel"]

@@ -328,3 +328,22 @@ def test_the_documented_use_from_python(model_dir):
     assert result.rounded_score == round(result.score) and 0 <= result.confidence <= 1
     with pytest.warns(FutureWarning, match="now called confidence"):
         assert result.probability == result.confidence
+
+
+@pytest.mark.parametrize(
+    ("essays", "prompt_ids", "message"),
+    [
+        (["Good.", ""], ["a", "a"], r"essays\[1\]: the essay is empty"),
+        ([" "], ["a"], r"essays\[0\]: the essay is empty"),
+        ([None], ["a"], r"essays\[0\]: the essay is empty"),
+        ([7], ["a"], r"essays\[0\]: the essay is not text but int"),
+        (["Good."], ["c"], r"essays\[0\]: Unknown prompt_id 'c'; this model scores a, b"),
+        (["Good."], [None], r"essays\[0\]: No prompt_id, and this model scores several prompts: a, b"),
+        (["Good."], [1], r"essays\[0\]: Unknown prompt_id 1"),
+        (["Good."], ["a", "a"], "a list of essays and a list of as many prompt ids"),
+        ("Good.", "aaaaa", "a list of essays and a list of as many prompt ids"),
+    ],
+)
+def test_from_python_too_what_cannot_be_scored_is_refused(scorer, essays, prompt_ids, message):
+    with pytest.raises(InputError, match=message):
+        scorer.score(essays, prompt_ids)

@@ -77,8 +77,10 @@ def _adapt(args: argparse.Namespace):
 
 
 def _describe(prompt_id: str, prompt: "AdaptedPrompt") -> str:
-    low, high = prompt.score_range
+    from ..model.score_scale import ScoreRange
+
+    scale = ScoreRange.from_list(prompt.score_range)
     return (
-        f"Prompt {prompt_id} ({low:g} to {high:g}): {prompt.num_essays} essays. Each scored with the help of the others: "
-        f"QWK {prompt.left_out['qwk']:.2f}, {prompt.left_out['adjacent_agreement']:.0%} within one point."
+        f"Prompt {prompt_id} ({scale}): {prompt.num_essays} essays. Each scored with the help of the others: "
+        f"QWK {prompt.left_out['qwk']:.2f}, {prompt.left_out['adjacent_agreement']:.0%} within one step."
     )

@@ -119,6 +119,7 @@ def _build(args: argparse.Namespace):
         print(f"Tokens of prompt and essay ({table.source}; tokenizer {checkpoint.name})")
         print(format_length_table(length_table(frame, encoded, args.max_tokens), args.max_tokens))
         return
+    _say_what_was_read_off(table, prompt_ids)
     splits = _split(table, prompt_ids, args)
     card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite)
     print(card_table(card))
@@ -142,6 +143,19 @@ def _load_source(args: argparse.Namespace) -> "EssayTable":
     if file_format(args.source) == "tsv" and is_release_file(first_line(args.source)):
         return load_release(args.source, own_file.read_prompts(args))
     return own_file.load_own_file(args, args.source)
+
+
+def _say_what_was_read_off(table: "EssayTable", prompt_ids: list[str]):
+    """One line for each prompt whose scale nobody gave."""
+    from ..data.schema import score_ranges
+
+    ranges = score_ranges(table.frame) if table.read_off else {}
+    for prompt_id in prompt_ids:
+        if prompt_id in table.read_off:
+            print(
+                f"Prompt {prompt_id}: scores are {ranges[prompt_id]}, as read off them: the lowest, the highest and the "
+                "largest usual step on which all lie. --score-range says otherwise."
+            )
 
 
 def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace) -> "Splits":

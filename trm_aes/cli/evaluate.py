@@ -54,13 +54,20 @@ def _checked_output_dir(args: argparse.Namespace) -> Path:
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
     from ..data.dataset import load_essay_dataset
-    from ..evaluation.evaluate import compare_with_ridge, evaluate_scorer, evaluation_record, evaluation_table
+    from ..evaluation.evaluate import (
+        compare_with_ridge,
+        evaluate_scorer,
+        evaluation_record,
+        evaluation_table,
+        predictions_for_people,
+    )
 
     data = load_essay_dataset(args.data)
     scorer = load_scorer(args)
     evaluation = compare_with_ridge(evaluate_scorer(scorer, data, args.split), data, args.split)
     with new_folder(output_dir, args.overwrite) as folder:
-        evaluation.predictions.to_csv(folder / PREDICTIONS_NAME, index=False)
+        predictions_for_people(evaluation, data.score_ranges).to_csv(folder / PREDICTIONS_NAME, index=False)
         evaluation_record(evaluation, scorer, data, args.split).write(folder)
+    print("Scores are rounded to those of the scale, but for the columns that are named continuous.")
     print(evaluation_table(evaluation))
     print(f"Wrote {output_dir}")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..data.schema import EssayTable
 
 # Columns of a file of one's own, and with underscores the fields of the library's `ColumnNames`.
-COLUMNS = ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score")
+COLUMNS = ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score", "score-step")
 # Parameters of the library that have another name here.
 RENAMED = {
     "score_ranges": "score_range",
@@ -27,11 +27,20 @@ def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str):
         "--score-range",
         action="append",
         default=[],
-        metavar="[PROMPT=]LOWEST:HIGHEST",
-        help=f"score range, of one prompt or of all; may be repeated; {range_unknown}",
+        metavar="[PROMPT=]LOWEST:HIGHEST[:STEP]",
+        help=f"scale of the scores, of one prompt or of all; may be repeated; the step is 1 if left out; {range_unknown}",
+    )
+    own.add_argument(
+        "--score-labels",
+        action="append",
+        default=[],
+        metavar="[PROMPT=]LABEL,LABEL,...",
+        help="scores that are no numbers, the lowest first, as in A1,A2,B1,B2,C1,C2; may be repeated",
     )
     own.add_argument("--encoding", default="utf-8", help="of CSV, TSV and JSON lines")
-    parser.add_argument("--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score")
+    parser.add_argument(
+        "--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score, score_step"
+    )
 
 
 def check_own_file_options(args: argparse.Namespace):
@@ -45,7 +54,7 @@ def check_own_file_options(args: argparse.Namespace):
 
     if args.prompts is not None:
         file_format(check_is_file(args.prompts))
-    parse_score_ranges(args.score_range)
+    parse_score_ranges(args.score_range, args.score_labels)
 
 
 def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
@@ -78,5 +87,5 @@ def load_own_file(
     from ..data.sources.own import ColumnNames, load_own_table
 
     columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
-    ranges = parse_score_ranges(args.score_range)
+    ranges = parse_score_ranges(args.score_range, args.score_labels)
     return load_own_table(path, columns, args.encoding, read_prompts(args), ranges, prompt_id, observe_ranges)

@@ -20,6 +20,7 @@ from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from ..records import package_versions
 from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
+from .scales import scale_columns, scale_of_row
 from .schema import LIST_COLUMNS, EssayTable, prompt_rows
 from .splits import SPLITS, Splits
 
@@ -60,10 +61,7 @@ class EssayDataset:
     @property
     def score_ranges(self) -> dict[str, ScoreRange]:
         """`prompt_id -> ScoreRange` of every prompt of the data set."""
-        return {
-            prompt_id: ScoreRange(prompt["min_score"], prompt["max_score"])
-            for prompt_id, prompt in self.card["prompts"].items()
-        }
+        return {prompt_id: scale_of_row(prompt) for prompt_id, prompt in self.card["prompts"].items()}
 
     @property
     def prompt_texts(self) -> dict[str, str]:
@@ -238,14 +236,13 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
     together = pd.concat(_without_tokens(tokenized.values()))
     cards = {}
     for prompt_id, prompt in prompt_rows(together).items():
-        essays = together[together["prompt_id"] == prompt_id]
+        essays, scale = together[together["prompt_id"] == prompt_id], scale_of_row(prompt)
         cards[prompt_id] = {
             "text": prompt["prompt"],
-            "min_score": float(prompt["min_score"]),
-            "max_score": float(prompt["max_score"]),
+            **{name: values[0] for name, values in scale_columns([scale]).items()},
             "num_essays": {name: int((frame["prompt_id"] == prompt_id).sum()) for name, frame in tokenized.items()},
             "scores": {
-                f"{score:g}": int(count) for score, count in essays["score"].value_counts().sort_index().items()
+                scale.format(score): int(count) for score, count in essays["score"].value_counts().sort_index().items()
             },
             "num_prompts_cut": int((essays["prompt_tokens_cut"] > 0).sum()),
             "num_essays_cut": int((essays["essay_tokens_cut"] > 0).sum()),
@@ -259,15 +256,15 @@ def _without_tokens(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
 
 def card_table(card: dict) -> str:
     """A card as lines to print: counts and ranges by prompt, and what was cut."""
-    lines = [f"{'prompt':<12}{'range':>8}{'train':>8}{'valid.':>8}{'test':>8}{'cut prompts':>13}{'cut essays':>12}"]
+    lines = [f"{'prompt':<12}{'scores':>16}{'train':>8}{'valid.':>8}{'test':>8}{'cut prompts':>13}{'cut essays':>12}"]
     for prompt_id in sort_prompt_ids(card["prompts"]):
         prompt = card["prompts"][prompt_id]
         counts = prompt["num_essays"]
-        score_range = f"{prompt['min_score']:g}-{prompt['max_score']:g}"
+        scale = str(scale_of_row(prompt))
         lines.append(
-            f"{prompt_id:<12.12}{score_range:>8}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}"
+            f"{prompt_id:<12.12}{scale:>16}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}"
             f"{prompt['num_prompts_cut']:>13}{prompt['num_essays_cut']:>12}"
         )
     counts = card["num_essays"]
-    lines.append(f"{'all':<12}{'':>8}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}")
+    lines.append(f"{'all':<12}{'':>16}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}")
     return "\n".join(lines)

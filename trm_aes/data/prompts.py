@@ -7,7 +7,7 @@ from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from .choices import expand_prompt_set
-from .schema import parse_score
+from .schema import parse_score_range
 from .tables import read_rows
 
 
@@ -22,13 +22,13 @@ class PromptInfo:
 def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, PromptInfo]:
     """
     Reads a table with the columns `prompt_id` (or ASAP's `essay_set`), `prompt` and, where ranges are known,
-    `min_score` and `max_score`.
+    `min_score`, `max_score` and, where it is not 1, `score_step`.
 
     Returns:
         `prompt_id -> PromptInfo`.
 
     Raises:
-        InputError: if a column is missing, a prompt has two rows, or a score is no number.
+        InputError: if a column is missing, a prompt has two rows, or a score is no number or a range none.
     """
     prompt_infos: dict[str, PromptInfo] = {}
     for number, row in enumerate(read_rows(path, encoding), start=1):
@@ -39,12 +39,7 @@ def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, Pr
         prompt_id = str(row[name]).strip()
         if prompt_id in prompt_infos:
             raise InputError(f"{path}, row {number}: prompt {prompt_id!r} is listed twice.")
-        score_range = None
-        if "min_score" in row and "max_score" in row:
-            score_range = ScoreRange(
-                parse_score(row["min_score"], number, str(path), "min_score"),
-                parse_score(row["max_score"], number, str(path), "max_score"),
-            )
+        score_range = parse_score_range(row, number, str(path))
         prompt_infos[prompt_id] = PromptInfo(str(row["prompt"] or "").strip(), score_range)
     if not prompt_infos:
         raise InputError(f"{path} holds no prompts.")

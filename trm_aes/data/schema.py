@@ -1,7 +1,7 @@
 """The one table of scored essays that everything downstream reads."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,8 @@ import pandas as pd
 
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
-from ..model.score_scale import ScoreRange
+from ..model.score_scale import ScoreRange, as_number
+from .scales import SCALE_COLUMNS, scale_of_row
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
 # Added by the builder; a source's own column of such a name is renamed. The first hold a list for each essay.
@@ -25,17 +26,19 @@ class EssayTable:
 
     Args:
         frame: one row an essay, in the source's order; the columns of `REQUIRED_COLUMNS` first (`essay_id`,
-            `prompt_id`, `prompt` and `essay` are text, the scores numbers), then whatever rides along: raters' scores,
-            traits, groups. The index counts the rows of the source from 1.
+            `prompt_id`, `prompt` and `essay` are text, the scores numbers), with what else there is of `SCALE_COLUMNS`, then
+            whatever rides along: raters' scores, traits, groups. The index counts the rows of the source from 1.
         source: what to call the source in messages and in the data set's card.
         checksum: SHA-256 of the source's bytes, or of its rows where it is no file.
         corpus: name of the public corpus that the essays come from, if it is known.
+        read_off: prompts whose scale nobody gave, so that it was read off their scores.
     """
 
     frame: pd.DataFrame
     source: str
     checksum: str
     corpus: str | None = None
+    read_off: tuple[str, ...] = ()
 
     def select(self, prompt_ids: list[str]) -> "EssayTable":
         """The essays of some prompts."""
@@ -48,36 +51,81 @@ class EssayTable:
 
 
 def prompt_rows(frame: pd.DataFrame) -> dict[str, dict]:
-    """`prompt_id -> {"prompt", "min_score", "max_score"}`, from the first essay of each prompt."""
+    """`prompt_id -> {"prompt", "min_score", "max_score", …}` (`SCALE_COLUMNS`), from the first essay of each prompt."""
     first = frame.drop_duplicates("prompt_id").set_index("prompt_id")
-    return {
-        prompt_id: first.loc[prompt_id, ["prompt", "min_score", "max_score"]].to_dict()
-        for prompt_id in sort_prompt_ids(first.index)
-    }
+    columns = ["prompt", *(name for name in SCALE_COLUMNS if name in first)]
+    return {prompt_id: first.loc[prompt_id, columns].to_dict() for prompt_id in sort_prompt_ids(first.index)}
 
 
 def score_ranges(frame: pd.DataFrame) -> dict[str, ScoreRange]:
     """`prompt_id -> ScoreRange` of a table of essays."""
-    return {prompt_id: ScoreRange(row["min_score"], row["max_score"]) for prompt_id, row in prompt_rows(frame).items()}
+    return {prompt_id: scale_of_row(row) for prompt_id, row in prompt_rows(frame).items()}
 
 
-def parse_score(value: Any, row: Hashable, source: str, column: str) -> float:
+def parse_score(value: Any, row: Hashable, source: str, column: str, score_range: ScoreRange | None = None) -> float:
     """
-    The score in a cell, as a number.
+    The score in a cell, as a number; of a label, the place in its prompt's list.
+
+    Args:
+        value: of the cell.
+        row, source, column: the cell's place, for the error.
+        score_range: of the prompt, if it is known.
 
     Raises:
-        InputError: if the value is missing, no number, or not finite.
+        InputError: if the value is missing, no number, not finite, or not on the prompt's scale.
     """
     where = f"{source}, row {row}, column {column!r}"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise InputError(f"{where}: there is no score. Fill it in, or remove the row.")
+    if score_range is not None:
+        try:
+            return score_range.parse(value)
+        except ValueError as error:
+            raise InputError(
+                f"{where}: {error}. Mend the score, or the scale (`score_ranges`, `score_labels`)."
+            ) from None
     try:
-        score = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {str(value)[:40]!r} is not a number.") from None
+        score = as_number(value)
+    except ValueError as error:
+        raise InputError(
+            f"{where}: {error}. If scores are labels, name all of them, the lowest first, with `score_labels`."
+        ) from None
     if not math.isfinite(score):
         raise InputError(f"{where}: the score is {score}, not a finite number. Fill it in, or remove the row.")
     return score
+
+
+def parse_score_range(
+    row: Mapping[str, Any], number: Hashable, source: str, columns: Sequence[str] = SCALE_COLUMNS
+) -> ScoreRange | None:
+    """
+    The scale that a row gives in the columns of its lowest and highest score and, where it is not 1, of the step; None where
+    it has no such columns.
+
+    Args:
+        row: of a table.
+        number, source: its place, for the error.
+        columns: what the three are called.
+
+    Raises:
+        InputError: if there is one of the first two without the other, a value is no number, or they make no scale.
+    """
+    low, high, step = columns[:3]
+    there = [name for name in (low, high, step) if name in row]
+    if not there:
+        return None
+    if low not in row or high not in row:
+        raise InputError(
+            f"{source} has a column {there[0]!r}, but a scale is told by both {low!r} and {high!r}. Add the other, or "
+            "rename it."
+        )
+    if step in row and (pd.isna(row[step]) or not str(row[step]).strip()):
+        there.remove(step)
+    values: list[float | str] = [parse_score(row[name], number, source, name) for name in there]
+    try:
+        return ScoreRange.from_list(values)
+    except ValueError as error:
+        raise InputError(f"{source}, row {number}, columns {', '.join(there)}: {error}.") from None
 
 
 def check_essay_text(essay: Any, where: str) -> str:
@@ -121,33 +169,36 @@ def check_table(table: EssayTable):
     for row, essay_id, essay in zip(frame.index, frame["essay_id"], frame["essay"], strict=True):
         check_essay_text(essay, f"{source}, row {row} (essay_id {essay_id})")
     for prompt_id, essays in frame.groupby("prompt_id", sort=False):
-        _check_range(str(prompt_id), essays, source)
+        _check_scores(str(prompt_id), essays, source)
 
 
-def _check_range(prompt_id: str, essays: pd.DataFrame, source: str):
-    ranges = essays[["min_score", "max_score"]].drop_duplicates()
+def _check_scores(prompt_id: str, essays: pd.DataFrame, source: str):
+    ranges = essays[[name for name in SCALE_COLUMNS if name in essays]].drop_duplicates()
     if len(ranges) > 1:
         raise InputError(
             f"{source}: prompt {prompt_id!r} has {len(ranges)} score ranges (rows {_first_rows(ranges.index)}). "
             "A prompt has one range; give different prompts different ids."
         )
-    low, high = ranges.iloc[0]
+    low, high = ranges["min_score"].iloc[0], ranges["max_score"].iloc[0]
     if not low < high:
         raise InputError(
             f"{source}: the scores of prompt {prompt_id!r} range from {low:g} to {high:g}: nothing to learn. "
             "Give the true range with `score_ranges`."
         )
-    if low != int(low) or high != int(high):
-        raise InputError(
-            f"{source}: the score range of prompt {prompt_id!r} is {low:g} to {high:g}; both must be whole numbers. "
-            "Give it with `score_ranges` (half points: double all scores)."
-        )
-    outside = essays[(essays["score"] < low) | (essays["score"] > high)]
-    if len(outside):
-        raise InputError(
-            f"{source}: {len(outside)} scores of prompt {prompt_id!r} lie outside {low:g} to {high:g}, "
-            f"the first {outside['score'].iloc[0]:g} in row {outside.index[0]}."
-        )
+    try:
+        scale = scale_of_row(ranges.iloc[0])
+    except ValueError as error:
+        raise InputError(f"{source}: prompt {prompt_id!r}: {error}. Give the true range with `score_ranges`.") from None
+    scores = essays["score"]
+    for wrong, where in (
+        (scores[(scores < low) | (scores > high)], f"lie outside {low:g} to {high:g}"),
+        (scores[~scale.holds(scores)], f"are not on the scale {scale}"),
+    ):
+        if len(wrong):
+            raise InputError(
+                f"{source}: {len(wrong)} scores of prompt {prompt_id!r} {where}, the first {wrong.iloc[0]:g} in row "
+                f"{wrong.index[0]}. Mend them, or give the scale with `score_ranges`, as in 1:5:0.5."
+            )
 
 
 def _first_rows(rows: pd.Index) -> str:

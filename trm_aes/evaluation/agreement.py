@@ -7,8 +7,11 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score
 from transformers import EvalPrediction
 
-from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from ..model.score_scale import ScoreRange, denormalize_by_prompt
 from .calibration import apply_calibrations, fit_calibrations
+
+# A table of all pairs of scores, from which Cohen's kappa is worked out, takes 8 MB for so many steps.
+MAX_TABLE_STEPS = 1000
 
 
 def quadratic_weighted_kappa(
@@ -17,6 +20,7 @@ def quadratic_weighted_kappa(
     min_score: float,
     max_score: float,
     sample_weight: ArrayLike | None = None,
+    step: float = 1.0,
 ) -> float:
     """
     Cohen's kappa with quadratic weights over the whole score range (Cohen 1968), from -1 to 1.
@@ -25,32 +29,71 @@ def quadratic_weighted_kappa(
     is undefined (both sides give one and the same score throughout), full agreement counts as 1.
 
     Args:
-        references: gold scores, whole numbers in `[min_score, max_score]`.
+        references: gold scores of the prompt's scale.
         predictions: predicted scores, likewise, in the same order.
         min_score, max_score: lowest and highest score of the prompt.
         sample_weight: how often each essay counts; once if absent.
+        step: from one score of the prompt to the next.
+
+    Raises:
+        ValueError: if a score is not on the prompt's scale.
     """
-    gold, predicted = np.asarray(references), np.asarray(predictions)
+    scale = ScoreRange(float(min_score), float(max_score), float(step))
+    for name, scores in (("references", references), ("predictions", predictions)):
+        wrong = np.asarray(scores, dtype=float)[~scale.holds(scores)]
+        if len(wrong):
+            raise ValueError(
+                f"`{name}` have {len(wrong)} scores that are not on the scale {scale}, {wrong[0]:g} first."
+            )
+    return _kappa_on_scale(references, predictions, scale, sample_weight)
+
+
+def _kappa_on_scale(
+    references: ArrayLike, predictions: ArrayLike, scale: ScoreRange, sample_weight: ArrayLike | None = None
+) -> float:
+    gold, predicted = scale.steps(references), scale.steps(predictions)
     if len(gold) == 0:
         return float("nan")
     if (gold == gold[0]).all() and (predicted == gold[0]).all():
         return 1.0
-    labels = list(range(int(min_score), int(max_score) + 1))
+    if scale.num_steps > MAX_TABLE_STEPS:
+        return kappa_of_numbers(gold, predicted, sample_weight)
+    labels = np.arange(scale.num_steps + 1)
     return float(cohen_kappa_score(gold, predicted, labels=labels, weights="quadratic", sample_weight=sample_weight))
+
+
+def kappa_of_numbers(references: ArrayLike, predictions: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """
+    Kappa with quadratic weights of any numbers, scores that were not rounded among them:
+    `2 Cov(p, r) / (Var p + Var r + (mean p - mean r)^2)`, as RSMTool has it (variances without correction). Of scores on a
+    grid it is Cohen's kappa, whatever the step is.
+
+    Args:
+        references, predictions: of the same essays.
+        sample_weight: how often each essay counts; once if absent.
+    """
+    gold, predicted = np.asarray(references, dtype=float), np.asarray(predictions, dtype=float)
+    if len(gold) == 0:
+        return float("nan")
+    if (gold == gold[0]).all() and (predicted == gold[0]).all():
+        return 1.0
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    means = [np.average(values, weights=weights) for values in (gold, predicted)]
+    gold_errors, predicted_errors = gold - means[0], predicted - means[1]
+    covariance = np.average(gold_errors * predicted_errors, weights=weights)
+    expected = np.average(gold_errors**2 + predicted_errors**2, weights=weights) + (means[0] - means[1]) ** 2
+    return float(2 * covariance / expected) if expected else 1.0
 
 
 def rater_agreement(first: ArrayLike, second: ArrayLike) -> float | None:
     """
-    QWK of two raters of one prompt, over the essays that both rated; None where there are none, or ratings are not whole
-    numbers. They may use another scale than the label's (half of it, where the label is their sum): how far a scale goes
-    beyond the ratings that occur does not change kappa.
+    QWK of two raters of one prompt, over the essays that both rated; None where there are none. They may use another scale
+    than the label's (half of it, where the label is their sum): neither its step nor how far it goes beyond the ratings that
+    occur changes kappa.
     """
     both = np.column_stack([np.asarray(first, dtype=float), np.asarray(second, dtype=float)])
     both = both[np.isfinite(both).all(axis=1)]
-    if not len(both) or (both != np.round(both)).any():
-        return None
-    both = both.astype(int)
-    return quadratic_weighted_kappa(both[:, 0], both[:, 1], both.min(), both.max())
+    return kappa_of_numbers(both[:, 0], both[:, 1]) if len(both) else None
 
 
 def standardized_mean_difference(references: np.ndarray, predictions: np.ndarray) -> float:
@@ -79,25 +122,30 @@ def score_metrics(references: ArrayLike, predictions: ArrayLike, score_range: Sc
     All metrics of one prompt.
 
     Args:
-        references: gold scores in the prompt's range. Scores between whole numbers are rounded first.
-        predictions: predicted scores in the prompt's range; they are clipped to it and rounded.
-        score_range: the prompt's range.
+        references: gold scores on the prompt's scale. What lies between two of its scores is rounded first.
+        predictions: predicted scores on the prompt's scale, not rounded; they are clipped to its range.
+        score_range: the prompt's scale.
 
     Returns:
-        `n`, `qwk`, `rmse`, `mae`, `accuracy`, `adjacent_agreement` (within one point), `pearson`, `smd`.
+        `n`; of rounded predictions `qwk`, `rmse`, `mae`, `accuracy`, `adjacent_agreement` (within one step), `pearson`,
+        `smd`; of predictions that are not rounded `qwk_continuous`, `rmse_continuous`, `pearson_continuous`. `rmse` and `mae`
+        are in points, or in steps from label to label.
     """
-    references = round_scores(references)
-    predictions = round_scores(np.clip(predictions, score_range.min_score, score_range.max_score))
-    errors = predictions - references
+    gold, continuous = score_range.round(references), score_range.clip(predictions)
+    rounded = score_range.round(predictions)
+    errors, steps = rounded - gold, score_range.steps(rounded) - score_range.steps(gold)
     return {
-        "n": len(references),
-        "qwk": quadratic_weighted_kappa(references, predictions, score_range.min_score, score_range.max_score),
+        "n": len(gold),
+        "qwk": _kappa_on_scale(gold, rounded, score_range),
         "rmse": float(np.sqrt(np.mean(errors**2))),
         "mae": float(np.mean(np.abs(errors))),
-        "accuracy": float(np.mean(errors == 0)),
-        "adjacent_agreement": float(np.mean(np.abs(errors) <= 1)),
-        "pearson": pearson(references, predictions),
-        "smd": standardized_mean_difference(references, predictions),
+        "accuracy": float(np.mean(steps == 0)),
+        "adjacent_agreement": float(np.mean(np.abs(steps) <= 1)),
+        "pearson": pearson(gold, rounded),
+        "smd": standardized_mean_difference(gold, rounded),
+        "qwk_continuous": kappa_of_numbers(gold, continuous),
+        "rmse_continuous": float(np.sqrt(np.mean((continuous - gold) ** 2))),
+        "pearson_continuous": pearson(gold, continuous),
     }
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..model.score_scale import ScoreRange, round_scores
+from ..model.score_scale import ScoreRange
 
 DRAWS = 1000
+# Far less than one essay that is a step off adds.
+LOST_IN_FLOATS = 1e-13
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,8 @@ class Difference:
 
 
 def paired_scores(references: ArrayLike, first: ArrayLike, second: ArrayLike, score_range: ScoreRange) -> np.ndarray:
-    """
-    Gold scores and those of two scorers as whole numbers, `(essays, 3)`, each clipped to the prompt's range and rounded.
-    """
-    columns = np.column_stack([references, first, second])
-    return np.column_stack(
-        [round_scores(column) for column in np.clip(columns, score_range.min_score, score_range.max_score).T]
-    )
+    """Gold scores and those of two scorers, `(essays, 3)`, each rounded to a score of the prompt's scale."""
+    return score_range.round(np.column_stack([references, first, second]))
 
 
 def qwk_difference(groups: Iterable[np.ndarray], draws: int = DRAWS, seed: int = 0) -> Difference:
@@ -37,7 +34,7 @@ def qwk_difference(groups: Iterable[np.ndarray], draws: int = DRAWS, seed: int =
     same ones for both scorers.
 
     Args:
-        groups: whole scores `(essays, 3)` of [`paired_scores`] for each group (a prompt, or a prompt of one run).
+        groups: scores `(essays, 3)` of [`paired_scores`] for each group (a prompt, or a prompt of one run).
         draws: of the bootstrap.
         seed: of the draws; the same scores always have the same interval.
     """
@@ -45,7 +42,7 @@ def qwk_difference(groups: Iterable[np.ndarray], draws: int = DRAWS, seed: int =
     measured, drawn = [], []
     for scores in groups:
         # Essays of the same three scores are alike, so how often each kind is drawn is all that matters.
-        kinds, counts = np.unique(np.asarray(scores, dtype=np.int64), axis=0, return_counts=True)
+        kinds, counts = np.unique(np.asarray(scores, dtype=float), axis=0, return_counts=True)
         samples = rng.multinomial(len(scores), counts / len(scores), size=draws)
         differences = [
             _kappas(kinds[:, 0], kinds[:, 1], times) - _kappas(kinds[:, 0], kinds[:, 2], times)
@@ -63,10 +60,11 @@ def _kappas(gold: np.ndarray, predicted: np.ndarray, times: np.ndarray) -> np.nd
     `times` how often a sample has each, `(samples, kinds)`.
 
     The sums over the confusion matrix are moments of the scores: the observed one is the mean of `(g - p)^2`, the one
-    expected by chance `mean(g^2) + mean(p^2) - 2 mean(g) mean(p)`. Whole numbers throughout, so that nothing is lost.
+    expected by chance `mean(g^2) + mean(p^2) - 2 mean(g) mean(p)`.
     """
     size = times.sum(axis=1)
     observed = size * (times @ (gold - predicted) ** 2)
-    expected = size * (times @ (gold**2 + predicted**2)) - 2 * (times @ gold) * (times @ predicted)
-    # Where nothing is expected, both sides give one and the same score throughout: full agreement.
-    return 1 - observed / np.where(expected == 0, 1, expected)
+    squares = size * (times @ (gold**2 + predicted**2))
+    expected = squares - 2 * (times @ gold) * (times @ predicted)
+    # Where nothing is expected (but what floats lose), both sides give one and the same score throughout: full agreement.
+    return 1 - observed / np.where(expected <= LOST_IN_FLOATS * squares, 1, expected)

@@ -1,5 +1,6 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..data.dataset import EssayDataset
 from ..data.schema import LIST_COLUMNS
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
-from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import EssayScorer
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
@@ -19,7 +20,8 @@ from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
 RATER_COLUMNS = ("rater1", "rater2")
-SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
+SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd", "qwk_continuous",
+                 "rmse_continuous", "pearson_continuous")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,11 @@ class Evaluation:
     Args:
         by_prompt: `prompt_id -> metrics`, see [`score_metrics`].
         means: plain means over prompts, `mean_qwk` first among them.
-        constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score.
+        constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score, or the middle of the
+            scale where no essay of the prompt trains.
         rater_qwk: `prompt_id -> QWK` of the columns `rater1` and `rater2` with each other, for prompts that have both.
-        predictions: a row an essay: ids, gold score, predicted score, confidence, supervision steps, and the score of the
-            ridge regression where there is one.
+        predictions: a row an essay: ids, gold score, predicted score, that score rounded and as people write it,
+            confidence, supervision steps, and the score of the ridge regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
     """
 
@@ -74,19 +77,21 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], scorer.score_ranges)
     predictions = frame[["essay_id", "prompt_id", "score"]].assign(
         predicted_score=predicted,
-        rounded_score=round_scores(predicted),
+        rounded_score=_shown(predicted, frame["prompt_id"], scorer.score_ranges),
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
     )
-    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
+    measured = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
     train = data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
     constant = frame["prompt_id"].map(train.groupby("prompt_id")["score"].mean())
+    middle = denormalize_by_prompt(np.full(len(frame), 0.5), frame["prompt_id"], scorer.score_ranges)
+    constant = constant.fillna(pd.Series(middle, index=frame.index))
     constant_by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], constant, scorer.score_ranges)
     return Evaluation(
-        {prompt_id: by_prompt[prompt_id] for prompt_id in sort_prompt_ids(by_prompt)},
-        mean_over_prompts(by_prompt),
+        {prompt_id: measured[prompt_id] for prompt_id in sort_prompt_ids(measured)},
+        mean_over_prompts(measured),
         mean_over_prompts(constant_by_prompt)["mean_qwk"],
-        _rater_qwk(frame),
+        _rater_qwk(frame, scorer.score_ranges),
         predictions,
     )
 
@@ -111,8 +116,8 @@ def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -
         for name in ("train", "validation", split)
     }
     ranges = data.score_ranges
-    bounds = np.array([(ranges[p].min_score, ranges[p].max_score) for p in essays[split]["prompt_id"]])
-    scores = np.clip(ridge_scores(essays["train"], essays["validation"], essays[split]), *bounds.T)
+    scores = ridge_scores(essays["train"], essays["validation"], essays[split])
+    scores = by_prompt(ScoreRange.clip, scores, essays[split]["prompt_id"], ranges)
     predictions = evaluation.predictions.assign(ridge=scores)
     scored = predictions[np.isfinite(scores)]
     if scored.empty:
@@ -156,14 +161,29 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
     )
 
 
-def _rater_qwk(frame: pd.DataFrame) -> dict[str, float]:
+def predictions_for_people(evaluation: Evaluation, score_ranges: dict[str, ScoreRange]) -> pd.DataFrame:
+    """The predictions with gold scores as people write them: 6.5, or a label."""
+    predictions = evaluation.predictions
+    return predictions.assign(score=_shown(predictions["score"], predictions["prompt_id"], score_ranges))
+
+
+def _shown(scores: Iterable[float], prompt_ids: Iterable[str], score_ranges: dict[str, ScoreRange]) -> np.ndarray:
+    shown = [score_ranges[prompt_id].shown(score) for score, prompt_id in zip(scores, prompt_ids, strict=True)]
+    return np.array(shown, dtype=object)
+
+
+def _rater_qwk(frame: pd.DataFrame, score_ranges: dict[str, ScoreRange]) -> dict[str, float]:
     if not set(RATER_COLUMNS) <= set(frame):
         return {}
     qwk = {}
     for prompt_id in sort_prompt_ids(frame["prompt_id"]):
         essays = frame[frame["prompt_id"] == prompt_id]
         # In tables of one's own these columns ride along as they came, as text perhaps.
-        ratings = [pd.to_numeric(essays[column], errors="coerce") for column in RATER_COLUMNS]
+        places = {label: place for place, label in enumerate(score_ranges[prompt_id].labels)}
+        ratings = [
+            essays[column].map(places) if places else pd.to_numeric(essays[column], errors="coerce")
+            for column in RATER_COLUMNS
+        ]
         agreement = rater_agreement(*ratings)
         if agreement is not None:
             qwk[prompt_id] = agreement
@@ -222,6 +242,5 @@ def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str) -> None:
         theirs, ours = data.score_ranges[prompt_id], scorer.score_ranges[prompt_id]
         if theirs != ours:
             raise InputError(
-                f"{where}: scores of prompt {prompt_id!r} range from {theirs.min_score:g} to {theirs.max_score:g}, those "
-                f"of {scorer.name} from {ours.min_score:g} to {ours.max_score:g}."
+                f"{where}: scores of prompt {prompt_id!r} range from {theirs}, those of {scorer.name} from {ours}."
             )

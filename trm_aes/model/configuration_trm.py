@@ -19,6 +19,8 @@ if Version(transformers.__version__) < Version(MIN_TRANSFORMERS):
 from huggingface_hub.dataclasses import strict  # noqa: E402 (after the check)
 from transformers import AutoConfig, PreTrainedConfig  # noqa: E402
 
+from .score_scale import ScoreRange  # noqa: E402
+
 
 @strict
 class TRMConfig(PreTrainedConfig):
@@ -114,7 +116,7 @@ class TRMConfig(PreTrainedConfig):
             Weight of the halting head's binary cross-entropy beside the score's squared error.
         halting_tolerance (`float`, defaults to 0.05):
             Largest error, on the 0-1 scale, that counts as "right" for the halting head where the score range of an
-            essay is not known. Where it is (`score_spans`), "right" means rounding to the gold score.
+            essay is not known. Where it is (`score_spans`), "right" means rounding to the gold score: within half a step.
         halting_threshold (`float`, defaults to 0.5):
             Probability above which an essay halts.
         halt_at_inference (`bool`, defaults to `False`):
@@ -122,9 +124,11 @@ class TRMConfig(PreTrainedConfig):
         exit_tolerance (`float`, *optional*):
             If set, an essay also stops recursing when scoring once a step moves its score, on the 0-1 scale, by no more
             than this. Training of several supervision steps ends with the largest that costs no agreement on validation.
-        score_ranges (`dict[str, list[float]]`, *optional*):
-            `prompt_id -> [lowest, highest]` score. Maps the 0-1 output back to each prompt's scale. Kept in one order,
-            numbers before other names, whatever order it comes in: `prompt_indices` are places in it.
+        score_ranges (`dict[str, list]`, *optional*):
+            `prompt_id -> [lowest, highest]` score, `[lowest, highest, step]` where scores are not a whole point apart,
+            or the names of the scores, the lowest first (see [`ScoreRange`]). Maps the 0-1 output back to each prompt's
+            scale. Kept in one order, numbers before other names, whatever order it comes in: `prompt_indices` are places
+            in it.
         prompt_texts (`dict[str, str]`, *optional*):
             `prompt_id -> task text`, as the model was trained with it, so that an essay can be scored given its
             `prompt_id` alone.
@@ -196,7 +200,7 @@ class TRMConfig(PreTrainedConfig):
     halting_threshold: float | int = 0.5
     halt_at_inference: bool = False
     exit_tolerance: float | int | None = None
-    score_ranges: dict[str, list[float | int]] | None = None
+    score_ranges: dict[str, list[float | int | str]] | None = None
     prompt_texts: dict[str, str] | None = None
     max_prompt_tokens: int = 128
     initializer_range: float | int = 0.02
@@ -293,11 +297,11 @@ class TRMConfig(PreTrainedConfig):
             )
 
     def _check_score_ranges(self):
-        for prompt_id, score_range in (self.score_ranges or {}).items():
-            if len(score_range) != 2 or not score_range[0] < score_range[1]:
-                raise ValueError(
-                    f"`score_ranges` of prompt {prompt_id!r} must be [lowest, highest], got {score_range}."
-                )
+        for prompt_id, values in (self.score_ranges or {}).items():
+            try:
+                ScoreRange.from_list(values)
+            except ValueError as error:
+                raise ValueError(f"`score_ranges` of prompt {prompt_id!r}: {error}.") from None
 
 
 def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:

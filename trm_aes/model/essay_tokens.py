@@ -202,9 +202,9 @@ def prompt_index_of(config: PreTrainedConfig) -> dict[str, int]:
 class EssayCollator:
     """
     Batches rows that hold `input_ids` and `token_type_ids`, padded to the longest of the batch. From rows that hold
-    `score`, `min_score` and `max_score` it makes the labels (0-1) and the spans of the score ranges, and from their
-    `prompt_id` the model's `prompt_indices`. `encoder_states` become a tensor where rows have them. Other columns are left
-    out.
+    `score`, `min_score`, `max_score` and, where it is not 1, `score_step` it makes the labels (0-1) and `score_spans`, the
+    numbers of steps that the scales have, and from their `prompt_id` the model's `prompt_indices`. `encoder_states` become
+    a tensor where rows have them. Other columns are left out.
 
     Args:
         tokenizer: pads.
@@ -246,10 +246,11 @@ class EssayCollator:
             states = [torch.tensor(row["encoder_states"]) for row in rows]
             batch["encoder_states"] = nn.utils.rnn.pad_sequence(states, batch_first=True)
         if "score" in rows[0]:
-            ranges = [ScoreRange(row["min_score"], row["max_score"]) for row in rows]
+            # Data sets of version 0.1 have no steps.
+            ranges = [ScoreRange(row["min_score"], row["max_score"], row.get("score_step", 1.0)) for row in rows]
             labels = [r.normalize(row["score"]) for r, row in zip(ranges, rows, strict=True)]
             batch["labels"] = torch.tensor(labels, dtype=torch.float32)
-            batch["score_spans"] = torch.tensor([r.span for r in ranges], dtype=torch.float32)
+            batch["score_spans"] = torch.tensor([r.num_steps for r in ranges], dtype=torch.float32)
             if self.auxiliary_targets:
                 cells = [[row[name] for name in self.auxiliary_targets] for row in rows]
                 batch["auxiliary_scores"] = torch.from_numpy(np.array(cells, dtype=np.float32))

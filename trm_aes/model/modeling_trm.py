@@ -51,6 +51,9 @@ from .layers_trm import (
 from .passages_trm import NO_LIMIT, TRMPassageCheck
 from .prompts_trm import TRMPromptBank, TRMPromptEmbedding
 
+# Needed by configuration_trm: older Transformers (5.4, say) copy no file that this one does not name itself.
+from .score_scale import ScoreRange  # noqa: F401
+
 # Version 0.1 called these weights otherwise: patterns of its names, and today's.
 FORMER_NAMES = {
     r"prompts\.head\.": "prompt_bank.score_weights.",
@@ -415,19 +418,19 @@ class TRMModel(TRMPreTrainedModel):
         The essays' prompts by their texts, as places in `score_ranges`: `(batch,)`. Needs `prompt_registers`.
 
         Raises:
-            ValueError: where two prompts cannot be told apart by their texts.
+            ValueError: where an essay comes without its prompt, with a text that is none of the prompts', or with one that
+                two prompts have.
         """
-        bank, tokens = self.prompt_bank, essays.input_ids if essays.inputs_embeds is None else essays.inputs_embeds
+        bank, tokens = self.prompt_bank, essays.inputs_embeds if essays.input_ids is None else essays.input_ids
         if bank is None or tokens is None:
             raise ValueError("A model without `prompt_registers` does not know its prompts.")
-        # An essay that comes without its prompt is the best hint at it.
-        is_prompt = essays.is_prompt | (essays.is_essay & ~essays.is_prompt.any(dim=1, keepdim=True))
+        is_prompt = essays.is_prompt
         if can_wait(tokens.device):
             # The essays, most of the tokens, need not be embedded.
             counts = bank.counts_for_signature(is_prompt).any(dim=0)
             width = int((counts * torch.arange(1, len(counts) + 1)).max())
             is_prompt, tokens = is_prompt[:, :width], tokens[:, :width]
-        embedded = self.get_input_embeddings()(tokens) if essays.inputs_embeds is None else tokens
+        embedded = tokens if essays.input_ids is None else self.get_input_embeddings()(tokens)
         return bank.recognize(embedded, is_prompt)
 
 
@@ -497,7 +500,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
                 `config.score_ranges`; recognized by their text if absent.
             text_features, encoder_states: see [`TRMModel`].
             labels (`torch.FloatTensor` of shape `(batch,)` or `(batch, 1)`): gold scores, scaled to 0-1 by prompt.
-            score_spans (`torch.FloatTensor` of shape `(batch,)`): highest less lowest score of each essay's prompt;
+            score_spans (`torch.FloatTensor` of shape `(batch,)`): steps from lowest to highest score of each essay's prompt;
                 only the halting head's loss uses it (see `halting_tolerance`).
             auxiliary_scores (`torch.FloatTensor` of shape `(batch, targets)`): the `auxiliary_targets` of the
                 configuration, as raters gave them; NaN where there is none.
@@ -675,7 +678,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         Args:
             step_scores, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`): of the recursive head.
             labels (`torch.Tensor` of shape `(batch,)` or `(batch, 1)`): 0-1.
-            score_spans (`torch.Tensor` of shape `(batch,)`): highest less lowest score of each essay's prompt.
+            score_spans (`torch.Tensor` of shape `(batch,)`): steps from lowest to highest score of each essay's prompt.
             lexical_scores (`torch.Tensor` of shape `(batch, 1)`): of the lexical head, where there is one.
             unit (`torch.Tensor` of shape `(batch,)` or `(batch, 1)`, or a number): standard deviation of the prompt's
                 scores, so that all prompts weigh alike.
@@ -691,6 +694,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         scores = self._combine(step_scores, lexical_scores)
         tolerance = self.config.halting_tolerance
         if score_spans is not None:
+            # Half a step.
             tolerance = 0.5 / score_spans.reshape(-1, 1).to(scores.dtype)
         is_right = ((scores - labels).detach().abs() < tolerance).to(step_halt_logits.dtype)
         halting_loss = nn.functional.binary_cross_entropy_with_logits(step_halt_logits, is_right)

@@ -10,7 +10,7 @@ from .essay_tokens import encode_for_model, find_prompt_id, prompt_index_of
 # This and the text features are needed by essay_tokens: older Transformers (5.4, say) copy no file that this one does not
 # name itself.
 from .repetition import without_repetition  # noqa: F401
-from .score_scale import ScoreRange, round_scores
+from .score_scale import ScoreRange
 from .text_features_trm import text_features  # noqa: F401
 
 
@@ -32,7 +32,8 @@ class EssayScoringPipeline(Pipeline):
     (the prompt's text, one of those that the model knows). A list of inputs gives a list of results; `batch_size=…`
     scores several at once.
 
-    A result has `score` (in the prompt's range, not rounded), `rounded_score` (whole), `confidence` (0-1: the halting
+    A result has `score` (on the prompt's scale, not rounded; where scores are labels, their place in the list, the lowest
+    being 1), `rounded_score` (a score of the scale: 3, 6.5, or a label such as "B2"), `confidence` (0-1: the halting
     head's probability that this is the score a human would give), `supervision_steps`, `prompt_id`, and `was_cut`
     (whether the essay was too long, so that its end was not read).
     """
@@ -61,6 +62,8 @@ class EssayScoringPipeline(Pipeline):
         unknown = set(inputs) - {"essay", "prompt", "prompt_id"}
         if unknown or not isinstance(inputs.get("essay"), str):
             raise ValueError(f"An input is an essay, or a dictionary of essay and prompt_id or prompt, not {inputs!r}.")
+        if not inputs["essay"].strip():
+            raise ValueError("The essay is empty.")
         named = inputs.get("prompt_id")
         prompt_id = find_prompt_id(self.model.config, None if named is None else str(named), inputs.get("prompt"))
         if self.tokenizer is None:
@@ -94,11 +97,11 @@ class EssayScoringPipeline(Pipeline):
     def postprocess(self, model_outputs: Any, **parameters: Any) -> dict[str, Any]:
         """The result of one essay, its score on its prompt's scale."""
         prompt_id = model_outputs["prompt_id"]
-        score_range = ScoreRange(*self.model.config.score_ranges[prompt_id])
-        score = score_range.denormalize(model_outputs["normalized"].item())
+        score_range = ScoreRange.from_list(self.model.config.score_ranges[prompt_id])
+        score = float(score_range.denormalize(model_outputs["normalized"].item()))
         return {
-            "score": float(score),
-            "rounded_score": int(round_scores(score)),
+            "score": score,
+            "rounded_score": score_range.shown(score),
             "confidence": model_outputs["confidence"].item(),
             "supervision_steps": int(model_outputs["supervision_steps"].item()),
             "prompt_id": prompt_id,

@@ -10,6 +10,8 @@ from .layers_trm import TRMZeroEmbedding
 
 # Two texts whose mean embeddings differ by less than this share of their size cannot be told apart for sure.
 MIN_RELATIVE_DISTANCE = 1e-4
+# A text whose mean embedding differs by more than this share of its size from a prompt's is another text.
+MAX_RELATIVE_DISTANCE = 0.05
 # In standard deviations: an essay unlike all that were trained on is no more than this unlike them.
 MAX_DEVIATION = 4.0
 
@@ -122,25 +124,35 @@ class TRMPromptBank(nn.Module):
 
     def recognize(self, word_embeddings: torch.Tensor, is_prompt: torch.Tensor) -> torch.Tensor:
         """
-        The prompts whose texts are nearest: their indices, `(batch,)`. Arguments are those of [`signatures_of`].
+        The prompts whose texts these are: their indices, `(batch,)`. Arguments are those of [`signatures_of`]. A model's
+        only prompt is taken for every essay's.
 
         Raises:
-            ValueError: if such a prompt's text is also another's, or [`set_statistics`] was never called. (Neither is
-                looked for in a compiled graph.)
+            ValueError: if a text is no prompt's (an essay that comes alone has none), such a prompt's text is also
+                another's, or [`set_statistics`] was never called. (None of it is looked for in a compiled graph.)
         """
         signatures = self.signatures_of(word_embeddings, is_prompt).float()
         distances = (signatures[:, None] - self.signatures.float()).square().sum(dim=-1)  # (batch, num_prompts)
         prompt_indices = distances.argmin(dim=1)
         if not torch.compiler.is_compiling():
-            self._check_told_apart(prompt_indices)
+            self._check_told_apart(prompt_indices, distances.min(dim=1).values.sqrt())
         return prompt_indices
 
-    def _check_told_apart(self, prompt_indices: torch.Tensor):
+    def _check_told_apart(self, prompt_indices: torch.Tensor, distances_to_nearest: torch.Tensor):
         known = self.signatures.float()
-        if len(known) > 1 and not known.any():
+        if len(known) == 1:
+            return
+        if not known.any():
             raise ValueError(
                 "This model has not been told its prompts' texts (`TRMPromptBank.set_statistics`), so it cannot recognize "
                 "them. Pass `prompt_indices`."
+            )
+        is_far = distances_to_nearest > MAX_RELATIVE_DISTANCE * known.norm(dim=1)[prompt_indices]
+        if is_far.any():
+            raise ValueError(
+                f"Essay {int(is_far.nonzero()[0])} of the batch comes without a prompt that this model knows, and it scores "
+                f"several: {', '.join(self.prompt_ids)}. Pass the prompt's text before the essay, as it was in training "
+                "(`text` and `text_pair` of a pipeline; `config.prompt_texts` has it), or `prompt_indices`."
             )
         # Pair by pair: the faster way, by a matrix product, is too coarse for texts that differ by a word.
         distances = torch.cdist(known, known, compute_mode="donot_use_mm_for_euclid_dist")

@@ -11,6 +11,7 @@ from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
+from ..model.score_scale import ScoreRange
 from ..presets import is_recipe_file
 from ..records import EVALUATION_NAME, DataRecord, EvaluationRecord, PretrainedRecord, RunRecord
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
@@ -114,12 +115,12 @@ def _metadata(
 def _prompt_rows(config: PreTrainedConfig) -> list[dict[str, str]]:
     prompts = []
     for prompt_id in sort_prompt_ids(config.score_ranges):
-        low, high = config.score_ranges[prompt_id]
+        scale = str(ScoreRange.from_list(config.score_ranges[prompt_id]))
         # One line of a table.
         text = " ".join((config.prompt_texts or {}).get(prompt_id, "").replace("|", "/").split())
         if len(text) > SHOWN_PROMPT_LETTERS:
             text = text[:SHOWN_PROMPT_LETTERS].rsplit(" ", 1)[0] + " …"
-        prompts.append({"prompt_id": prompt_id, "min_score": f"{low:g}", "max_score": f"{high:g}", "text": text})
+        prompts.append({"prompt_id": prompt_id, "scores": scale, "text": text})
     return prompts
 
 

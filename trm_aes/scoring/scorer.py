@@ -16,12 +16,13 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ..checkpoints import find_checkpoint, load_tokenizer
 from ..checks import check_at_least_one
+from ..data.schema import check_essay_text
 from ..devices import choose_device
 from ..errors import InputError, brief
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
-from ..model.score_scale import ScoreRange, round_scores
+from ..model.score_scale import ScoreRange
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,15 +48,15 @@ class EssayScore:
     What a scorer says of one essay, on the scale of the essay's prompt.
 
     Args:
-        score: in the prompt's range, not rounded.
-        rounded_score: a whole score in the prompt's range.
+        score: on the prompt's scale, not rounded; where scores are labels, their place in the list, the lowest being 1.
+        rounded_score: a score of the prompt's scale, as people write it: 3, 6.5, or a label such as "B2".
         confidence: the halting head's probability (0-1) that `rounded_score` is the score a human would give.
         supervision_steps: supervision steps taken.
         was_cut: whether the essay was too long, so that its end was not read.
     """
 
     score: float
-    rounded_score: int
+    rounded_score: int | float | str
     confidence: float
     supervision_steps: int
     was_cut: bool = False
@@ -105,7 +106,9 @@ class EssayScorer:
         self.name = name
         self.device = torch.device(device)
         self.batch_tokens = batch_tokens
-        self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
+        self.score_ranges = {
+            prompt_id: ScoreRange.from_list(values) for prompt_id, values in model.config.score_ranges.items()
+        }
         self.input_columns = input_columns(model.config)
         self._collate = EssayCollator.for_model(tokenizer, model.config)
 
@@ -181,7 +184,15 @@ class EssayScorer:
         Args:
             essays: their texts.
             prompt_ids: the prompt that each answers; see [`prompt_of`].
+
+        Raises:
+            InputError: if an essay is empty or no text, or its prompt is none that the scorer knows.
         """
+        if isinstance(essays, str) or len(essays) != len(prompt_ids):
+            raise InputError("`score` takes a list of essays and a list of as many prompt ids.")
+        for place, essay in enumerate(essays):
+            check_essay_text(essay, f"essays[{place}]")
+        prompt_ids = [self.prompt_of(prompt_id, None, f"essays[{i}]") for i, prompt_id in enumerate(prompt_ids)]
         return self.score_encoded(self.encode(essays, prompt_ids), prompt_ids)
 
     def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
@@ -190,11 +201,11 @@ class EssayScorer:
         results = []
         for index, prompt_id in enumerate(prompt_ids):
             score_range = self.score_ranges[prompt_id]
-            score = score_range.denormalize(raw.normalized[index])
+            score = float(score_range.denormalize(raw.normalized[index]))
             results.append(
                 EssayScore(
-                    score=float(score),
-                    rounded_score=int(round_scores(score)),
+                    score=score,
+                    rounded_score=score_range.shown(score),
                     confidence=float(raw.confidence[index]),
                     supervision_steps=int(raw.supervision_steps[index]),
                     was_cut=encoded[index].essay_tokens_cut > 0,

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from datasets import Dataset
 
-from ..data.schema import EssayTable, prompt_rows
+from ..data.schema import EssayTable, prompt_rows, score_ranges
 from ..errors import InputError
 from ..evaluation.agreement import score_metrics
 from ..model.essay_tokens import EssayCollator, prompt_index_of
@@ -33,13 +33,13 @@ class AdaptedPrompt:
 
     Args:
         num_essays: scored essays of it.
-        score_range: lowest and highest score.
+        score_range: the scale of its scores, as in a model's `score_ranges`.
         left_out: agreement (see [`score_metrics`]) of the essays' scores with what the scorer says of each when the others
             alone correct it; the scale is matched to all of them. Of 20 essays it is a rough figure.
     """
 
     num_essays: int
-    score_range: tuple[float, float]
+    score_range: tuple[float | str, ...]
     left_out: dict[str, float]
 
 
@@ -81,11 +81,11 @@ def adapt_scorer(scorer: EssayScorer, table: EssayTable) -> tuple[EssayScorer, d
         InputError: if the scorer keeps no prompts apart, knows a prompt already, or there are too few essays of one.
     """
     _check(scorer, table)
-    prompts = prompt_rows(table.frame)
+    prompts, ranges = prompt_rows(table.frame), score_ranges(table.frame)
     model = with_prompts(
         scorer.model,
         scorer.tokenizer,
-        {prompt_id: [prompt["min_score"], prompt["max_score"]] for prompt_id, prompt in prompts.items()},
+        {prompt_id: score_range.to_list() for prompt_id, score_range in ranges.items()},
         {prompt_id: prompt["prompt"] for prompt_id, prompt in prompts.items()},
     )
     adapted = EssayScorer(model, scorer.tokenizer, scorer.name, "cpu", scorer.batch_tokens)
@@ -130,7 +130,7 @@ def _adapt_to(scorer: EssayScorer, prompt_id: str, table: pd.DataFrame, known: t
     left_out = score_range.denormalize(_fit_scores(scorer, essays, inputs))
     return AdaptedPrompt(
         len(table),
-        (score_range.min_score, score_range.max_score),
+        tuple(score_range.to_list()),
         score_metrics(table["score"].to_numpy(), left_out, score_range),
     )
 

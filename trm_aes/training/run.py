@@ -27,6 +27,7 @@ from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
 from .fit.passages import fit_passage_check
 from .fit.penalties import fit_penalties
+from .fit.prompts import set_signatures
 from .folder import check_may_write
 from .interrupts import StopOnInterrupt
 from .recipe import TrainingPlan
@@ -35,7 +36,7 @@ from .states import EssayStates, EssaysWithStates, read_with_encoder
 from .trainer import TRMTrainer
 from .untrained import Pretrained, build_model
 
-LABELS = ("score", "min_score", "max_score")
+LABELS = ("score", "min_score", "max_score", "score_step")
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,8 @@ def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarr
     tokens = scorer.rows(validation, essays.states.get("validation"))
     gold = validation.select_columns(["prompt_id", "score"]).to_pandas()
     if model.model.prompt_bank is not None:
+        # Word embeddings may have been trained.
+        set_signatures(model, essays.data, essays.tokenizer)
         left_out = None
         if by_having_seen is not None:
             left_out = left_out_scores(scorer, essays.data, by_having_seen, essays.states.get("train"))

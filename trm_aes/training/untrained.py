@@ -94,7 +94,7 @@ def _configure(
         config = TRMConfig(
             vocab_size=len(tokenizer),
             pad_token_id=tokenizer.pad_token_id,
-            score_ranges={key: [r.min_score, r.max_score] for key, r in data.score_ranges.items()},
+            score_ranges={key: score_range.to_list() for key, score_range in data.score_ranges.items()},
             prompt_texts=data.prompt_texts,
             max_prompt_tokens=data.card["token_limits"]["max_prompt_tokens"],
             # As the essays were tokenized that it learns from; before there was this choice, nothing was skipped.

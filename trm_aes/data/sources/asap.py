@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
 from ..prompts import PromptInfo
+from ..scales import scale_columns
 from ..schema import REQUIRED_COLUMNS, EssayTable, check_table, parse_score
 from ..tables import file_checksum, read_bytes
 
@@ -187,8 +188,7 @@ def _to_schema(raw: pd.DataFrame, source: str, prompt_infos: dict[str, PromptInf
             "prompt": [infos[i].text or own or stand_in_text(i) for i, own in zip(prompt_ids, own_texts, strict=True)],
             "essay": raw["essay"],
             "score": [parse_score(value, row, source, "domain1_score") for row, value in raw["domain1_score"].items()],
-            "min_score": [float(ranges[i].min_score) for i in prompt_ids],
-            "max_score": [float(ranges[i].max_score) for i in prompt_ids],
+            **scale_columns([ranges[i] for i in prompt_ids]),
         },
         index=raw.index,
     )

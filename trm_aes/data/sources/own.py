@@ -10,8 +10,10 @@ from ...errors import InputError
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
 from ..prompts import PromptInfo
+from ..scales import SCALE_COLUMNS, scale_columns
 from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
 from ..tables import STANDARD_STREAM, file_checksum, file_format, read_rows
+from .own_scales import given_scales, scales_from_scores
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class ColumnNames:
     prompt: str = "prompt"
     min_score: str = "min_score"
     max_score: str = "max_score"
+    score_step: str = "score_step"
 
 
 def load_own_table(
@@ -47,11 +50,11 @@ def load_own_table(
         columns: what its columns are called.
         encoding: of CSV, TSV and JSON lines.
         prompt_infos: texts and ranges by prompt id, for what the file itself lacks.
-        score_ranges: score ranges by prompt id, and under `None` for every other prompt. They win over the file's and
-            over `prompt_infos`.
+        score_ranges: scales by prompt id, and under `None` for every other prompt. They win over the file's and over
+            `prompt_infos`; they alone may have labels, and more than 1,000 steps.
         prompt_id: the prompt that all essays answer, whatever the file says.
-        observe_ranges: whether the lowest and highest score make the range of a prompt where none is known. A few essays
-            need not hold either.
+        observe_ranges: whether the lowest and highest score, and the largest usual step on which all lie, make the scale of
+            a prompt where none is known. A few essays need not hold either.
 
     Raises:
         InputError: if the file, a column, a row or a range cannot be used; it says which.
@@ -71,8 +74,14 @@ def load_own_table(
                 f"{source} has no column {name!r}; it has {', '.join(map(str, raw.columns))}. Name the right one with "
                 f"`columns.{field}`."
             )
-    scores = [parse_score(value, row, source, columns.score) for row, value in raw[columns.score].items()]
     prompt_ids, texts = _prompt_ids_and_texts(raw, columns, source, prompt_infos or {}, prompt_id)
+    names = (columns.min_score, columns.max_score, columns.score_step)
+    scales = given_scales(raw, prompt_ids, names, source, prompt_infos or {}, score_ranges or {})
+    scores = [
+        # Whether numbers are on their scales, `check_table` tells of all together.
+        parse_score(value, row, source, columns.score, scale if scale is not None and scale.labels else None)
+        for (row, value), scale in zip(raw[columns.score].items(), scales, strict=True)
+    ]
     frame = pd.DataFrame(
         {
             "essay_id": _read_ids(raw, columns.essay_id, source),
@@ -83,13 +92,16 @@ def load_own_table(
         },
         index=raw.index,
     )
-    _add_ranges(frame, raw, columns, source, prompt_infos or {}, score_ranges or {}, observe_ranges)
-    used = {getattr(columns, name) for name in REQUIRED_COLUMNS}
+    found = scales_from_scores(frame[[scale is None for scale in scales]], source, observe_ranges)
+    frame = frame.assign(
+        **scale_columns([scale or found[name] for scale, name in zip(scales, prompt_ids, strict=True)])
+    )
+    used = set(vars(columns).values())
     for name in raw.columns:
         if name not in used:
-            kept = f"{name}_in_source" if name in REQUIRED_COLUMNS + TOKEN_COLUMNS else name
+            kept = f"{name}_in_source" if name in REQUIRED_COLUMNS + SCALE_COLUMNS + TOKEN_COLUMNS else name
             frame[kept] = _as_numbers(raw[name])
-    table = EssayTable(frame, source, file_checksum(path))
+    table = EssayTable(frame, source, file_checksum(path), read_off=tuple(found))
     check_table(table)
     return table
 
@@ -133,46 +145,6 @@ def _prompt_ids_and_texts(
             "Different tasks need different prompt ids."
         )
     return prompt_ids, texts
-
-
-def _add_ranges(
-    frame: pd.DataFrame,
-    raw: pd.DataFrame,
-    columns: ColumnNames,
-    source: str,
-    prompt_infos: dict[str, PromptInfo],
-    score_ranges: dict[str | None, ScoreRange],
-    observe: bool,
-):
-    in_file = columns.min_score in raw and columns.max_score in raw
-    frame["min_score"], frame["max_score"] = float("nan"), float("nan")
-    unknown = {name for name in score_ranges if name is not None} - set(frame["prompt_id"])
-    if unknown:
-        raise InputError(f"`score_ranges`: {source} has no prompt {sorted(unknown)[0]!r}.")
-    for group, essays in frame.groupby("prompt_id", sort=False):
-        prompt_id = str(group)
-        known = (
-            score_ranges.get(prompt_id)
-            or score_ranges.get(None)
-            or prompt_infos.get(prompt_id, PromptInfo()).score_range
-        )
-        if known is None and not in_file and not observe:
-            raise InputError(
-                f"{source} does not say from where to where the scores of prompt {prompt_id!r} range, and so few essays "
-                "need not hold the lowest and the highest: give `score_ranges`."
-            )
-        for name, column, observed in (
-            ("min_score", columns.min_score, essays["score"].min()),
-            ("max_score", columns.max_score, essays["score"].max()),
-        ):
-            values: float | list[float]
-            if known is not None:
-                values = float(getattr(known, name))
-            elif in_file:
-                values = [parse_score(raw.at[row, column], row, source, column) for row in essays.index]
-            else:
-                values = float(observed)
-            frame.loc[essays.index, name] = values
 
 
 def _as_numbers(values: pd.Series) -> pd.Series:

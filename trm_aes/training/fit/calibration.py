@@ -15,7 +15,7 @@ from ...evaluation.calibration import (
     fit_shift,
 )
 from ...model.modeling_trm import TRMForEssayScoring
-from ...model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
+from ...model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ...scoring.scorer import EssayScorer, RawScores
 
 # With training essays among them: as many as the ridge regression that a scorer is held against asks for.
@@ -48,7 +48,7 @@ def calibrate(
     if left_out is not None:
         predicted = np.concatenate([predicted, left_out["normalized"].to_numpy()])
         known = pd.concat([essays, left_out[["prompt_id", "score"]]])
-    gold = np.array([ranges[p].normalize(s) for p, s in zip(known["prompt_id"], known["score"], strict=True)])
+    gold = by_prompt(ScoreRange.normalize, known["score"], known["prompt_id"], ranges)
     min_essays = MIN_ESSAYS if left_out is None else MIN_ESSAYS_IN_ALL
     lines = fit_calibrations(known["prompt_id"], predicted, gold, min_essays)
     bank = model.model.prompt_bank
@@ -58,7 +58,7 @@ def calibrate(
             bank.score_stds[place] *= lines[prompt_id].slope
     calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
     scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
-    is_right = round_scores(scores) == essays["score"].to_numpy()
+    is_right = by_prompt(ScoreRange.round, scores, essays["prompt_id"], ranges) == essays["score"].to_numpy()
     shift = fit_shift(raw.confidence, is_right)
     model.halt_head.bias.add_(shift)
     return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}

@@ -45,15 +45,21 @@ def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokeniz
             features = np.stack(essays["text_features"].to_list())
             for name, values in zip(("means", "stds"), means_and_spreads(features), strict=True):
                 statistics[f"feature_{name}"].append(values)
+    model.model.prompt_bank.set_statistics(
+        **{name: torch.tensor(np.array(values)) for name, values in statistics.items()}
+    )
+    set_signatures(model, data, tokenizer)
+
+
+@torch.no_grad()
+def set_signatures(model: TRMForEssayScoring, data: EssayDataset, tokenizer: PreTrainedTokenizerBase):
+    """Sets how prompts are recognized by their texts: by the word embeddings that the model has now."""
     limits = data.card["token_limits"]
     texts = (data.prompt_texts[prompt_id] for prompt_id in data.score_ranges)
     signatures = [
         signature_of(model, tokenizer, text, limits["max_tokens"], limits["max_prompt_tokens"]) for text in texts
     ]
-    model.model.prompt_bank.set_statistics(
-        signatures=torch.stack(signatures),
-        **{name: torch.tensor(np.array(values)) for name, values in statistics.items()},
-    )
+    model.model.prompt_bank.set_statistics(signatures=torch.stack(signatures))
 
 
 def means_and_spreads(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,6 +84,6 @@ def signature_of(
 ) -> torch.Tensor:
     """The signature of a prompt's text as it comes before an essay, by which it is recognized: `(embedding_size,)`."""
     [encoded] = encode_essays(tokenizer, [text], [""], max_tokens, max_prompt_tokens)
-    words = model.get_input_embeddings()(torch.tensor([encoded.input_ids]))
-    is_prompt = torch.tensor([encoded.token_type_ids]) == 0
+    words = model.get_input_embeddings()(torch.tensor([encoded.input_ids], device=model.device))
+    is_prompt = torch.tensor([encoded.token_type_ids], device=model.device) == 0
     return model.model.prompt_bank.signatures_of(words, is_prompt)[0]

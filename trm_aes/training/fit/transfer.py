@@ -18,7 +18,7 @@ PRIOR_ESSAYS = 10
 def with_prompts(
     model: TRMForEssayScoring,
     tokenizer: PreTrainedTokenizerBase,
-    score_ranges: dict[str, list[float]],
+    score_ranges: dict[str, list[float | str]],
     prompt_texts: dict[str, str],
 ) -> TRMForEssayScoring:
     """
@@ -28,7 +28,7 @@ def with_prompts(
     Args:
         model: with a prompt bank.
         tokenizer: the model's.
-        score_ranges, prompt_texts: `prompt_id -> [lowest, highest]` and `prompt_id -> text` of the new prompts alone.
+        score_ranges, prompt_texts: those of the new prompts alone, as in a [`TRMConfig`].
     """
     settings = model.config.to_dict()
     settings["score_ranges"] = {**settings["score_ranges"], **score_ranges}

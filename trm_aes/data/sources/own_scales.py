@@ -1,0 +1,103 @@
+"""On which scale each essay of a table of one's own was scored: as somebody says, or as its prompt's scores look."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ...errors import InputError
+from ...model.score_scale import ScoreRange
+from ..prompts import PromptInfo
+from ..scales import MAX_STEPS, usual_step
+from ..schema import parse_score_range
+
+
+def given_scales(
+    raw: pd.DataFrame,
+    prompt_ids: Sequence[str],
+    columns: Sequence[str],
+    source: str,
+    prompt_infos: dict[str, PromptInfo],
+    score_ranges: dict[str | None, ScoreRange],
+) -> list[ScoreRange | None]:
+    """
+    The scale that is given for each row: by the user, by the table of prompts, or by columns of the file, in this order;
+    None where nothing gives one.
+
+    Args:
+        raw: the file's rows as they came, with the index by which errors name them.
+        prompt_ids: the rows' prompts.
+        columns: names of the file's columns of the lowest score, the highest and the step.
+        source: what to call the file.
+        prompt_infos, score_ranges: as of [`load_own_table`].
+
+    Raises:
+        InputError: for a scale of a prompt that the file lacks, one that is none, and one of more than 1,000 steps that the
+            user did not give.
+    """
+    unknown = {name for name in score_ranges if name is not None} - set(prompt_ids)
+    if unknown:
+        raise InputError(f"`score_ranges`: {source} has no prompt {sorted(unknown)[0]!r}.")
+    of_user = {prompt_id: score_ranges.get(prompt_id) or score_ranges.get(None) for prompt_id in set(prompt_ids)}
+    rows = raw[[name for name in columns if name in raw]].to_dict("index")
+    scales: list[ScoreRange | None] = []
+    for row, prompt_id in zip(raw.index, prompt_ids, strict=True):
+        scale = of_user[prompt_id]
+        if scale is None:
+            known = prompt_infos.get(prompt_id, PromptInfo()).score_range
+            scale = known or parse_score_range(rows[row], row, source, columns)
+            _check_width(scale, f"{source}, row {row}", prompt_id)
+        scales.append(scale)
+    return scales
+
+
+def scales_from_scores(essays: pd.DataFrame, source: str, may_observe: bool) -> dict[str, ScoreRange]:
+    """
+    The scales of prompts for which none is given: from the lowest to the highest score, by the largest usual step of which
+    all scores are multiples (see [`usual_step`]).
+
+    Args:
+        essays: `prompt_id` and `score` of these prompts' essays, with the index by which errors name them.
+        source: what to call the file.
+        may_observe: whether these essays are enough to go by.
+
+    Raises:
+        InputError: if they are not, or have one score, scores on no usual scale, or scores more than 1,000 steps apart.
+    """
+    found = {}
+    for group, scores in essays.groupby("prompt_id", sort=False)["score"]:
+        prompt_id, low, high = str(group), scores.min(), scores.max()
+        if not may_observe:
+            raise InputError(
+                f"{source} does not say from where to where the scores of prompt {prompt_id!r} range, and so few essays "
+                "need not hold the lowest and the highest: give `score_ranges`."
+            )
+        if low == high:
+            raise InputError(
+                f"{source}: the scores of prompt {prompt_id!r} range from {low:g} to {high:g}: nothing to learn. Give the "
+                "true range with `score_ranges`."
+            )
+        step = usual_step(scores)
+        if step is None:
+            odd = next(row for row in scores.index if usual_step(scores[[row]]) is None)
+            raise InputError(
+                f"{source}, row {odd}: {scores[odd]:g} is on no usual scale. Round the scores of prompt {prompt_id!r}, and "
+                "give their scale with `score_ranges`, as in 1:5:0.5."
+            )
+        # Far from the others, it is likelier mistyped than they.
+        farthest = (scores - scores.median()).abs().idxmax()
+        where = f"{source}, row {farthest}: with the score {scores[farthest]:g}"
+        try:
+            found[prompt_id] = ScoreRange(float(low), float(high), step)
+        except ValueError as error:
+            raise InputError(f"{where}, prompt {prompt_id!r} has no scale: {error}.") from None
+        _check_width(found[prompt_id], where, prompt_id)
+    return found
+
+
+def _check_width(scale: ScoreRange | None, where: str, prompt_id: str):
+    if scale is not None and scale.num_steps > MAX_STEPS:
+        option = ":".join(f"{value:.12g}" for value in (scale.min_score, scale.max_score, scale.step))
+        raise InputError(
+            f"{where}, prompt {prompt_id!r} has a scale of {scale.num_steps:,} steps, {scale}. If no score is mistyped, say "
+            f"so with `score_ranges` {option}."
+        )
