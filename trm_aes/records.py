@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, get_args, get_type_hints
 
 from .errors import InputError
-from .files import read_json, write_json
+from .files import FolderKind, read_json, write_json
 from .typed_json import check_types
 
 RUN_RECORD_NAME = "run.json"
 EVALUATION_NAME = "evaluation.json"
+EVALUATION = FolderKind.with_record("`trm-aes evaluate`", EVALUATION_NAME)
 # To be raised when a field is renamed or changes its meaning; one more field with a default needs no new number.
 FORMAT_VERSION = 1
 RECORDED_PACKAGES = (
@@ -131,7 +132,7 @@ class RunRecord:
         seconds: from the start to the end of the run.
         train_metrics, validation_metrics: `metric -> value`; the second are of the finished scorer.
         calibration, exit_rule: what was fitted to the validation essays when training ended; None for what was left out.
-        best_checkpoint: folder of the checkpoint that was kept, or None.
+        best_checkpoint: name of the folder of the checkpoint that was kept, or None.
         history: the Trainer's log, entry by entry.
         adaptations: prompts that the scorer was told of after its training, one entry for each time: the scorer that it
             was before (`model`), the file of scored essays (`source`, `source_sha256`), `command`, and by prompt id what

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checks import check_at_least_one
+from ..data.folder import DATASET
 from ..data.formats import check_is_file, file_format
 from ..errors import InputError
-from ..files import check_is_free
+from ..files import check_is_folder_to_be, check_is_outside
 from . import own_file
 from .options import check_is_folder, new_parser
 from .parser import CommandParser
@@ -36,7 +37,7 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--output-dir", help="folder to write; needed unless --analyze-lengths is given")
     parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 1-2 or 3-6,8")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing --output-dir")
+    parser.add_argument("--overwrite", action="store_true", help="replace a data set in --output-dir")
     parser.add_argument("--seed", type=int, default=0, help="of the splits, the subset and the demo corpus")
 
     own_file.add_own_file_options(parser, "read off the scores if nothing gives it")
@@ -99,7 +100,10 @@ def _check_options(args: argparse.Namespace):
         return
     if not args.output_dir:
         raise InputError("`output_dir` is needed (or `analyze_lengths`, which saves nothing).")
-    check_is_free(args.output_dir, args.overwrite)
+    check_is_folder_to_be(args.output_dir, args.overwrite, DATASET)
+    for parameter in ("source", "prompts", "folds"):
+        if getattr(args, parameter) is not None:
+            check_is_outside(getattr(args, parameter), args.output_dir, parameter)
 
 
 def _build(args: argparse.Namespace):

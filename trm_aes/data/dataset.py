@@ -19,7 +19,7 @@ from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from ..records import package_versions
-from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
+from .folder import CARD_NAME, DATASET, TOKENIZER_FOLDER, check_is_dataset
 from .schema import LIST_COLUMNS, EssayTable, prompt_rows
 from .splits import SPLITS, Splits
 
@@ -168,9 +168,10 @@ def build_dataset(
         The card.
 
     Raises:
-        InputError: if `output_dir` exists, or dropping long essays leaves a split empty.
+        InputError: if `output_dir` may not be replaced, another run is writing it, or dropping long essays leaves a split
+            empty.
     """
-    with new_folder(output_dir, overwrite) as folder:
+    with new_folder(output_dir, overwrite, DATASET) as folder:
         tokenized, dropped = {}, {}
         for name in SPLITS:
             tokenized[name], dropped[name] = _tokenize_split(splits.frames[name], tokenizer, limits, name)

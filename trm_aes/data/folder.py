@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import FolderKind
 
 CARD_NAME = "dataset_card.json"
+DATASET = FolderKind.with_record("`trm-aes build`", CARD_NAME)
 TOKENIZER_FOLDER = "tokenizer"
 
 
