@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from .errors import InputError, brief
+from .errors import InputError, brief, explained
 
 T = TypeVar("T")
 
@@ -110,10 +111,8 @@ def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None =
         InputError: if the folder holds no tokenizer that can be read.
     """
     folder = checkpoint.folder if isinstance(checkpoint, Checkpoint) else checkpoint
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"No tokenizer can be read from {folder}: {brief(error)}") from None
+    with explained(f"No tokenizer can be read from {folder}"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if max_tokens is not None:
         tokenizer.model_max_length = max_tokens
     return tokenizer
@@ -123,6 +122,16 @@ def vocabulary_checksum(tokenizer: PreTrainedTokenizerBase) -> str:
     """SHA-256 of the tokenizer's words and their ids: equal for tokenizers whose ids mean the same."""
     vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()
+
+
+def tokenizer_checksum(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of a tokenizer's files: equal for tokenizers that make the same tokens of any text."""
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for path in sorted(Path(folder).iterdir()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def check_vocabulary(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, otherwise: str):

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 
 from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
-from ..files import check_is_free
+from ..files import check_is_file_to_be, check_is_outside
 from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
 from .parser import CommandParser
 
 # Fields of the library's `columns`, each an option of its own here.
-RENAMED = {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id", "prompt")}
+RENAMED = {"source": "input"} | {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id", "prompt")}
 
 
 def build_parser() -> CommandParser:
@@ -55,7 +55,8 @@ def _check_options(args: argparse.Namespace):
         file_format(check_is_file(args.input))
     if args.output != STANDARD_STREAM:
         output_format(args.output)
-        check_is_free(args.output, args.overwrite)
+        check_is_file_to_be(args.output, args.overwrite)
+        check_is_outside(args.input, args.output, "input")
 
 
 def _score(args: argparse.Namespace):

@@ -1,6 +1,7 @@
 """A trained scorer at work: tokens in, scores on each prompt's own scale out."""
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from ..checkpoints import find_checkpoint, load_tokenizer
+from ..checkpoints import find_checkpoint, load_tokenizer, tokenizer_checksum
 from ..checks import check_at_least_one
 from ..devices import choose_device
-from ..errors import InputError, brief
+from ..errors import InputError, explained
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
@@ -137,12 +137,11 @@ class EssayScorer:
         name, folder = checkpoint.name, checkpoint.folder
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder} holds no config.json: it is no model that `trm-aes train` wrote.")
-        try:
+        with explained(f"{name} cannot be loaded"):
             model, loading = TRMForEssayScoring.from_pretrained(
-                folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True
-            )
-        except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-            raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({brief(error)})") from None
+                folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True, use_safetensors=True,
+                trust_remote_code=False,
+            )  # fmt: skip
         missing = sorted(loading["missing_keys"])
         if missing:
             raise InputError(
@@ -223,6 +222,9 @@ class EssayScorer:
             rows: each with what [`input_columns`] names: `prompt_id` is the prompt that the essay answers, one that the
                 scorer knows. Other entries are ignored.
             progress: a bar that is told how many essays are done.
+
+        Raises:
+            InputError: if a score is not a finite number: the weights are damaged.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
         for indices, outputs in self._outputs(rows):
@@ -231,6 +233,11 @@ class EssayScorer:
             raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
             if progress is not None:
                 progress.update(len(indices))
+        if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
+            raise InputError(
+                f"{self.name} gives scores that are not finite numbers: its weights are damaged. Train it again, or take "
+                "another copy."
+            )
         return raw
 
     def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -256,9 +263,17 @@ class EssayScorer:
             inputs = [{name: rows[i][name] for name in self.input_columns if name in rows[i]} for i in indices]
             yield indices, self._collate(inputs)
 
-    def checksum(self) -> str:
-        """SHA-256 of the model's weights: equal for scorers that score alike, as far as the weights decide it."""
-        return weights_checksum(self.model)
+    def checksums(self) -> dict[str, str]:
+        """
+        SHA-256 of all that decides a score beside the essay: the weights, the configuration and the tokenizer's files. They
+        are equal for scorers that score alike.
+        """
+        config = json.dumps(self.model.config.to_dict(), sort_keys=True, default=str)
+        return {
+            "weights_sha256": weights_checksum(self.model),
+            "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+            "tokenizer_sha256": tokenizer_checksum(self.tokenizer),
+        }
 
     def save_pretrained(self, folder: str | Path):
         """Writes model and tokenizer, and the code of both for where this package is absent."""

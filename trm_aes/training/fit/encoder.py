@@ -4,12 +4,11 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ...checkpoints import Checkpoint, check_vocabulary
-from ...errors import InputError, brief
+from ...errors import InputError, explained
 from ...model.modeling_trm import TRMForEssayScoring
 
 
@@ -20,10 +19,8 @@ def encoder_config(checkpoint: Checkpoint, num_layers: int) -> PreTrainedConfig:
     Raises:
         InputError: if it cannot be read, or has fewer layers.
     """
-    try:
-        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"No encoder can be read from {checkpoint.name}: {brief(error)}") from None
+    with explained(f"No encoder can be read from {checkpoint.name}"):
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
     if not 1 <= num_layers <= config.num_hidden_layers:
         raise InputError(f"`encoder_layers` {num_layers}: {checkpoint.name} has {config.num_hidden_layers} layers.")
     config.num_hidden_layers = num_layers
@@ -62,14 +59,11 @@ def copy_encoder(
         "its states would be of other words. Build the data set with the encoder's `tokenizer`.",
     )
     target = model.model.encoder.transformer
-    try:
-        with _quietly():
-            source, loading = AutoModel.from_pretrained(
-                checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True,
-                use_safetensors=True, output_loading_info=True,
-            )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{checkpoint.name} cannot be loaded as an encoder: {brief(error)}") from None
+    with explained(f"{checkpoint.name} cannot be loaded as an encoder"), _quietly():
+        source, loading = AutoModel.from_pretrained(
+            checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True, use_safetensors=True,
+            trust_remote_code=False, output_loading_info=True,
+        )  # fmt: skip
     missing = sorted(name for name in loading["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise InputError(f"{checkpoint.name} lacks weights of its encoder, {missing[0]} first.")
