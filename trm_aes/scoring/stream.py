@@ -101,7 +101,8 @@ def score_file(
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
         rows = _of_like_columns(checked_rows(), output)
-        return _score_stream(scorer, rows, columns.essay, output, overwrite)
+        with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
+            return _score_stream(scorer, rows, columns.essay, output, overwrite)
 
     is_main = processes.is_main_process
     with owned(output) if is_main else contextlib.nullcontext():
