@@ -13,6 +13,9 @@ import stat
 from pathlib import Path
 from unittest import mock
 
+import datasets
+from transformers.utils import logging as transformers_logging
+
 from trm_aes.cli.main import main
 
 MAX_LINES = 2
@@ -57,10 +60,21 @@ def run_command(folder: Path, *words: object) -> tuple[int, str, str]:
         mock.patch("sys.argv", ["trm-aes", *map(str, words)]),
     ):
         root.addHandler(handler)
+        # Transformers logs by a handler of its own. Progress bars are off where standard error is no terminal.
+        own = [
+            other for other in logging.getLogger("transformers").handlers if isinstance(other, logging.StreamHandler)
+        ]
+        theirs = [(other, other.setStream(said)) for other in own]
+        transformers_logging.disable_progress_bar()
+        datasets.disable_progress_bars()
         try:
             code = main()
         finally:
             root.removeHandler(handler)
+            for other, stream in theirs:
+                other.setStream(stream)
+            transformers_logging.enable_progress_bar()
+            datasets.enable_progress_bars()
     return code, output.getvalue(), said.getvalue()
 
 

@@ -1,11 +1,12 @@
 """Where the tokenizer and the first word embeddings come from: the Hub, its cache, a folder, or the packaged fallback."""
 
+import contextlib
 import hashlib
 import importlib.util
 import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from .errors import InputError, brief, explained
 
@@ -99,6 +101,17 @@ def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:
     return None
 
 
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within this block Transformers gives no report on what it loads: what matters of it is checked, and said by us."""
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+
+
 def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None = None) -> PreTrainedTokenizerBase:
     """
     The tokenizer saved in a folder.
@@ -111,7 +124,8 @@ def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None =
         InputError: if the folder holds no tokenizer that can be read.
     """
     folder = checkpoint.folder if isinstance(checkpoint, Checkpoint) else checkpoint
-    with explained(f"No tokenizer can be read from {folder}"):
+    advice = "Is it damaged or cut short? Code that a folder names is not run."
+    with explained(f"No tokenizer can be read from {folder}", advice), quietly():
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if max_tokens is not None:
         tokenizer.model_max_length = max_tokens

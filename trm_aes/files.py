@@ -40,12 +40,36 @@ def check_is_free(path: str | os.PathLike, overwrite: bool) -> Path:
     Checks that an output may be written.
 
     Raises:
-        InputError: if `path` exists (an empty folder does not count) and `overwrite` is false.
+        InputError: if `path` exists (an empty folder does not count) and `overwrite` is false, or nothing can be written
+            there.
     """
     path = Path(path)
+    _check_place(followed(path))
     if is_occupied(path) and not overwrite:
         raise InputError(f"{path} exists. Choose another output, or pass `overwrite` to replace it.")
     return path
+
+
+def followed(path: str | os.PathLike) -> Path:
+    """
+    The path that links lead to.
+
+    Raises:
+        InputError: if a link leads to itself.
+    """
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():
+        raise InputError(f"{path} is a link that leads to itself.")
+    return found
+
+
+def _check_place(path: Path):
+    """Checks the folder in which an output is to be written, or the first above it that there is."""
+    parent = next(parent for parent in path.parents if parent.exists())
+    if not parent.is_dir():
+        raise InputError(f"{path} cannot be written: {parent} is a file.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: you may not write to {parent}.")
 
 
 def check_is_file_to_be(path: str | os.PathLike, overwrite: bool) -> Path:
@@ -133,9 +157,11 @@ def owned(path: str | os.PathLike) -> Iterator[Path]:
     Raises:
         InputError: if another run owns the output; it says which process.
     """
-    path = Path(os.path.realpath(path))
+    path = followed(path)
     with _made(path.parent):
         lock, lock_file = FileLock(beside(path, "lock"), timeout=0), beside(path, "lock")
+        # Where nothing can be written, this says why.
+        lock_file.touch()
         _acquire(lock, lock_file, path)
         try:
             lock_file.write_text(_this_run(), encoding="utf-8")
@@ -252,7 +278,7 @@ def new_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]
     Raises:
         InputError: if `path` exists and `overwrite` is false, or it is not a file.
     """
-    path = Path(os.path.realpath(check_is_file_to_be(path, overwrite)))
+    path = followed(check_is_file_to_be(path, overwrite))
     with _made(path.parent):
         temporary = beside(path, "new")
         try:

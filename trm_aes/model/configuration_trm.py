@@ -2,6 +2,7 @@
 """Configuration of the Tiny Recursive Model (TRM) for essay scoring."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -284,7 +285,7 @@ class TRMConfig(PreTrainedConfig):
 
     def _check_score_ranges(self):
         for prompt_id, score_range in (self.score_ranges or {}).items():
-            if len(score_range) != 2 or not score_range[0] < score_range[1]:
+            if len(score_range) != 2 or not -math.inf < score_range[0] < score_range[1] < math.inf:
                 raise ValueError(
                     f"`score_ranges` of prompt {prompt_id!r} must be [lowest, highest], got {score_range}."
                 )

@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig, PreTrainedConfig
 
+from ..checkpoints import quietly
 from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
 from ..errors import InputError, explained
@@ -36,7 +37,7 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
     """
     run = RunRecord.read(folder)
     evaluation = EvaluationRecord.read(evaluation_file.parent) if evaluation_file else None
-    with explained(f"The configuration of {folder} cannot be read"):
+    with explained(f"The configuration of {folder} cannot be read"), quietly():
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     title = repo_id.rsplit("/", 1)[-1]
     data = _describe_data(run.data)

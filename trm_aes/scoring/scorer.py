@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from ..checkpoints import find_checkpoint, load_tokenizer, tokenizer_checksum
+from ..checkpoints import find_checkpoint, load_tokenizer, quietly, tokenizer_checksum
 from ..checks import check_at_least_one
 from ..devices import choose_device
 from ..errors import InputError, explained
@@ -137,15 +137,20 @@ class EssayScorer:
         name, folder = checkpoint.name, checkpoint.folder
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder} holds no config.json: it is no model that `trm-aes train` wrote.")
-        with explained(f"{name} cannot be loaded"):
+        with explained(f"{name} cannot be loaded"), quietly():
             model, loading = TRMForEssayScoring.from_pretrained(
                 folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True, use_safetensors=True,
-                trust_remote_code=False,
+                trust_remote_code=False, ignore_mismatched_sizes=True,
             )  # fmt: skip
         missing = sorted(loading["missing_keys"])
         if missing:
             raise InputError(
                 f"{name} is no whole essay scorer: {len(missing)} weights are missing, {missing[0]} first."
+            )
+        if loading["mismatched_keys"]:
+            weight = sorted(loading["mismatched_keys"])[0][0]
+            raise InputError(
+                f"{name}: its weights do not fit its config.json, {weight} first. They do not belong together."
             )
         tokenizer = load_tokenizer(folder)
         if len(tokenizer) != model.config.vocab_size:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transformers import HfArgumentParser
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from ..checkpoints import DEFAULT_CHECKPOINT
 from ..devices import available_device
@@ -180,6 +181,9 @@ def _training_arguments(
     except (ValueError, ImportError) as error:
         raise InputError(one_line(error)) from None
     for reporter in args.report_to or []:
+        if reporter not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(["none", *REPORTERS, *sorted(set(INTEGRATION_TO_CALLBACK) - set(REPORTERS))])
+            raise InputError(f"`report_to` {reporter}: no such tracker; there are {known}.")
         if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
             raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
     return args

@@ -4,6 +4,7 @@ import os
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,14 +14,18 @@ from ..errors import InputError
 from ..files import read_json
 from ..model.modeling_trm import FORMER_NAMES
 from ..typed_json import check_types
-from .folder import STATE_NAME, checkpoints, unfinished_folder
+from .folder import AVERAGE_STATE_NAME, STATE_NAME, checkpoints, unfinished_folder
 
 LAST_CHECKPOINT = "last"
 # Without each of these a run cannot go on as if it had not been interrupted. Under FSDP and with several processes the
 # names go on (`rng_state_0.pth`).
 NEEDED_FILES = ("model", "optimizer", "scheduler", "rng_state")
 OWN_WEIGHTS_NAME = "optimizer_weights.safetensors"
-STATE_TYPES = {"global_step": int, "epoch": float, "max_steps": int}
+# What is needed of the files that are JSON.
+JSON_FILES: dict[str, dict[str, Any]] = {
+    STATE_NAME: {"global_step": int, "epoch": float, "max_steps": int},
+    AVERAGE_STATE_NAME: {"num_updates": int},
+}
 
 
 def last_checkpoint(output_dir: str | os.PathLike) -> Path | None:
@@ -76,10 +81,15 @@ def _check_files(folder: Path):
     for path in folder.iterdir():
         if not _is_whole(path):
             raise InputError(f"{path} is damaged or cut short. {otherwise}")
-    state = read_json(folder / STATE_NAME)
-    if not isinstance(state, dict) or not set(STATE_TYPES) <= set(state):
-        raise InputError(f"{folder / STATE_NAME} is not the state of a training run. {otherwise}")
-    check_types(state, STATE_TYPES, str(folder / STATE_NAME))
+    for name, types in JSON_FILES.items():
+        path = folder / name
+        if not path.exists():
+            # Without a moving average of the weights there is no state of it.
+            continue
+        content = read_json(path)
+        if not isinstance(content, dict) or not set(types) <= set(content):
+            raise InputError(f"{path} is damaged: it is not what a training run writes there. {otherwise}")
+        check_types(content, types, str(path))
 
 
 def _has_former_names(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import difflib
 import os
 import platform
 import sys
@@ -18,8 +19,8 @@ from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedToke
 
 from ..checkpoints import Checkpoint
 from ..data.dataset import EssayDataset, load_essay_dataset
-from ..errors import InterruptedRun
-from ..evaluation.agreement import build_compute_metrics
+from ..errors import InputError, InterruptedRun
+from ..evaluation.agreement import build_compute_metrics, metric_names
 from ..files import check_is_outside, new_files
 from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
@@ -82,6 +83,7 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     data = load_essay_dataset(plan.data)
     output_dir = plan.training.run_folder
     check_is_outside(plan.data, output_dir, "data")
+    _check_metric(plan.training.metric_for_best_model, data)
     resume_from = checkpoint_to_resume(output_dir, plan.training.resume_from_checkpoint)
     with _folder_of_all(plan, resume_from) as folder:
         trainer, record = _train_in(folder, plan, data, resume_from, started)
@@ -89,6 +91,16 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
         trainer.args.output_dir = str(output_dir)
         trainer.push_to_hub()
     return record
+
+
+def _check_metric(wanted: str | None, data: EssayDataset):
+    """The Trainer itself notices a metric that it is not given only after the first epoch."""
+    names = ["loss", *metric_names(data.score_ranges)]
+    name = (wanted or "loss").removeprefix("eval_")
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        suggested = f"Did you mean {close[0]}? " if close else ""
+        raise InputError(f"`metric_for_best_model` {wanted}: no such metric. {suggested}There are {', '.join(names)}.")
 
 
 @contextlib.contextmanager

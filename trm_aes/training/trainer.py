@@ -294,9 +294,10 @@ class TRMTrainer(PublishingTrainer):
         self.average = WeightAverage(self.model, self.args.ema_decay)
         checkpoint = self._resumed_from
         if checkpoint is not None and (checkpoint / OWN_WEIGHTS_NAME).is_file():
-            num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
-            own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))
-            self.average.restore(own, averaged, num_updates)
+            with self._explained(str(checkpoint)):
+                num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
+                own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))
+                self.average.restore(own, averaged, num_updates)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, *args, **kwargs) -> None:
         """As `Trainer`'s, with one clear message where the checkpoint does not fit."""

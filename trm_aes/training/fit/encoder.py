@@ -1,13 +1,9 @@
 """The encoder whose states a model reads: the first layers of a pretrained one."""
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedTokenizerBase
-from transformers.utils import logging
 
-from ...checkpoints import Checkpoint, check_vocabulary
+from ...checkpoints import Checkpoint, check_vocabulary, quietly
 from ...errors import InputError, explained
 from ...model.modeling_trm import TRMForEssayScoring
 
@@ -25,17 +21,6 @@ def encoder_config(checkpoint: Checkpoint, num_layers: int) -> PreTrainedConfig:
         raise InputError(f"`encoder_layers` {num_layers}: {checkpoint.name} has {config.num_hidden_layers} layers.")
     config.num_hidden_layers = num_layers
     return config
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the report of Transformers on the layers that are left out: they are meant to be."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
 
 
 def copy_encoder(
@@ -59,7 +44,7 @@ def copy_encoder(
         "its states would be of other words. Build the data set with the encoder's `tokenizer`.",
     )
     target = model.model.encoder.transformer
-    with explained(f"{checkpoint.name} cannot be loaded as an encoder"), _quietly():
+    with explained(f"{checkpoint.name} cannot be loaded as an encoder"), quietly():
         source, loading = AutoModel.from_pretrained(
             checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True, use_safetensors=True,
             trust_remote_code=False, output_loading_info=True,
