@@ -129,7 +129,12 @@ def score_file(
                 if not num_essays:
                     raise InputError(f"{source} holds no essays.")
                 parts.prepare()
-        _score_parts(scorer, checked_rows(), columns.essay, parts, processes, num_essays, file)
+        try:
+            _score_parts(scorer, checked_rows(), columns.essay, parts, processes, num_essays, file)
+        finally:
+            if is_main and not len(parts):
+                # Nothing to go on from.
+                parts.remove()
         processes.wait_for_everyone()
         counts: Counter[str] = Counter()
         if is_main:
