@@ -88,10 +88,12 @@ class PretrainedRecord:
     Args:
         name: name or folder of the encoder.
         hub_id: its id on the Hub, or None.
+        commit: the commit on the Hub that was downloaded, or None.
     """
 
     name: str
     hub_id: str | None
+    commit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +220,7 @@ class EvaluationRecord:
     Args:
         format_version: of the file. Files from before there was one count as version 1.
         model: name of the scorer.
+        commit: of the scorer on the Hub, where it was downloaded.
         split: name of the split.
         device: on which essays were scored.
         data: `source`, `source_sha256` and `options` of the data set.
@@ -231,6 +234,7 @@ class EvaluationRecord:
 
     format_version: int = FORMAT_VERSION
     model: str
+    commit: str | None = None
     split: str
     device: str = ""
     data: dict[str, Any] = field(default_factory=dict)

@@ -55,6 +55,7 @@ def build_parser() -> CommandParser:
         default=constant("trm_aes.checkpoints", "DEFAULT_CHECKPOINT"),
         help="checkpoint on the Hub, or folder",
     )
+    tokens.add_argument("--revision", help="commit, branch or tag of --tokenizer on the Hub (default: its main branch)")
     tokens.add_argument(
         "--max-tokens", type=int, default=constant(TOKENS_MODULE, "DEFAULT_MAX_TOKENS"), help="longest sequence"
     )
@@ -114,7 +115,7 @@ def _build(args: argparse.Namespace):
 
     table = _load_source(args)
     prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
-    checkpoint = find_checkpoint(args.tokenizer)
+    checkpoint = find_checkpoint(args.tokenizer, args.revision)
     tokenizer = load_tokenizer(checkpoint)
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
     if args.analyze_lengths:
@@ -124,7 +125,8 @@ def _build(args: argparse.Namespace):
         print(format_length_table(length_table(frame, encoded, args.max_tokens), args.max_tokens))
         return
     splits = _split(table, prompt_ids, args)
-    card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite)
+    options = {**vars(args), "tokenizer_commit": checkpoint.commit}
+    card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, options, args.overwrite)
     print(card_table(card))
     if splits.num_texts_across:
         print(f"Note: {splits.num_texts_across} texts are in more than one split of these folds.")

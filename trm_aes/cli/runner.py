@@ -51,11 +51,10 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
 
 def _without_debug_flag(words: Sequence[str]) -> tuple[list[str], bool]:
     """The words without ours, and whether it was among them. With a value it is Transformers' option of `trm-aes train`."""
-    following = [*words[1:], "--"]
     ours = [
         place
-        for place, (word, after) in enumerate(zip(words, following, strict=True))
-        if word == DEBUG_FLAG and (place == 0 or after.startswith("-"))
+        for place, word in enumerate(words)
+        if word == DEBUG_FLAG and (place == 0 or all(after.startswith("-") for after in words[place + 1 : place + 2]))
     ]
     return [word for place, word in enumerate(words) if place not in ours], bool(ours)
 

@@ -75,6 +75,7 @@ def _score(args: argparse.Namespace):
     if not processes.is_main_process:
         return
     # Standard output may be the scores themselves.
-    print(f"Scored {summary.num_scored} essays with {scorer.name}.", file=sys.stderr)
+    at = "" if scorer.commit is None else f" at commit {scorer.commit}"
+    print(f"Scored {summary.num_scored} essays with {scorer.name}{at}.", file=sys.stderr)
     if summary.num_cut:
         print(f"{summary.num_cut} essays were too long; their ends were not read.", file=sys.stderr)

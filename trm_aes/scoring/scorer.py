@@ -96,6 +96,7 @@ class EssayScorer:
         name: str,
         device: str | torch.device = "cpu",
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        commit: str | None = None,
     ):
         if not model.config.score_ranges:
             raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
@@ -105,6 +106,8 @@ class EssayScorer:
         self.name = name
         self.device = torch.device(device)
         self.batch_tokens = batch_tokens
+        # Of the Hub, where it came from there.
+        self.commit = commit
         self.score_ranges = {prompt_id: ScoreRange(*bounds) for prompt_id, bounds in model.config.score_ranges.items()}
         self.input_columns = input_columns(model.config)
         self._collate = EssayCollator.for_model(tokenizer, model.config)
@@ -116,6 +119,7 @@ class EssayScorer:
         device: str | torch.device | None = None,
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
         dtype: str = "float32",
+        revision: str | None = None,
     ) -> "EssayScorer":
         """
         Loads a scorer from a folder, the Hub's cache or the Hub.
@@ -127,13 +131,14 @@ class EssayScorer:
                 no score by more than rounding does.
             dtype: `float32`, or `bfloat16`, which is faster where the hardware has it and moves scores a little. The
                 heads compute in float32 either way.
+            revision: commit, branch or tag on the Hub; the main branch if not given.
 
         Raises:
             InputError: if it cannot be had, is damaged or is no essay scorer, or the device is absent.
         """
         if dtype not in DTYPES:
             raise InputError(f"`dtype` {dtype}: there are {' and '.join(DTYPES)}.")
-        checkpoint = find_checkpoint(str(name_or_folder))
+        checkpoint = find_checkpoint(str(name_or_folder), revision)
         name, folder = checkpoint.name, checkpoint.folder
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder} holds no config.json: it is no model that `trm-aes train` wrote.")
@@ -158,7 +163,7 @@ class EssayScorer:
                 f"{name}: the tokenizer has {len(tokenizer)} words and the model {model.config.vocab_size}. "
                 "They do not belong together."
             )
-        return cls(model, tokenizer, name, choose_device(device), batch_tokens)
+        return cls(model, tokenizer, name, choose_device(device), batch_tokens, checkpoint.commit)
 
     def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str:
         """

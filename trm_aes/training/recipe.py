@@ -42,6 +42,7 @@ class TrainingPlan:
         encoder: pretrained encoder whose states the latents read (Hub name or folder); None for word embeddings.
         encoder_layers: how many of its layers; 0 without one.
         freeze_encoder: whether it is kept out of training.
+        revision: commit, branch or tag on the Hub of `encoder` or `embeddings`; None for the main branch.
         text_features: whether the model is told what is countable in the essays' texts.
         auxiliary_columns: columns of the data set that are learned beside the score, where
             `model["auxiliary_loss_weight"]` is above 0; None for the raters' own scores where there are any.
@@ -60,6 +61,7 @@ class TrainingPlan:
     encoder: str | None
     encoder_layers: int
     freeze_encoder: bool
+    revision: str | None
     text_features: bool
     auxiliary_columns: tuple[str, ...] | None
     training: TRMTrainingArguments
@@ -146,6 +148,9 @@ def _resolve_inputs(run: RunArguments, recipe: Recipe) -> dict[str, Any]:
     if not has_embeddings and run.freeze_embeddings:
         raise InputError("`freeze_embeddings` without `embeddings` would freeze random embeddings.")
 
+    if run.revision is not None and encoder is None and not has_embeddings:
+        raise InputError(f"`revision` {run.revision}: nothing is downloaded for a model with random embeddings.")
+
     def choose(given: bool | None, of_recipe: bool) -> bool:
         return of_recipe if given is None else given
 
@@ -156,6 +161,7 @@ def _resolve_inputs(run: RunArguments, recipe: Recipe) -> dict[str, Any]:
         "encoder": encoder,
         "encoder_layers": layers if encoder is not None else 0,
         "freeze_encoder": encoder is not None and choose(run.freeze_encoder, recipe.encoder.get("freeze", True)),
+        "revision": run.revision,
         "text_features": choose(run.text_features, recipe.text_features),
     }
 

@@ -262,4 +262,6 @@ def _describe_run(plan: TrainingPlan, data: EssayDataset, pretrained: Pretrained
 
 
 def _describe_checkpoint(checkpoint: Checkpoint | None) -> PretrainedRecord | None:
-    return None if checkpoint is None else PretrainedRecord(name=checkpoint.name, hub_id=checkpoint.hub_id)
+    if checkpoint is None:
+        return None
+    return PretrainedRecord(name=checkpoint.name, hub_id=checkpoint.hub_id, commit=checkpoint.commit)
