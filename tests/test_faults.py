@@ -106,10 +106,9 @@ def test_killed_at_random_moments(work):
         expected[program] = outcome(output, output.name)
     killed = 0
     for number, (program, share) in enumerate(spread_moments(), start=1):
-        name = f"{program}{number}"
+        name, replaces = f"{program}{number}", number // len(PROGRAMS) % 2 == 0
         words = [program, *(word.replace("OUT", name) for word in PROGRAMS[program]), "--overwrite"]
-        if number % 2:
-            # Every other run replaces an output that is there.
+        if replaces:
             [old] = work.glob(f"{program}0*")
             copy = work / old.name.replace(f"{program}0", name)
             shutil.copytree(old, copy) if old.is_dir() else shutil.copy(old, copy)
@@ -119,7 +118,7 @@ def test_killed_at_random_moments(work):
         process.kill()
         process.join()
         output = work / (f"{name}.csv" if program == "score" else name)
-        if number % 2:
+        if replaces:
             # What was there before is whole, or stands aside for the next run to put back.
             assert output.exists() or output.with_name(f".{output.name}.old").exists()
         if program == "train" and (

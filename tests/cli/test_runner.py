@@ -30,7 +30,7 @@ def ends(error, capsys, *words):
         (
             IndexError("a bug\nof ours"),
             1,
-            "IndexError (test_runner.py, line 20): a bug of ours. This is a fault of trm-aes",
+            "a bug of ours. This is a fault of trm-aes: please report it",
         ),
     ],
     ids=["input", "permission", "Ctrl-C", "fault"],
