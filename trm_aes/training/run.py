@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,8 @@ def _train_in(
     if trainer.is_world_process_zero():
         with new_files(folder) as new:
             scorer.save_pretrained(new)
+            # Saving completes the configuration.
+            record = replace(record, model=trainer.model.config.to_diff_dict())
             record.write(new)
     return trainer, record
 
