@@ -5,7 +5,7 @@ LOWEST_VENV ?= .venv-lowest
 BIN := $(VENV)/bin
 QUICKSTART_DIR ?= runs/quickstart
 
-.PHONY: install quickstart test test-lowest quality style docs clean
+.PHONY: install quickstart test test-lowest test-faults quality style docs clean
 
 install: $(VENV)/.installed
 
@@ -28,6 +28,10 @@ $(LOWEST_VENV)/.installed: setup.cfg pyproject.toml requirements.txt constraints
 	$(PYTHON) -m venv $(LOWEST_VENV)
 	$(LOWEST_VENV)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[dev]'
 	touch $@
+
+# Programs killed at random moments, then run again: some minutes.
+test-faults: install
+	$(BIN)/python -m pytest -n 0 -m slow
 
 quality: install
 	$(BIN)/ruff check .

@@ -11,11 +11,14 @@ from trm_aes.cli.runner import run
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError
 from trm_aes.evaluation.agreement import mean_qwk
-from trm_aes.files import check_is_free, new_folder, write_json
+from trm_aes.files import FolderKind, check_is_folder_to_be, new_folder, write_json
 from trm_aes.model.score_scale import denormalize_by_prompt
 from trm_aes.records import package_versions
 from trm_aes.scoring.onnx import compare_with_onnx, export_onnx, quantize_onnx
 from trm_aes.scoring.scorer import EssayScorer
+
+REPORT_NAME = "report.json"
+EXPORT = FolderKind.with_record("scripts/export_onnx.py", REPORT_NAME)
 
 
 def build_parser() -> CommandParser:
@@ -24,7 +27,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote, to compare on")
     parser.add_argument("--split", default="validation", help="split to compare on")
     parser.add_argument("--output-dir", required=True, help="where model.onnx, model-int8.onnx and report.json go")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace an export in the output folder")
     return parser
 
 
@@ -39,7 +42,7 @@ def export(args: argparse.Namespace):
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"The export needs {package}: pip install 'trm-aes[onnx]'")
-    check_is_free(args.output_dir, args.overwrite)
+    check_is_folder_to_be(args.output_dir, args.overwrite, EXPORT)
     data = load_essay_dataset(args.data)
     split = data.split(args.split)
     scorer = EssayScorer.from_pretrained(args.model, "cpu")
@@ -50,7 +53,7 @@ def export(args: argparse.Namespace):
     # The exporter speaks of its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="torch")
-    with new_folder(args.output_dir, args.overwrite) as folder:
+    with new_folder(args.output_dir, args.overwrite, EXPORT) as folder:
         paths = {"float32": folder / "model.onnx", "int8": folder / "model-int8.onnx"}
         export_onnx(scorer, paths["float32"])
         quantize_onnx(*paths.values())
@@ -62,7 +65,7 @@ def export(args: argparse.Namespace):
             result["mean_qwk"] = mean_qwk(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
             result["essays_per_second"] = len(rows) / result["seconds"]
         write_json(
-            folder / "report.json",
+            folder / REPORT_NAME,
             {
                 "model": scorer.name,
                 "split": args.split,

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from trm_aes import TRMConfig, TRMForEssayScoring
+from trm_aes.data.folder import CARD_NAME, file_checksums
+from trm_aes.files import read_json, write_json
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -125,6 +127,12 @@ NO_DROPOUT = ["--hidden_dropout_prob", "0", "--embedding_dropout_prob", "0", "--
 def options(data_dir, output_dir, *more):
     return ["--data", str(data_dir), "--recipe", "tiny", "--hardware", "cpu", "--output_dir", str(output_dir),
             *SMALL_MODEL, "--disable_tqdm", "true", *more]  # fmt: skip
+
+
+def seal(data_dir):
+    """Takes the files of a data set that a test has changed for what was built."""
+    card = read_json(data_dir / CARD_NAME)
+    write_json(data_dir / CARD_NAME, {**card, "files": file_checksums(data_dir)})
 
 
 def free_port():

@@ -1,3 +1,4 @@
+import json
 import logging
 import time
 
@@ -90,3 +91,38 @@ def test_damaged_checkpoints_are_refused(tmp_path):
         read_word_embeddings(Checkpoint("x", tmp_path))
     with pytest.raises(InputError, match="No tokenizer can be read"):
         load_tokenizer(tmp_path)
+
+
+def test_a_download_can_be_pinned(tmp_path, monkeypatch):
+    snapshot = tmp_path / "models--user--encoder" / "snapshots" / "c0ffee"
+    snapshot.mkdir(parents=True)
+    for name in ("model.safetensors", "tokenizer.json"):
+        (snapshot / name).touch()
+    asked = []
+
+    def download(repo_id, revision, **options):
+        asked.append(revision)
+        return str(snapshot)
+
+    monkeypatch.setattr("trm_aes.checkpoints.snapshot_download", download)
+    assert find_checkpoint("user/encoder", "v1").commit == "c0ffee"
+    assert find_checkpoint("user/encoder").commit == "c0ffee" and asked == ["v1", None]
+    with pytest.raises(InputError, match="`revision` v1: .* is a folder"):
+        find_checkpoint(str(tmp_path), "v1")
+
+
+def test_nothing_takes_the_place_of_a_revision():
+    with pytest.raises(InputError, match="`revision` v1 is no folder.*offline"):
+        find_checkpoint(revision="v1")
+
+
+def test_custom_code_is_neither_run_nor_asked_about(tokenizer, tmp_path, monkeypatch):
+    tokenizer.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    config |= {"auto_map": {"AutoTokenizer": ["code.MyTokenizer", None]}, "tokenizer_class": "MyTokenizer"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(InputError, match="Code that a folder names is not run"):
+        load_tokenizer(tmp_path)
+    assert not (tmp_path / "ran").exists()

@@ -94,7 +94,7 @@ def test_evaluations_from_before_there_was_a_ridge_have_none(tmp_path):
         (lambda content: [content], "holds no JSON object"),
         (lambda content: {"a": 1}, "lacks '"),
         (lambda content: content.update(format_version=FORMAT_VERSION + 1), "format version 2, .* reads 1: upgrade"),
-        (lambda content: content.update(packages=["torch"]), "Field 'packages' expected a dict, got list"),
+        (lambda content: content.update(packages=["torch"]), "'packages' must be an object, each value a text, not "),
     ],
     ids=["no object", "another object", "from a later version", "another type"],
 )
@@ -110,7 +110,11 @@ def test_foreign_files_are_refused(record, tmp_path, edit, message):
     [
         (RUN, lambda content: content["data"].pop("source"), "run.json, data lacks 'source'"),
         (RUN, lambda content: content["training"].pop("learning_rate"), "run.json, training lacks 'learning_rate'"),
-        (RUN, lambda content: content["machine"].update(processes="two"), "run.json, machine: .*'processes'.*got str"),
+        (
+            RUN,
+            lambda content: content["machine"].update(processes="two"),
+            "run.json, machine: 'processes' must be a whole number, not \"two\"",
+        ),
         (RUN, lambda content: content.update(embeddings=3), "run.json, embeddings holds no JSON object"),
         (EVALUATION, lambda content: content["by_prompt"]["a"].pop("n"), "evaluation.json, by_prompt, a lacks 'n'"),
         (EVALUATION, lambda content: content.pop("means"), "evaluation.json lacks 'means'"),

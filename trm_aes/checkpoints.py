@@ -1,10 +1,12 @@
 """Where the tokenizer and the first word embeddings come from: the Hub, its cache, a folder, or the packaged fallback."""
 
+import contextlib
 import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +16,9 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
-from .errors import InputError, brief
+from .errors import InputError, brief, explained
 
 T = TypeVar("T")
 
@@ -34,40 +37,56 @@ WANTED_FILES = ["config.json", "model*.safetensors*", "tokenizer*.json", "vocab.
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A pretrained encoder on this machine: the name to report, its folder, and its id on the Hub if it has one."""
+    """
+    A pretrained encoder on this machine: the name to report, its folder, its id on the Hub if it has one, and the commit
+    there that was downloaded.
+    """
 
     name: str
     folder: Path
     hub_id: str | None = None
+    commit: str | None = None
+
+    @classmethod
+    def downloaded(cls, name: str, folder: Path) -> "Checkpoint":
+        """What the Hub's client keeps in its cache: folders there are called by their commits."""
+        return cls(name, folder, name, folder.name)
 
 
-def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT) -> Checkpoint:
+def find_checkpoint(name_or_folder: str = DEFAULT_CHECKPOINT, revision: str | None = None) -> Checkpoint:
     """
     Looks for an encoder in a local folder, then in the Hub's cache, then on the Hub.
 
     all-MiniLM-L6-v2 also comes as a package, with the same weights. If the default is not found because the Hub cannot be
     reached, that, which has the same vocabulary, takes its place, and a warning says so.
 
+    Args:
+        name_or_folder: a folder, or an id on the Hub.
+        revision: commit, branch or tag on the Hub; the main branch if not given. Nothing takes the place of one.
+
     Raises:
-        InputError: if the checkpoint is not found, and has no fallback.
+        InputError: if the checkpoint is not found, and has no fallback, or a folder is given with a revision.
     """
     if Path(name_or_folder).is_dir():
+        if revision is not None:
+            raise InputError(f"`revision` {revision}: {name_or_folder} is a folder, and only the Hub has revisions.")
         return Checkpoint(str(name_or_folder), Path(name_or_folder))
-    cached = _download(name_or_folder, local_files_only=True)
+    cached = _download(name_or_folder, revision, local_files_only=True)
     if cached is not None:
-        return Checkpoint(name_or_folder, cached, name_or_folder)
-    packaged = _packaged()
+        return Checkpoint.downloaded(name_or_folder, cached)
+    packaged = _packaged() if revision is None else None
     if name_or_folder == DEFAULT_ENCODER and packaged is not None:
         return Checkpoint(name_or_folder, packaged, DEFAULT_ENCODER)
-    problem = hub_problem(name_or_folder)
+    problem = hub_problem(name_or_folder, revision=revision)
     if problem is None:
-        downloaded = _download(name_or_folder, local_files_only=False)
+        downloaded = _download(name_or_folder, revision, local_files_only=False)
         if downloaded is not None:
-            return Checkpoint(name_or_folder, downloaded, name_or_folder)
+            return Checkpoint.downloaded(name_or_folder, downloaded)
         problem = "it lacks a tokenizer or safetensors weights"
-    if name_or_folder not in (DEFAULT_CHECKPOINT, DEFAULT_ENCODER):
+    if name_or_folder not in (DEFAULT_CHECKPOINT, DEFAULT_ENCODER) or revision is not None:
+        at = "" if revision is None else f" at `revision` {revision}"
         raise InputError(
-            f"{name_or_folder!r} is no folder, is not in the Hub's cache, and cannot be downloaded: {problem}."
+            f"{name_or_folder!r}{at} is no folder, is not in the Hub's cache, and cannot be downloaded: {problem}."
         )
     if packaged is None:
         raise InputError(
@@ -85,17 +104,28 @@ def _packaged() -> Path | None:
     return None if spec is None or spec.origin is None else Path(spec.origin).parent / "model"
 
 
-def hub_problem(repo_id: str, repo_type: str = "model") -> str | None:
+def hub_problem(repo_id: str, repo_type: str = "model", revision: str | None = None) -> str | None:
     """Why a repository cannot be downloaded, found out within seconds; None if it can be."""
     if constants.HF_HUB_OFFLINE:
         return "offline mode is set"
     try:
-        HfApi().repo_info(repo_id, repo_type=repo_type, timeout=HUB_TIMEOUT_SECONDS)
+        HfApi().repo_info(repo_id, repo_type=repo_type, revision=revision, timeout=HUB_TIMEOUT_SECONDS)
     except HfHubHTTPError as error:
         return f"the Hub answered: {brief(error)}"
     except Exception as error:  # the client's transport errors differ between its versions
         return f"the Hub cannot be reached: {type(error).__name__}"
     return None
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within this block Transformers gives no report on what it loads: what matters of it is checked, and said by us."""
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
 
 
 def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None = None) -> PreTrainedTokenizerBase:
@@ -110,10 +140,9 @@ def load_tokenizer(checkpoint: Checkpoint | str | Path, max_tokens: int | None =
         InputError: if the folder holds no tokenizer that can be read.
     """
     folder = checkpoint.folder if isinstance(checkpoint, Checkpoint) else checkpoint
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"No tokenizer can be read from {folder}: {brief(error)}") from None
+    advice = "Is it damaged or cut short? Code that a folder names is not run."
+    with explained(f"No tokenizer can be read from {folder}", advice), quietly():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if max_tokens is not None:
         tokenizer.model_max_length = max_tokens
     return tokenizer
@@ -123,6 +152,16 @@ def vocabulary_checksum(tokenizer: PreTrainedTokenizerBase) -> str:
     """SHA-256 of the tokenizer's words and their ids: equal for tokenizers whose ids mean the same."""
     vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()
+
+
+def tokenizer_checksum(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 of a tokenizer's files: equal for tokenizers that make the same tokens of any text."""
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        for path in sorted(Path(folder).iterdir()):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def check_vocabulary(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, otherwise: str):
@@ -179,10 +218,14 @@ def _read_word_embeddings(checkpoint: Checkpoint, read: Callable[[Any, str], T])
     return found[0]
 
 
-def _download(repo_id: str, local_files_only: bool) -> Path | None:
+def _download(repo_id: str, revision: str | None, local_files_only: bool) -> Path | None:
     """The repository's folder in the cache, or None if it lacks a tokenizer or safetensors weights."""
     try:
-        folder = Path(snapshot_download(repo_id, allow_patterns=WANTED_FILES, local_files_only=local_files_only))
+        folder = Path(
+            snapshot_download(
+                repo_id, revision=revision, allow_patterns=WANTED_FILES, local_files_only=local_files_only
+            )
+        )
     except (OSError, ValueError):
         return None
     complete = any(folder.glob("model*.safetensors")) and any(folder.glob("tokenizer*.json"))

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, get_args, get_type_hints
 
 from .errors import InputError
-from .files import read_json, write_json
+from .files import FolderKind, read_json, write_json
 from .typed_json import check_types
 
 RUN_RECORD_NAME = "run.json"
 EVALUATION_NAME = "evaluation.json"
+EVALUATION = FolderKind.with_record("`trm-aes evaluate`", EVALUATION_NAME)
 # To be raised when a field is renamed or changes its meaning; one more field with a default needs no new number.
 FORMAT_VERSION = 1
 RECORDED_PACKAGES = (
@@ -87,10 +88,12 @@ class PretrainedRecord:
     Args:
         name: name or folder of the encoder.
         hub_id: its id on the Hub, or None.
+        commit: the commit on the Hub that was downloaded, or None.
     """
 
     name: str
     hub_id: str | None
+    commit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +137,7 @@ class RunRecord:
             where those are few); None for what was left out.
         penalties: what the passage check takes from the score of an essay that is wholly unlike the training essays, by
             `topic` and by `order`, in standard deviations of a prompt's scores; None without such a check.
-        best_checkpoint: folder of the checkpoint that was kept, or None.
+        best_checkpoint: name of the folder of the checkpoint that was kept, or None.
         history: the Trainer's log, entry by entry.
         adaptations: prompts that the scorer was told of after its training, one entry for each time: the scorer that it
             was before (`model`), the file of scored essays (`source`, `source_sha256`), `command`, and by prompt id what
@@ -221,6 +224,7 @@ class EvaluationRecord:
     Args:
         format_version: of the file. Files from before there was one count as version 1.
         model: name of the scorer.
+        commit: of the scorer on the Hub, where it was downloaded.
         split: name of the split.
         device: on which essays were scored.
         data: `source`, `source_sha256` and `options` of the data set.
@@ -234,6 +238,7 @@ class EvaluationRecord:
 
     format_version: int = FORMAT_VERSION
     model: str
+    commit: str | None = None
     split: str
     device: str = ""
     data: dict[str, Any] = field(default_factory=dict)

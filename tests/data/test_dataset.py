@@ -82,8 +82,13 @@ def test_an_existing_output_is_left_alone(essays_csv, tmp_path):
     with pytest.raises(InputError, match="exists.*--overwrite"):
         build.main(arguments)
     assert (tmp_path / "d" / "thesis.txt").read_text(encoding="utf-8") == "precious"
+    # Nobody but its owner deletes what we did not write.
+    with pytest.raises(InputError, match="is not what `trm-aes build` wrote, so --overwrite leaves it alone"):
+        build.main([*arguments, "--overwrite"])
+    assert (tmp_path / "d" / "thesis.txt").read_text(encoding="utf-8") == "precious"
+    (tmp_path / "d" / "thesis.txt").unlink()
+    build.main(arguments)
     build.main([*arguments, "--overwrite"])
-    assert not (tmp_path / "d" / "thesis.txt").exists()
     assert (
         json.loads((tmp_path / "d" / "dataset_card.json").read_text(encoding="utf-8"))["options"]["overwrite"] is True
     )

@@ -164,18 +164,36 @@ def check_failed(run, hub, message):
     assert all(set(repository.files) == {".gitattributes"} for repository in hub.repositories.values())
 
 
-def test_the_trainer_publishes_too(data_dir, tmp_path):
+@pytest.mark.parametrize("strategy", ["end", "every_save"])
+def test_the_trainer_publishes_too(data_dir, tmp_path, strategy):
     pushing = ["--push-to-hub", "true", "--hub-model-id", REPO, "--hub-token", TOKEN, "--num-train-epochs", "2"]
+    pushing += ["--hub-strategy", strategy]
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), *options(data_dir, tmp_path / "m", *pushing)]
     with LocalHub() as hub:
         run = client([*command, "--embeddings", "none"], hub, tmp_path, token=None)
         assert run.returncode == 0, run.stderr[-3000:]
-        files = hub.repositories[REPO].files
+        files, messages = hub.repositories[REPO].files, hub.repositories[REPO].messages
+    assert len(messages) == (1 if strategy == "end" else 3)
+    assert not any(TOKEN.encode() in path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file())
+    assert not any(str(tmp_path).encode() in content for content in files.values())
     assert {"README.md", "run.json", "model.safetensors", "modeling_trm.py", "tokenizer.json"} <= set(files)
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pth"))]
-    assert TOKEN not in files["run.json"].decode()
+    record = json.loads(files["run.json"])
+    assert record["run"]["data"] == data_dir.name and record["training"]["output_dir"] == "m"
+    assert record["training"]["hub_model_id"] == REPO and "<hidden>" in record["command"]
     card = ModelCard(files["README.md"].decode())
     assert card.data.license == "apache-2.0" and "Recipe `tiny`" in card.text and card.data.base_model is None
+
+
+@pytest.mark.parametrize("strategy", ["checkpoint", "all_checkpoints"])
+def test_whole_checkpoints_are_not_published(data_dir, tmp_path, strategy):
+    pushing = ["--push-to-hub", "true", "--hub-model-id", REPO, "--hub-token", TOKEN, "--hub-strategy", strategy]
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *options(data_dir, tmp_path / "m", *pushing)]
+    with LocalHub() as hub:
+        run = client([*command, "--embeddings", "none"], hub, tmp_path, token=None)
+        assert run.returncode == 2 and f"--hub-strategy {strategy} would publish whole checkpoints" in run.stderr
+        assert not hub.repositories
+    assert not (tmp_path / "m").exists()
 
 
 # A program of one's own, without a record of ours: args are the output folder and what `push_to_hub` is called with.

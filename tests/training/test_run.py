@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
-from helpers import NO_DROPOUT, ROOT, free_port, options
+from helpers import NO_DROPOUT, ROOT, free_port, options, seal
 from safetensors.torch import load_file, save_file
 
 from trm_aes import TRMForEssayScoring
@@ -50,6 +50,7 @@ def test_the_test_split_is_never_read(data_dir, tmp_path):
     data.splits.save_to_disk(str(tmp_path / "again"))
     for path in (tmp_path / "again" / "test").iterdir():
         shutil.copy(path, hidden / "test" / path.name)
+    seal(hidden)
     weights = []
     for number, folder in enumerate((data_dir, hidden)):
         train.main(options(folder, tmp_path / f"m{number}", "--num-train-epochs", "1"))

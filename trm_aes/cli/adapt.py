@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..data.formats import check_is_file, file_format
 from ..errors import InputError
-from ..files import new_folder
-from ..training.folder import check_is_named, check_may_write
+from ..files import check_is_outside, new_folder
+from ..training.folder import RUN, check_is_named, check_may_write
 from . import own_file
 from .options import check_is_folder, new_parser
 from .parser import CommandParser
@@ -57,6 +57,9 @@ def _check_options(args: argparse.Namespace):
     if Path(args.output_dir).resolve() == args.model.resolve():
         raise InputError("`output_dir` is the folder of `model`, which is kept as it is. Choose another.")
     check_may_write(args.output_dir, args.overwrite)
+    for parameter in ("model", "data", "prompts"):
+        if getattr(args, parameter) is not None:
+            check_is_outside(getattr(args, parameter), args.output_dir, parameter)
 
 
 def _adapt(args: argparse.Namespace):
@@ -64,11 +67,11 @@ def _adapt(args: argparse.Namespace):
     from ..scoring.scorer import EssayScorer
     from ..training.adapt import adapt_scorer, adapted_record
 
-    record = RunRecord.read(args.model)
-    table = own_file.load_own_file(args, args.data, args.prompt_id, observe_ranges=False)
-    scorer = EssayScorer.from_pretrained(args.model, "cpu")
-    adapted, told = adapt_scorer(scorer, table)
-    with new_folder(args.output_dir, args.overwrite) as folder:
+    with new_folder(args.output_dir, args.overwrite, RUN) as folder:
+        record = RunRecord.read(args.model)
+        table = own_file.load_own_file(args, args.data, args.prompt_id, observe_ranges=False)
+        scorer = EssayScorer.from_pretrained(args.model, "cpu")
+        adapted, told = adapt_scorer(scorer, table)
         adapted.save_pretrained(folder)
         adapted_record(record, adapted, table, told).write(folder)
     for prompt_id, prompt in told.items():

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checks import check_at_least_one
+from ..data.folder import DATASET
 from ..data.formats import check_is_file, file_format
 from ..errors import InputError
-from ..files import check_is_free
+from ..files import check_is_folder_to_be, check_is_outside
 from . import own_file
 from .options import check_is_folder, new_parser
 from .parser import CommandParser
@@ -36,7 +37,7 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--output-dir", help="folder to write; needed unless --analyze-lengths is given")
     parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 1-2 or 3-6,8")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing --output-dir")
+    parser.add_argument("--overwrite", action="store_true", help="replace a data set in --output-dir")
     parser.add_argument("--seed", type=int, default=0, help="of the splits, the subset and the demo corpus")
 
     own_file.add_own_file_options(parser, "read off the scores if nothing gives it")
@@ -54,6 +55,7 @@ def build_parser() -> CommandParser:
         default=constant("trm_aes.checkpoints", "DEFAULT_CHECKPOINT"),
         help="checkpoint on the Hub, or folder",
     )
+    tokens.add_argument("--revision", help="commit, branch or tag of --tokenizer on the Hub (default: its main branch)")
     tokens.add_argument(
         "--max-tokens", type=int, default=constant(TOKENS_MODULE, "DEFAULT_MAX_TOKENS"), help="longest sequence"
     )
@@ -99,7 +101,10 @@ def _check_options(args: argparse.Namespace):
         return
     if not args.output_dir:
         raise InputError("`output_dir` is needed (or `analyze_lengths`, which saves nothing).")
-    check_is_free(args.output_dir, args.overwrite)
+    check_is_folder_to_be(args.output_dir, args.overwrite, DATASET)
+    for parameter in ("source", "prompts", "folds"):
+        if getattr(args, parameter) is not None:
+            check_is_outside(getattr(args, parameter), args.output_dir, parameter)
 
 
 def _build(args: argparse.Namespace):
@@ -110,7 +115,7 @@ def _build(args: argparse.Namespace):
 
     table = _load_source(args)
     prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
-    checkpoint = find_checkpoint(args.tokenizer)
+    checkpoint = find_checkpoint(args.tokenizer, args.revision)
     tokenizer = load_tokenizer(checkpoint)
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
     if args.analyze_lengths:
@@ -121,7 +126,8 @@ def _build(args: argparse.Namespace):
         return
     _say_what_was_read_off(table, prompt_ids)
     splits = _split(table, prompt_ids, args)
-    card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, vars(args), args.overwrite)
+    options = {**vars(args), "tokenizer_commit": checkpoint.commit}
+    card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, options, args.overwrite)
     print(card_table(card))
     if splits.num_texts_across:
         print(f"Note: {splits.num_texts_across} texts are in more than one split of these folds.")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..data.folder import check_is_dataset
 from ..errors import InputError
-from ..files import check_is_free, new_folder
+from ..files import check_is_folder_to_be, new_folder
+from ..records import EVALUATION
 from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
 from .parser import CommandParser
 
@@ -26,7 +27,7 @@ def build_parser() -> CommandParser:
     )
     parser.add_argument("--split", default="test", help="split to evaluate on")
     parser.add_argument("--output-dir", help="where the metrics and predictions go (default: MODEL/evaluation-SPLIT)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace an evaluation in the output folder")
     return parser
 
 
@@ -49,7 +50,8 @@ def _checked_output_dir(args: argparse.Namespace) -> Path:
         raise InputError("`output_dir` is needed where `model` is not a folder.")
     check_scorer_options(args)
     check_is_dataset(args.data)
-    return check_is_free(args.output_dir or Path(args.model) / f"evaluation-{args.split}", args.overwrite)
+    output_dir = args.output_dir or Path(args.model) / f"evaluation-{args.split}"
+    return check_is_folder_to_be(output_dir, args.overwrite, EVALUATION)
 
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
@@ -62,10 +64,10 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
         predictions_for_people,
     )
 
-    data = load_essay_dataset(args.data)
-    scorer = load_scorer(args)
-    evaluation = compare_with_ridge(evaluate_scorer(scorer, data, args.split), data, args.split)
-    with new_folder(output_dir, args.overwrite) as folder:
+    with new_folder(output_dir, args.overwrite, EVALUATION) as folder:
+        data = load_essay_dataset(args.data)
+        scorer = load_scorer(args)
+        evaluation = compare_with_ridge(evaluate_scorer(scorer, data, args.split), data, args.split)
         predictions_for_people(evaluation, data.score_ranges).to_csv(folder / PREDICTIONS_NAME, index=False)
         evaluation_record(evaluation, scorer, data, args.split).write(folder)
     print("Scores are rounded to those of the scale, but for the columns that are named continuous.")

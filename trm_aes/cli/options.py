@@ -32,6 +32,7 @@ def add_scorer_options(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--dtype", choices=dtypes, default=dtypes[0], help="bfloat16 is faster where the hardware has it"
     )
+    parser.add_argument("--revision", help="commit, branch or tag of --model on the Hub (default: its main branch)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
@@ -70,4 +71,4 @@ def load_scorer(args: argparse.Namespace, device: "torch.device | None" = None) 
     """
     from ..scoring.scorer import EssayScorer
 
-    return EssayScorer.from_pretrained(args.model, device or args.device, args.batch_tokens, args.dtype)
+    return EssayScorer.from_pretrained(args.model, device or args.device, args.batch_tokens, args.dtype, args.revision)

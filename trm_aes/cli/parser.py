@@ -10,6 +10,9 @@ from typing import Any, NoReturn
 
 from ..errors import InputError, InterruptedRun, TRMError
 
+# What runs a program (trm_aes/cli/runner.py) takes it out of the words; it stands in the help alone.
+DEBUG_FLAG = "--debug"
+
 
 class CommandParser(argparse.ArgumentParser):
     """
@@ -20,6 +23,9 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, prog: str | None = None, description: str | None = None, **kwargs: Any):
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
         super().__init__(prog, description=description, allow_abbrev=False, **kwargs)
+        self.add_argument(
+            DEBUG_FLAG, action="store_true", default=argparse.SUPPRESS, help="show where an error comes from"
+        )
 
     def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:  # type: ignore[override]
         """

@@ -1,53 +1,119 @@
 """How every program ends: with 0, or with one clear message."""
 
-import errno
 import logging
 import os
+import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
 
-from safetensors import SafetensorError
+from ..errors import TRMError, explain, one_line
+from .parser import DEBUG_FLAG
 
-from ..errors import TRMError
-
+OUR_FAULT = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TERMINATED = 143
+PACKAGE = Path(__file__).parent.parent
 
 
 def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
     """
-    Runs a program and returns its exit code: 0, 2 after bad input or a full disk (one message, no traceback), or 130
-    after Ctrl-C. Errors that are ours to mend keep their traceback.
+    Runs a program and returns its exit code: 0; 2 after what the user or the machine has to mend (bad input, a full disk,
+    a missing permission); 130 after Ctrl-C and 143 after SIGTERM; 1 after a fault of ours. Whatever it is, one message says
+    so, and `--debug` shows the traceback before it.
+
+    Args:
+        program: takes the words of a command line.
+        argv: these words; None for the program's own.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    words, is_debugged = _without_debug_flag(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
+    termination = _Termination()
     try:
-        program(argv)
-    except TRMError as error:
-        return _say(str(error))
+        with termination:
+            program(words)
     except KeyboardInterrupt as interrupt:
-        _say(str(interrupt) or "interrupted; nothing that was there before has changed.")
-        return INTERRUPTED
+        _say(str(interrupt) or "interrupted; nothing that was there before has changed.", interrupt, is_debugged)
+        return TERMINATED if termination.came else INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output (head, say) has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, SafetensorError) as error:
-        if not is_full_disk(error):
-            raise
-        return _say(
-            f"the disk is full ({error}). Free some space, and run it again; what was there before is unchanged."
-        )
+    except Exception as error:
+        return _explain(error, is_debugged)
     return 0
 
 
-def is_full_disk(error: BaseException) -> bool:
-    """Whether an error, whichever library raised it, comes of a full disk, quota or file-size limit."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in FULL_DISK
-    return any(os.strerror(code) in str(error) for code in FULL_DISK)
+def _without_debug_flag(words: Sequence[str]) -> tuple[list[str], bool]:
+    """The words without ours, and whether it was among them. With a value it is Transformers' option of `trm-aes train`."""
+    ours = [
+        place
+        for place, word in enumerate(words)
+        if word == DEBUG_FLAG and (place == 0 or all(after.startswith("-") for after in words[place + 1 : place + 2]))
+    ]
+    return [word for place, word in enumerate(words) if place not in ours], bool(ours)
 
 
-def _say(message: str) -> int:
+class _Termination:
+    """Within its `with` block SIGTERM does what Ctrl-C does at that moment, and is noted."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> None:
+        # Only the main thread may say what a signal does.
+        self._is_set = threading.current_thread() is threading.main_thread()
+        if self._is_set:
+            self._previous = signal.signal(signal.SIGTERM, self._end)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_set:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    def _end(self, signum: int, frame: FrameType | None) -> None:
+        self.came = True
+        # A program in the background may be told to ignore Ctrl-C.
+        of_ctrl_c = signal.getsignal(signal.SIGINT)
+        (of_ctrl_c if callable(of_ctrl_c) else signal.default_int_handler)(signum, frame)
+
+
+def _open_closed_streams() -> None:
+    """
+    A program started with a standard stream closed (`<&-`) finds None in its place, and the next file that it opens would
+    get that stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (it stays open)
+
+
+def _explain(error: Exception, is_debugged: bool) -> int:
+    message = str(error) if isinstance(error, TRMError) else explain(error)
+    if message is not None:
+        _say(message, error, is_debugged)
+        return BAD_INPUT
+    _say(
+        f"{type(error).__name__} {_place(error)}: {one_line(error)}. This is a fault of trm-aes: please report it, with what "
+        f"{DEBUG_FLAG} shows.",
+        error,
+        is_debugged,
+    )
+    return OUR_FAULT
+
+
+def _place(error: Exception) -> str:
+    """Where an error left our code: `(scoring/stream.py, line 12)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if PACKAGE in Path(frame.filename).parents] or frames
+    return f"({Path(ours[-1].filename).name}, line {ours[-1].lineno})" if ours else ""
+
+
+def _say(message: str, error: BaseException, is_debugged: bool) -> None:
+    if is_debugged:
+        traceback.print_exception(error)
     print(f"trm-aes: error: {message}", file=sys.stderr)
-    return BAD_INPUT

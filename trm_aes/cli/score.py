@@ -5,12 +5,12 @@ import sys
 from collections.abc import Sequence
 
 from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
-from ..files import check_is_free
+from ..files import check_is_file_to_be, check_is_outside
 from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
 from .parser import CommandParser
 
 # Fields of the library's `columns`, each an option of its own here.
-RENAMED = {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id", "prompt")}
+RENAMED = {"source": "input"} | {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id", "prompt")}
 
 
 def build_parser() -> CommandParser:
@@ -55,7 +55,8 @@ def _check_options(args: argparse.Namespace):
         file_format(check_is_file(args.input))
     if args.output != STANDARD_STREAM:
         output_format(args.output)
-        check_is_free(args.output, args.overwrite)
+        check_is_file_to_be(args.output, args.overwrite)
+        check_is_outside(args.input, args.output, "input")
 
 
 def _score(args: argparse.Namespace):
@@ -74,6 +75,7 @@ def _score(args: argparse.Namespace):
     if not processes.is_main_process:
         return
     # Standard output may be the scores themselves.
-    print(f"Scored {summary.num_scored} essays with {scorer.name}.", file=sys.stderr)
+    at = "" if scorer.commit is None else f" at commit {scorer.commit}"
+    print(f"Scored {summary.num_scored} essays with {scorer.name}{at}.", file=sys.stderr)
     if summary.num_cut:
         print(f"{summary.num_cut} essays were too long; their ends were not read.", file=sys.stderr)

@@ -30,6 +30,8 @@ def build_parser() -> CommandParser:
         "the hardware preset, that over the recipe, and that over the default shown here.",
     )
     parser.usage = "trm-aes train --data FOLDER --output-dir FOLDER [options]"
+    # Transformers has a `--debug` of its own, with a value; ours has none (trm_aes/cli/runner.py).
+    parser.conflict_handler = "resolve"
     # Defaults stand in the help already, where they say something.
     parser.formatter_class = argparse.HelpFormatter
     theirs = {field.name: field for field in fields(*TRANSFORMERS)}

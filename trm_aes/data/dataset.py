@@ -12,14 +12,14 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..checkpoints import load_tokenizer, vocabulary_checksum
-from ..errors import InputError, brief
-from ..files import new_folder, read_json, write_json
+from ..errors import InputError, explained
+from ..files import new_folder, write_json
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from ..records import package_versions
-from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
+from .folder import CARD_NAME, DATASET, TOKENIZER_FOLDER, check_is_dataset, file_checksums, read_card
 from .scales import scale_columns, scale_of_row
 from .schema import LIST_COLUMNS, EssayTable, prompt_rows
 from .splits import SPLITS, Splits
@@ -166,9 +166,10 @@ def build_dataset(
         The card.
 
     Raises:
-        InputError: if `output_dir` exists, or dropping long essays leaves a split empty.
+        InputError: if `output_dir` may not be replaced, another run is writing it, or dropping long essays leaves a split
+            empty.
     """
-    with new_folder(output_dir, overwrite) as folder:
+    with new_folder(output_dir, overwrite, DATASET) as folder:
         tokenized, dropped = {}, {}
         for name in SPLITS:
             tokenized[name], dropped[name] = _tokenize_split(splits.frames[name], tokenizer, limits, name)
@@ -194,6 +195,7 @@ def build_dataset(
         ).save_to_disk(folder)
         tokenizer.model_max_length = limits.max_tokens
         tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+        card["files"] = file_checksums(folder)
         write_json(folder / CARD_NAME, card)
     return card
 
@@ -206,11 +208,13 @@ def load_essay_dataset(folder: str | Path) -> EssayDataset:
         InputError: if [`build_dataset`] did not write the folder, or it is damaged.
     """
     folder = check_is_dataset(folder)
-    try:
+    card = read_card(folder)
+    with explained(f"{folder} is damaged", "Build it again."):
         splits = load_from_disk(str(folder))
-    except Exception as error:  # pyarrow, datasets and json each have their own errors for a damaged file
-        raise InputError(f"{folder} is damaged ({type(error).__name__}: {brief(error)}). Build it again.") from None
-    return EssayDataset(splits, read_json(folder / CARD_NAME), folder)
+    missing = [name for name in SPLITS if name not in splits]
+    if missing:
+        raise InputError(f"{folder} is damaged: it has no split {missing[0]}. Build it again.")
+    return EssayDataset(splits, card, folder)
 
 
 def _tokenize_split(

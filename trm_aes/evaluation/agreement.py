@@ -1,6 +1,6 @@
 """Agreement between predicted and human scores, by prompt and averaged over prompts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -174,6 +174,13 @@ def mean_qwk(
 ) -> float:
     """Plain mean over prompts of QWK; arguments as of [`metrics_by_prompt`]."""
     return mean_over_prompts(metrics_by_prompt(prompt_ids, references, predictions, score_ranges))["mean_qwk"]
+
+
+def metric_names(prompt_ids: Iterable[str]) -> list[str]:
+    """Names of what [`build_compute_metrics`] gives for essays of these prompts."""
+    of_prompt = list(score_metrics([0, 1], [0, 1], ScoreRange(0, 1)))
+    means = [*(f"mean_{name}" for name in of_prompt if name != "n"), "mean_calibrated_qwk"]
+    return [*means, *(f"prompt_{prompt_id}_{name}" for prompt_id in prompt_ids for name in of_prompt)]
 
 
 def build_compute_metrics(

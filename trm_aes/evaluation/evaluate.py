@@ -149,6 +149,7 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
     """The metrics of an evaluation with what they are about, as they are kept beside the predictions."""
     return EvaluationRecord(
         model=scorer.name,
+        commit=scorer.commit,
         split=split,
         device=str(scorer.device),
         data={key: data.card[key] for key in ("source", "source_sha256", "options")},

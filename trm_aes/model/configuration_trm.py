@@ -2,6 +2,7 @@
 """Configuration of the Tiny Recursive Model (TRM) for essay scoring."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Any, Literal
 

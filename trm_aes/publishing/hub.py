@@ -9,6 +9,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id
 
 from ..errors import InputError, OutputError, brief
+from ..records import RUN_RECORD_NAME
+from .privacy import published_record
 
 # No checkpoints, no pickled training arguments, no predictions (they hold the ids of people's essays).
 PUBLISHED_FILES = (
@@ -19,7 +21,7 @@ PUBLISHED_FILES = (
     "special_tokens_map.json",
     "vocab.txt",
     "*.py",
-    "run.json",
+    RUN_RECORD_NAME,
 )
 CARD_NAME = "README.md"
 MADE_BY_THE_HUB = {".gitattributes"}
@@ -36,7 +38,8 @@ def publish(
     message: str = "Essay scorer",
 ) -> str:
     """
-    Uploads a scorer: model, tokenizer, the code of both, the record of its run, its evaluation and its card.
+    Uploads a scorer: model, tokenizer, the code of both, the record of its run, its evaluation and its card. Records are
+    published without the paths in them.
 
     Args:
         folder: the scorer's.
@@ -59,13 +62,17 @@ def publish(
     files = [path for pattern in PUBLISHED_FILES for path in sorted(folder.glob(pattern))]
     if not any(path.suffix == ".safetensors" for path in files) or not (folder / "config.json").is_file():
         raise InputError(f"{folder} holds no config.json and model.safetensors: it is no scorer.")
-    operations = [CommitOperationAdd(path.name, path) for path in files]
+    operations = [
+        CommitOperationAdd(path.name, published_record(path) if path.name == RUN_RECORD_NAME else path)
+        for path in files
+    ]
     if card is not None:
         operations.append(CommitOperationAdd(CARD_NAME, card.encode()))
     elif (folder / CARD_NAME).is_file():
         operations.append(CommitOperationAdd(CARD_NAME, folder / CARD_NAME))
     if evaluation_file is not None:
-        operations.append(CommitOperationAdd(f"{evaluation_file.parent.name}/{evaluation_file.name}", evaluation_file))
+        name = f"{evaluation_file.parent.name}/{evaluation_file.name}"
+        operations.append(CommitOperationAdd(name, published_record(evaluation_file)))
     _check_repo_id(repo_id)
     token = token or get_token()
     if token is None:

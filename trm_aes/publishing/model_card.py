@@ -7,9 +7,10 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoConfig, PreTrainedConfig
 
+from ..checkpoints import quietly
 from ..data.sources.asap import CORPUS as ASAP
 from ..data.sources.demo import DEMO_CORPUS
-from ..errors import InputError
+from ..errors import InputError, explained
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..presets import is_recipe_file
@@ -37,7 +38,8 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
     """
     run = RunRecord.read(folder)
     evaluation = EvaluationRecord.read(evaluation_file.parent) if evaluation_file else None
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    with explained(f"The configuration of {folder} cannot be read"), quietly():
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     title = repo_id.rsplit("/", 1)[-1]
     data = _describe_data(run.data)
     template = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")

@@ -1,23 +1,45 @@
 """How a `Trainer` publishes: what `Trainer.push_to_hub` does instead of uploading the whole output folder."""
 
+import copy
+import logging
 from pathlib import Path
+from typing import Any
 
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import HubStrategy
 
-from ..errors import InputError
+from ..errors import InputError, TRMError
 from ..records import RUN_RECORD_NAME
 from .hub import explain_hub_errors, publish
 from .model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
+
+logger = logging.getLogger(__name__)
+
+WITH_PICKLES = (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
 
 
 class PublishingTrainer(Trainer):
     """
     A `Trainer` whose `push_to_hub` publishes a scorer as `trm-aes push` does: in one commit, without pickled files,
-    checkpoints and predictions.
+    checkpoints and predictions, and keeps the token for the Hub out of every file.
 
     This is a class and not a callback because the Trainer calls nobody in place of its own upload: `push_to_hub` is what
     a program of one's own, `train_scorer` and `Trainer.save_model` call, some of them long after training has ended.
     """
+
+    def __init__(self, model: Any = None, args: TrainingArguments | None = None, **kwargs):
+        if args is not None and args.push_to_hub and args.hub_strategy in WITH_PICKLES:
+            raise InputError(
+                f"`hub_strategy` {args.hub_strategy.value} would publish whole checkpoints, which are pickled files: anyone "
+                "could hide a program in such. Use end or every_save."
+            )
+        self._hub_token: str | None = None
+        if args is not None:
+            # The Trainer pickles its arguments into every checkpoint: a token must not be among them.
+            self._hub_token = args.hub_token
+            args = copy.copy(args)
+            args.hub_token = None
+        super().__init__(model, args, **kwargs)
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """
@@ -33,7 +55,7 @@ class PublishingTrainer(Trainer):
             # Transformers before 5.23 takes it from there alone.
             self.args.hub_private_repo = private
         with explain_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
-            super().init_hf_repo(token)
+            super().init_hf_repo(token or self._hub_token)
 
     def push_to_hub(  # type: ignore[override]  # Trainer's returns what its own upload does
         self,
@@ -82,6 +104,23 @@ class PublishingTrainer(Trainer):
             card,
             evaluation,
             overwrite=True,
-            token=token or self.args.hub_token,
+            token=token or self._hub_token,
             message=commit_message,
         )
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Publishes the scorer of a checkpoint where `hub_strategy` asks for every save. Training goes on if it cannot."""
+        if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
+            return
+        message = f"Training in progress, step {self.state.global_step}"
+        try:
+            publish(
+                Path(checkpoint_folder),
+                str(self.hub_model_id),
+                None,
+                overwrite=True,
+                token=self._hub_token,
+                message=message,
+            )
+        except TRMError as error:
+            logger.warning("%s Training goes on.", error)

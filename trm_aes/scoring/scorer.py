@@ -1,6 +1,7 @@
 """A trained scorer at work: tokens in, scores on each prompt's own scale out."""
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,16 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from ..checkpoints import find_checkpoint, load_tokenizer
+from ..checkpoints import find_checkpoint, load_tokenizer, quietly, tokenizer_checksum
 from ..checks import check_at_least_one
 from ..data.schema import check_essay_text
 from ..devices import choose_device
-from ..errors import InputError, brief
+from ..errors import InputError, explained
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
@@ -97,6 +97,7 @@ class EssayScorer:
         name: str,
         device: str | torch.device = "cpu",
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
+        commit: str | None = None,
     ):
         if not model.config.score_ranges:
             raise InputError(f"{name} has no score_ranges in its configuration: it cannot tell what its scores mean.")
@@ -106,6 +107,8 @@ class EssayScorer:
         self.name = name
         self.device = torch.device(device)
         self.batch_tokens = batch_tokens
+        # Of the Hub, where it came from there.
+        self.commit = commit
         self.score_ranges = {
             prompt_id: ScoreRange.from_list(values) for prompt_id, values in model.config.score_ranges.items()
         }
@@ -119,6 +122,7 @@ class EssayScorer:
         device: str | torch.device | None = None,
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
         dtype: str = "float32",
+        revision: str | None = None,
     ) -> "EssayScorer":
         """
         Loads a scorer from a folder, the Hub's cache or the Hub.
@@ -130,26 +134,31 @@ class EssayScorer:
                 no score by more than rounding does.
             dtype: `float32`, or `bfloat16`, which is faster where the hardware has it and moves scores a little. The
                 heads compute in float32 either way.
+            revision: commit, branch or tag on the Hub; the main branch if not given.
 
         Raises:
             InputError: if it cannot be had, is damaged or is no essay scorer, or the device is absent.
         """
         if dtype not in DTYPES:
             raise InputError(f"`dtype` {dtype}: there are {' and '.join(DTYPES)}.")
-        checkpoint = find_checkpoint(str(name_or_folder))
+        checkpoint = find_checkpoint(str(name_or_folder), revision)
         name, folder = checkpoint.name, checkpoint.folder
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder} holds no config.json: it is no model that `trm-aes train` wrote.")
-        try:
+        with explained(f"{name} cannot be loaded"), quietly():
             model, loading = TRMForEssayScoring.from_pretrained(
-                folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True
-            )
-        except (OSError, SafetensorError, ValueError, RuntimeError) as error:
-            raise InputError(f"{name} cannot be loaded; is it damaged or cut short? ({brief(error)})") from None
+                folder, dtype=getattr(torch, dtype), output_loading_info=True, local_files_only=True, use_safetensors=True,
+                trust_remote_code=False, ignore_mismatched_sizes=True,
+            )  # fmt: skip
         missing = sorted(loading["missing_keys"])
         if missing:
             raise InputError(
                 f"{name} is no whole essay scorer: {len(missing)} weights are missing, {missing[0]} first."
+            )
+        if loading["mismatched_keys"]:
+            weight = sorted(loading["mismatched_keys"])[0][0]
+            raise InputError(
+                f"{name}: its weights do not fit its config.json, {weight} first. They do not belong together."
             )
         tokenizer = load_tokenizer(folder)
         if len(tokenizer) != model.config.vocab_size:
@@ -157,7 +166,7 @@ class EssayScorer:
                 f"{name}: the tokenizer has {len(tokenizer)} words and the model {model.config.vocab_size}. "
                 "They do not belong together."
             )
-        return cls(model, tokenizer, name, choose_device(device), batch_tokens)
+        return cls(model, tokenizer, name, choose_device(device), batch_tokens, checkpoint.commit)
 
     def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str:
         """
@@ -234,6 +243,9 @@ class EssayScorer:
             rows: each with what [`input_columns`] names: `prompt_id` is the prompt that the essay answers, one that the
                 scorer knows. Other entries are ignored.
             progress: a bar that is told how many essays are done.
+
+        Raises:
+            InputError: if a score is not a finite number: the weights are damaged.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
         for indices, outputs in self.outputs(rows):
@@ -242,6 +254,11 @@ class EssayScorer:
             raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
             if progress is not None:
                 progress.update(len(indices))
+        if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
+            raise InputError(
+                f"{self.name} gives scores that are not finite numbers: its weights are damaged. Train it again, or take "
+                "another copy."
+            )
         return raw
 
     def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -267,9 +284,17 @@ class EssayScorer:
             inputs = [{name: rows[i][name] for name in self.input_columns if name in rows[i]} for i in indices]
             yield indices, self._collate(inputs)
 
-    def checksum(self) -> str:
-        """SHA-256 of the model's weights: equal for scorers that score alike, as far as the weights decide it."""
-        return weights_checksum(self.model)
+    def checksums(self) -> dict[str, str]:
+        """
+        SHA-256 of all that decides a score beside the essay: the weights, the configuration and the tokenizer's files. They
+        are equal for scorers that score alike.
+        """
+        config = json.dumps(self.model.config.to_dict(), sort_keys=True, default=str)
+        return {
+            "weights_sha256": weights_checksum(self.model),
+            "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+            "tokenizer_sha256": tokenizer_checksum(self.tokenizer),
+        }
 
     def save_pretrained(self, folder: str | Path):
         """Writes model and tokenizer, and the code of both for where this package is absent."""

@@ -1,5 +1,6 @@
 """Scores a stream of essays of any length: rows in, the same rows with their scores out, in order."""
 
+import contextlib
 import csv
 import json
 import sys
@@ -13,15 +14,17 @@ from typing import Any, TextIO
 from accelerate import PartialState
 from tqdm import tqdm
 
-from ..data.formats import STANDARD_STREAM, output_format
+from ..data.formats import STANDARD_STREAM, file_format, output_format
 from ..data.schema import check_essay_text
-from ..data.tables import file_checksum, read_rows
+from ..data.tables import read_rows
 from ..errors import InputError, InterruptedRun
-from ..files import check_is_free, new_file
+from ..files import check_is_file_to_be, check_is_outside, new_file, owned
 from ..model.essay_tokens import EncodedEssay
+from ..records import package_versions
 from ..version import __version__
 from .parts import ScoringParts
 from .scorer import EssayScore, EssayScorer
+from .source_file import SourceFile
 
 # Essays that are sorted by length among themselves, and kept as one part; three such windows are in memory at once.
 WINDOW = 1024
@@ -79,13 +82,14 @@ def score_file(
             lie on a file system that all of them see.
 
     Raises:
-        InputError: if a row cannot be scored, or the output exists.
+        InputError: if a row cannot be scored, the input changes meanwhile, the output exists, or another run is writing it.
         InterruptedRun: on Ctrl-C.
     """
     processes = processes or PartialState(cpu=True)
     if output != STANDARD_STREAM:
         output_format(output)
-        check_is_free(output, overwrite)
+        check_is_file_to_be(output, overwrite)
+        check_is_outside(source, output, "source")
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
 
@@ -97,31 +101,45 @@ def score_file(
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
         rows = _of_like_columns(checked_rows(), output)
-        return _score_stream(scorer, rows, columns.essay, output, overwrite)
+        with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
+            return _score_stream(scorer, rows, columns.essay, output, overwrite)
 
-    settings = {
-        "version": __version__,
-        "source_sha256": file_checksum(source),
-        "weights_sha256": scorer.checksum(),
-        "dtype": str(scorer.model.dtype),
-        "columns": vars(columns),
-        "prompt_id": prompt_id,
-        "window": WINDOW,
-    }
-    parts = ScoringParts(output, settings)
-    num_essays = None
-    with processes.main_process_first():
-        if processes.is_main_process:
-            num_essays = sum(1 for _ in _of_like_columns(checked_rows(), output))
-            if not num_essays:
-                raise InputError(f"{source} holds no essays.")
-            parts.prepare()
-    _score_parts(scorer, checked_rows(), columns.essay, parts, processes, num_essays)
-    processes.wait_for_everyone()
-    counts: Counter[str] = Counter()
-    if processes.is_main_process:
-        _write_output(_rows_with_parts(checked_rows(), parts, counts), output, overwrite)
-        parts.remove()
+    is_main = processes.is_main_process
+    with owned(output) if is_main else contextlib.nullcontext():
+        file = SourceFile(source)
+        settings = {
+            "version": __version__,
+            "packages": package_versions(),
+            "source_sha256": file.checksum,
+            "format": file_format(source),
+            "encoding": encoding,
+            "columns": vars(columns),
+            "prompt_id": prompt_id,
+            **scorer.checksums(),
+            "dtype": str(scorer.model.dtype),
+            "device": scorer.device.type,
+            "batch_tokens": scorer.batch_tokens,
+            "window": WINDOW,
+        }
+        parts = ScoringParts(output, settings)
+        num_essays = None
+        with processes.main_process_first():
+            if is_main:
+                num_essays = sum(1 for _ in _of_like_columns(checked_rows(), output))
+                if not num_essays:
+                    raise InputError(f"{source} holds no essays.")
+                parts.prepare()
+        try:
+            _score_parts(scorer, checked_rows(), columns.essay, parts, processes, num_essays, file)
+        finally:
+            if is_main and not len(parts):
+                # Nothing to go on from.
+                parts.remove()
+        processes.wait_for_everyone()
+        counts: Counter[str] = Counter()
+        if is_main:
+            _write_output(_rows_with_parts(checked_rows(), parts, counts, file), output, overwrite)
+            parts.remove()
     return ScoringSummary(counts["scored"], counts["cut"])
 
 
@@ -192,6 +210,7 @@ def _score_parts(
     parts: ScoringParts,
     processes: PartialState,
     num_essays: int | None,
+    file: SourceFile,
 ):
     """
     Scores this process's share of the windows: every `num_processes`-th, but for those that an earlier run has finished.
@@ -210,7 +229,10 @@ def _score_parts(
     try:
         with tqdm(total=num_essays, initial=num_done, desc="Scoring", unit="essay", disable=is_shown) as bar:
             for number, window, encoded in _encoded_ahead(scorer, windows(), essay_column):
-                parts.save(number, scorer.score_encoded(encoded, [prompt_id for _, prompt_id in window]))
+                scores = scorer.score_encoded(encoded, [prompt_id for _, prompt_id in window])
+                # What was read of another file must not be kept as a part of this one.
+                file.check_state()
+                parts.save(number, scores)
                 num_done += len(window)
                 bar.update(len(window) * processes.num_processes)
     except KeyboardInterrupt:
@@ -219,9 +241,12 @@ def _score_parts(
         ) from None
 
 
-def _rows_with_parts(rows: Iterable[CheckedRow], parts: ScoringParts, counts: Counter) -> Iterator[dict]:
+def _rows_with_parts(
+    rows: Iterable[CheckedRow], parts: ScoringParts, counts: Counter, file: SourceFile
+) -> Iterator[dict]:
     for number, window in enumerate(_windows(rows)):
-        yield from _with_scores(window, parts.load(number), counts)
+        yield from _with_scores(window, parts.load(number, len(window)), counts)
+    file.check_content()
 
 
 def _score_stream(

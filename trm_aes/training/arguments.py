@@ -52,6 +52,10 @@ class RunArguments:
     freeze_encoder: bool | None = field(
         default=None, metadata={"help": "Keep the encoder out of training; the recipe's choice if not given."}
     )
+    revision: str | None = field(
+        default=None,
+        metadata={"help": "Commit, branch or tag of that encoder on the Hub; its main branch if not given."},
+    )
     text_features: bool | None = field(
         default=None,
         metadata={"help": "Tell the model what is countable in the texts; the recipe's choice if not given."},

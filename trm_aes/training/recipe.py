@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from transformers import HfArgumentParser
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from ..checkpoints import DEFAULT_CHECKPOINT
 from ..devices import available_device
@@ -41,6 +42,7 @@ class TrainingPlan:
         encoder: pretrained encoder whose states the latents read (Hub name or folder); None for word embeddings.
         encoder_layers: how many of its layers; 0 without one.
         freeze_encoder: whether it is kept out of training.
+        revision: commit, branch or tag on the Hub of `encoder` or `embeddings`; None for the main branch.
         text_features: whether the model is told what is countable in the essays' texts.
         shrink_recursion: whether few training essays lower the recursive head's share in the score. Not where the user
             gives a `lexical_share`.
@@ -61,6 +63,7 @@ class TrainingPlan:
     encoder: str | None
     encoder_layers: int
     freeze_encoder: bool
+    revision: str | None
     text_features: bool
     shrink_recursion: bool
     auxiliary_columns: tuple[str, ...] | None
@@ -149,6 +152,9 @@ def _resolve_inputs(run: RunArguments, recipe: Recipe) -> dict[str, Any]:
     if not has_embeddings and run.freeze_embeddings:
         raise InputError("`freeze_embeddings` without `embeddings` would freeze random embeddings.")
 
+    if run.revision is not None and encoder is None and not has_embeddings:
+        raise InputError(f"`revision` {run.revision}: nothing is downloaded for a model with random embeddings.")
+
     def choose(given: bool | None, of_recipe: bool) -> bool:
         return of_recipe if given is None else given
 
@@ -159,6 +165,7 @@ def _resolve_inputs(run: RunArguments, recipe: Recipe) -> dict[str, Any]:
         "encoder": encoder,
         "encoder_layers": layers if encoder is not None else 0,
         "freeze_encoder": encoder is not None and choose(run.freeze_encoder, recipe.encoder.get("freeze", True)),
+        "revision": run.revision,
         "text_features": choose(run.text_features, recipe.text_features),
     }
 
@@ -184,6 +191,9 @@ def _training_arguments(
     except (ValueError, ImportError) as error:
         raise InputError(one_line(error)) from None
     for reporter in args.report_to or []:
+        if reporter not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(["none", *REPORTERS, *sorted(set(INTEGRATION_TO_CALLBACK) - set(REPORTERS))])
+            raise InputError(f"`report_to` {reporter}: no such tracker; there are {known}.")
         if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
             raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
     return args

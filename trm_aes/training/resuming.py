@@ -4,21 +4,41 @@ import os
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 
 from ..errors import InputError
+from ..files import read_json
 from ..model.modeling_trm import FORMER_NAMES
-from .folder import CHECKPOINT_PREFIX
+from ..typed_json import check_types
+from .folder import AVERAGE_STATE_NAME, STATE_NAME, checkpoints, unfinished_folder
 
 LAST_CHECKPOINT = "last"
-STATE_NAME = "trainer_state.json"
+# Without each of these a run cannot go on as if it had not been interrupted. Under FSDP and with several processes the
+# names go on (`rng_state_0.pth`).
+NEEDED_FILES = ("model", "optimizer", "scheduler", "rng_state")
+OWN_WEIGHTS_NAME = "optimizer_weights.safetensors"
+# What is needed of the files that are JSON.
+JSON_FILES: dict[str, dict[str, Any]] = {
+    STATE_NAME: {"global_step": int, "epoch": float, "max_steps": int},
+    AVERAGE_STATE_NAME: {"num_updates": int},
+}
 
 
 def last_checkpoint(output_dir: str | os.PathLike) -> Path | None:
     """The newest whole checkpoint of a run. The trainer's state is written last, so one that lacks it is not whole."""
-    folders = [path.parent for path in Path(output_dir).glob(f"{CHECKPOINT_PREFIX}-*/{STATE_NAME}")]
-    return max(folders, key=lambda folder: int(folder.name.rsplit("-", 1)[1]), default=None)
+    return next((folder for folder in reversed(checkpoints(output_dir)) if (folder / STATE_NAME).is_file()), None)
+
+
+def last_good_checkpoint(output_dir: str | os.PathLike) -> Path | None:
+    """The newest whole checkpoint of a run whose weights are all finite numbers."""
+    for folder in reversed(checkpoints(output_dir)):
+        if (folder / STATE_NAME).is_file() and all(map(_is_whole, folder.iterdir())) and _is_finite(folder):
+            return folder
+    return None
 
 
 def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> Path | None:
@@ -27,27 +47,49 @@ def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> P
 
     Args:
         output_dir: of the run.
-        wanted: folder of a checkpoint, `last` for the newest of `output_dir`, or None to start anew.
+        wanted: folder of a checkpoint, `last` for the newest of the run that is to take the place of `output_dir` where
+            there is one, else of `output_dir`; or None to start anew.
 
     Raises:
-        InputError: if there is no such checkpoint, or a file in it is cut short.
+        InputError: if there is no such checkpoint, a file in it is missing or damaged, or it cannot be gone on from.
     """
     if wanted is None:
         return None
-    folder = last_checkpoint(output_dir) if wanted == LAST_CHECKPOINT else Path(wanted)
+    if wanted == LAST_CHECKPOINT:
+        folder = last_checkpoint(unfinished_folder(output_dir)) or last_checkpoint(output_dir)
+    else:
+        folder = Path(wanted)
     if folder is None:
         raise InputError(f"{output_dir} holds no checkpoint to resume from. Leave `resume_from_checkpoint` out.")
     if not (folder / STATE_NAME).is_file():
         raise InputError(f"{folder} is not a whole checkpoint of a training run (it holds no {STATE_NAME}).")
-    for path in folder.iterdir():
-        if not _is_whole(path):
-            raise InputError(f"{path} is damaged or cut short. Resume from an earlier checkpoint, or start anew.")
+    _check_files(folder)
     if _has_former_names(folder):
         raise InputError(
             f"{folder} was written by version 0.1, which called some weights otherwise: it can be evaluated and score, but "
             "its training cannot be resumed. Leave `resume_from_checkpoint` out, or go on with version 0.1."
         )
     return folder
+
+
+def _check_files(folder: Path):
+    otherwise = "Resume from an earlier checkpoint, or start anew."
+    names = [path.name for path in folder.iterdir() if path.name != OWN_WEIGHTS_NAME]
+    for needed in NEEDED_FILES:
+        if not any(name.startswith(needed) for name in names):
+            raise InputError(f"{folder} holds no file {needed}, which a run needs to go on. {otherwise}")
+    for path in folder.iterdir():
+        if not _is_whole(path):
+            raise InputError(f"{path} is damaged or cut short. {otherwise}")
+    for name, types in JSON_FILES.items():
+        path = folder / name
+        if not path.exists():
+            # Without a moving average of the weights there is no state of it.
+            continue
+        content = read_json(path)
+        if not isinstance(content, dict) or not set(types) <= set(content):
+            raise InputError(f"{path} is damaged: it is not what a training run writes there. {otherwise}")
+        check_types(content, types, str(path))
 
 
 def _has_former_names(folder: Path) -> bool:
@@ -60,13 +102,25 @@ def _has_former_names(folder: Path) -> bool:
     return False
 
 
+def _is_finite(folder: Path) -> bool:
+    """Whether all weights of a checkpoint are finite numbers."""
+    weights = (tensor for path in folder.glob("model*.safetensors") for tensor in load_file(path).values())
+    return all(bool(torch.isfinite(tensor).all()) for tensor in weights)
+
+
 def _is_whole(path: Path) -> bool:
-    """Whether a file of a checkpoint has its end. Of other kinds than tensors nothing is said."""
+    """Whether a file of a checkpoint is whole. Of other kinds than tensors nothing is said."""
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt"):
                 return True
         except SafetensorError:
             return False
+    if path.suffix not in (".pt", ".pth"):
+        return True
     # PyTorch's files are zip archives, whose directory stands at the end.
-    return path.suffix not in (".pt", ".pth") or zipfile.is_zipfile(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except zipfile.BadZipFile:
+        return False

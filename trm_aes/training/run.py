@@ -1,34 +1,40 @@
 """One training run: a plan in, a scorer with a full record of how it was made out."""
 
+import contextlib
+import copy
+import difflib
 import os
 import platform
-import shutil
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedTokenizerBase, set_seed
 
 from ..checkpoints import Checkpoint
 from ..data.dataset import EssayDataset, load_essay_dataset
-from ..errors import InterruptedRun
-from ..evaluation.agreement import build_compute_metrics
-from ..files import new_files
+from ..errors import InputError, InterruptedRun
+from ..evaluation.agreement import build_compute_metrics, metric_names
+from ..files import check_is_outside, new_files
 from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
+from .arguments import TRMTrainingArguments
 from .fit.calibration import calibrate, left_out_scores
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
 from .fit.passages import fit_passage_check
 from .fit.penalties import fit_penalties
 from .fit.prompts import set_signatures
-from .folder import check_may_write
+from .folder import folder_to_train_in
 from .interrupts import StopOnInterrupt
 from .recipe import TrainingPlan
 from .resuming import LAST_CHECKPOINT, checkpoint_to_resume, last_checkpoint
@@ -72,16 +78,56 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
         The record, as written.
 
     Raises:
-        InputError: for input that cannot be used; nothing has been written then.
+        InputError: for input that cannot be used, or if another run is writing the output; nothing has been written then.
         TrainingDivergedError: if the loss is no longer finite.
         InterruptedRun: on Ctrl-C.
         OutputError: if a checkpoint cannot be saved, or publishing breaks off.
     """
     started = time.time()
     data = load_essay_dataset(plan.data)
+    output_dir = plan.training.run_folder
+    check_is_outside(plan.data, output_dir, "data")
+    _check_metric(plan.training.metric_for_best_model, data)
+    resume_from = checkpoint_to_resume(output_dir, plan.training.resume_from_checkpoint)
+    with _folder_of_all(plan, resume_from) as folder:
+        trainer, record = _train_in(folder, plan, data, resume_from, started)
+    if plan.training.push_to_hub:
+        trainer.args.output_dir = str(output_dir)
+        trainer.push_to_hub()
+    return record
+
+
+def _check_metric(wanted: str | None, data: EssayDataset):
+    """The Trainer itself notices a metric that it is not given only after the first epoch."""
+    names = ["loss", *metric_names(data.score_ranges)]
+    name = (wanted or "loss").removeprefix("eval_")
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        suggested = f"Did you mean {close[0]}? " if close else ""
+        raise InputError(f"`metric_for_best_model` {wanted}: no such metric. {suggested}There are {', '.join(names)}.")
+
+
+@contextlib.contextmanager
+def _folder_of_all(plan: TrainingPlan, resume_from: Path | None) -> Iterator[Path]:
+    """Where all processes write: the first owns the output (see [`folder_to_train_in`]), and tells the others."""
+    args = plan.training
+    is_first = args.process_index == 0
+    owner: contextlib.AbstractContextManager[Path | None] = contextlib.nullcontext()
+    if is_first:
+        owner = folder_to_train_in(args.run_folder, plan.overwrite, resume_from)
+    with owner as folder:
+        [chosen] = broadcast_object_list([folder])
+        yield chosen
+        PartialState().wait_for_everyone()
+
+
+def _train_in(
+    folder: Path, plan: TrainingPlan, data: EssayDataset, resume_from: Path | None, started: float
+) -> tuple[TRMTrainer, RunRecord]:
+    """Trains a scorer and writes it into a folder; the trainer and the record, as written."""
+    args = _writing_to(plan.training, folder)
     tokenizer = data.load_tokenizer()
-    resume_from = _prepare_output(plan)
-    set_seed(plan.training.seed)
+    set_seed(args.seed)
     pretrained = Pretrained.find(plan)
     model = build_model(plan, data, tokenizer, pretrained)
     essays = Essays(data, tokenizer, _read_states(plan, model, data, tokenizer))
@@ -91,16 +137,15 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     if model.passage_check is not None:
         fit_passage_check(model, data, essays.states.get("train"), plan.training.seed)
     sizes = _count_parameters(model)
-    trainer = _build_trainer(plan, model, essays)
-    if resume_from is None:
-        _clear_output(trainer)
+    trainer = _build_trainer(plan, args, model, essays)
     train_metrics = _train(trainer, resume_from)
     # In full precision, as essays will be scored, whatever the precision of the training.
-    scorer = EssayScorer(trainer.model, tokenizer, plan.data, plan.training.device)
+    scorer = EssayScorer(trainer.model, tokenizer, str(plan.training.output_dir), args.device)
     fitted = _fit_to_unseen(scorer, essays, by_having_seen)
     if scorer.model.passage_check is not None:
         fitted["penalties"] = fit_penalties(scorer, data, plan.training.seed)
     validation_metrics = trainer.evaluate()
+    best = trainer.state.best_model_checkpoint
     record = RunRecord(
         **_describe_run(plan, data, pretrained),
         **sizes,
@@ -108,26 +153,25 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
         model=trainer.model.config.to_diff_dict(),
         train_metrics=train_metrics,
         validation_metrics=validation_metrics,
-        best_checkpoint=trainer.state.best_model_checkpoint,
+        best_checkpoint=None if best is None else Path(best).name,
         history=trainer.state.log_history,
         seconds=round(time.time() - started, 1),
     )
     if trainer.is_world_process_zero():
-        with new_files(plan.training.run_folder) as folder:
-            scorer.save_pretrained(folder)
-            record.write(folder)
-    if plan.training.push_to_hub:
-        trainer.push_to_hub()
-    return record
+        with new_files(folder) as new:
+            scorer.save_pretrained(new)
+            # Saving completes the configuration.
+            record = replace(record, model=trainer.model.config.to_diff_dict())
+            record.write(new)
+    return trainer, record
 
 
-def _prepare_output(plan: TrainingPlan) -> Path | None:
-    """Checks that the output may be written; the checkpoint to resume from, if one was asked for."""
-    args = plan.training
-    resume_from = checkpoint_to_resume(args.run_folder, args.resume_from_checkpoint)
-    if resume_from is None and args.process_index == 0:
-        check_may_write(args.run_folder, plan.overwrite)
-    return resume_from
+def _writing_to(args: TRMTrainingArguments, folder: Path) -> TRMTrainingArguments:
+    """The same arguments with another output folder, which must not give a repository on the Hub its name."""
+    changed = copy.copy(args)
+    changed.hub_model_id = args.hub_model_id or args.run_folder.absolute().name
+    changed.output_dir = str(folder)
+    return changed
 
 
 def _count_parameters(model: TRMForEssayScoring) -> dict[str, Any]:
@@ -151,8 +195,10 @@ def _read_states(
     }
 
 
-def _build_trainer(plan: TrainingPlan, model: TRMForEssayScoring, essays: Essays) -> TRMTrainer:
-    args, config = plan.training, model.config
+def _build_trainer(
+    plan: TrainingPlan, args: TRMTrainingArguments, model: TRMForEssayScoring, essays: Essays
+) -> TRMTrainer:
+    config = model.config
     if model.config.num_latents and args.device.type == "cpu":
         # Few states: plain products are several times faster there than the fused kernel's backward pass.
         model.set_attn_implementation("eager")
@@ -172,12 +218,6 @@ def _build_trainer(plan: TrainingPlan, model: TRMForEssayScoring, essays: Essays
     )
 
 
-def _clear_output(trainer: TRMTrainer) -> None:
-    """Removes the run that this one replaces; what it is was checked before."""
-    if trainer.is_world_process_zero() and trainer.args.run_folder.exists():
-        shutil.rmtree(trainer.args.run_folder)
-
-
 def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
     """Trains until the end or Ctrl-C; the Trainer's metrics."""
     interrupts = StopOnInterrupt()
@@ -187,7 +227,7 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
             return trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None).metrics
     except KeyboardInterrupt:
         if last_checkpoint(trainer.args.run_folder) is None:
-            how = "before the first checkpoint. Start anew with `overwrite`."
+            how = "before the first checkpoint: nothing was kept."
         else:
             how = f"and can be resumed: the same command and `resume_from_checkpoint` {LAST_CHECKPOINT}"
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
@@ -242,4 +282,6 @@ def _describe_run(plan: TrainingPlan, data: EssayDataset, pretrained: Pretrained
 
 
 def _describe_checkpoint(checkpoint: Checkpoint | None) -> PretrainedRecord | None:
-    return None if checkpoint is None else PretrainedRecord(name=checkpoint.name, hub_id=checkpoint.hub_id)
+    if checkpoint is None:
+        return None
+    return PretrainedRecord(name=checkpoint.name, hub_id=checkpoint.hub_id, commit=checkpoint.commit)

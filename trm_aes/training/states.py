@@ -76,7 +76,7 @@ def read_with_encoder(
     parts = [tokens[start : start + SHARD_SIZE] for start in range(0, len(tokens), SHARD_SIZE)]
     files = [folder / f"{_checksum_of_tokens(part)}.npy" for part in parts]
     counts = [_count_pieces(encoder, part, collate) for part in parts]
-    missing = [place for place, file in enumerate(files) if not file.is_file()]
+    missing = [place for place, file in enumerate(files) if not _is_whole(file, counts[place])]
     process, processes = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if missing:
         encoder = encoder.to(device).eval()
@@ -127,6 +127,14 @@ def _checksum_of_tokens(part: dict) -> str:
             digest.update(len(values).to_bytes(8, "little"))
             digest.update(np.asarray(values, dtype=np.int32).tobytes())
     return digest.hexdigest()[:32]
+
+
+def _is_whole(file: Path, counts: np.ndarray) -> bool:
+    """Whether the states of these essays are there; those of a damaged file are computed again."""
+    try:
+        return bool(len(np.load(file, mmap_mode="r")) == counts.sum())
+    except (OSError, ValueError, EOFError):
+        return False
 
 
 def _write(file: Path, states: np.ndarray):

@@ -1,9 +1,12 @@
 """Where training keeps an encoder's states, known without the libraries that train."""
 
-import shutil
+import re
 from pathlib import Path
 
 from huggingface_hub import cached_assets_path
+
+CHECKSUM = "[0-9a-f]{32}"
+STATES_NAME = rf"{CHECKSUM}(\.npy|\.\d+\.tmp)"
 
 
 def states_folder() -> Path:
@@ -13,9 +16,26 @@ def states_folder() -> Path:
 
 def states_size() -> int:
     """Bytes of all states that are kept."""
-    return sum(file.stat().st_size for file in states_folder().rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in _state_files())
 
 
 def clear_states():
-    """Deletes all states that are kept. Training computes them again when it needs them."""
-    shutil.rmtree(states_folder())
+    """
+    Deletes all states that are kept, and nothing else that lies among them. Training computes them again when it needs
+    them.
+    """
+    for file in _state_files():
+        file.unlink()
+    for folder in _folders():
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _state_files() -> list[Path]:
+    """What training writes: folders and files named by checksums, and what a killed run left of one."""
+    return [file for folder in _folders() for file in folder.iterdir() if re.fullmatch(STATES_NAME, file.name)]
+
+
+def _folders() -> list[Path]:
+    found = states_folder().iterdir()
+    return [folder for folder in found if re.fullmatch(CHECKSUM, folder.name) and folder.is_dir()]

@@ -17,18 +17,17 @@ from transformers import ProgressCallback, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, TrainOutput
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from ..errors import InputError, OutputError, TrainingDivergedError, brief
+from ..errors import InputError, OutputError, TrainingDivergedError, brief, explained
 from ..files import read_json, write_json
 from ..model.modeling_trm import TRMForEssayScoring
 from ..publishing.trainer import PublishingTrainer
 from .arguments import TRMTrainingArguments
 from .averaging import WeightAverage
 from .callbacks import BriefProgress, EvaluateEveryFewEpochs, SetSamplersEpoch
+from .folder import AVERAGE_STATE_NAME
+from .resuming import OWN_WEIGHTS_NAME, last_checkpoint, last_good_checkpoint
 from .sampler import DeepSupervisionBatchSampler
 from .supervision import MicroBatch
-
-OWN_WEIGHTS_NAME = "optimizer_weights.safetensors"
-AVERAGE_STATE_NAME = "weight_average.json"
 
 
 class TRMTrainer(PublishingTrainer):
@@ -231,9 +230,11 @@ class TRMTrainer(PublishingTrainer):
     def _check_loss(self, step: int) -> None:
         loss, self._loss_since_check = self._loss_since_check, None
         if loss is not None and not torch.isfinite(loss):
+            good = last_good_checkpoint(self.args.run_folder)
             raise TrainingDivergedError(
-                f"The training loss is {loss.item()} at step {step}. The last checkpoint in "
-                f"{self.args.output_dir} is good; start anew with a lower `learning_rate` or a lower `max_grad_norm`."
+                f"The training loss is {loss.item()} at step {step}. "
+                f"{'There is no good checkpoint' if good is None else f'The checkpoint {good} is good'}; start anew with a "
+                "lower `learning_rate` or a lower `max_grad_norm`."
             )
 
     def log(self, *args, **kwargs) -> None:
@@ -293,9 +294,32 @@ class TRMTrainer(PublishingTrainer):
         self.average = WeightAverage(self.model, self.args.ema_decay)
         checkpoint = self._resumed_from
         if checkpoint is not None and (checkpoint / OWN_WEIGHTS_NAME).is_file():
-            num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
-            own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))
-            self.average.restore(own, averaged, num_updates)
+            with self._explained(str(checkpoint)):
+                num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
+                own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))
+                self.average.restore(own, averaged, num_updates)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *args, **kwargs) -> None:
+        """As `Trainer`'s, with one clear message where the checkpoint does not fit."""
+        with self._explained(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As `Trainer`'s, with one clear message where the checkpoint does not fit."""
+        with self._explained(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """As `Trainer`'s, with one clear message where the checkpoint does not fit."""
+        with self._explained(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+    @staticmethod
+    def _explained(checkpoint: str | None) -> contextlib.AbstractContextManager[None]:
+        return explained(
+            f"{checkpoint} cannot be gone on from",
+            "Is it of a run with other options, or damaged? Give the options of that run, or start anew.",
+        )
 
     def _unshard(self) -> None:
         if not self.is_fsdp_enabled:
@@ -347,9 +371,10 @@ class TRMTrainer(PublishingTrainer):
         except (OSError, RuntimeError, SafetensorError) as error:
             # A checkpoint cut short must not be taken for a whole one.
             shutil.rmtree(folder, ignore_errors=True)
+            earlier = last_checkpoint(self.args.run_folder)
             raise OutputError(
-                f"{folder} could not be saved ({brief(error)}). Is the disk full? Earlier checkpoints in "
-                f"{self.args.output_dir} are whole: free some space and go on with `resume_from_checkpoint` last."
+                f"{folder} could not be saved ({brief(error)}). Is the disk full? Free some space and "
+                f"{'start anew' if earlier is None else f'go on from {earlier} with `resume_from_checkpoint` last'}."
             ) from error
 
     def _save_average(self, folder: Path) -> None:

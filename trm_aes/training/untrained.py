@@ -40,7 +40,8 @@ class Pretrained:
         Raises:
             InputError: if it cannot be had.
         """
-        return cls(*(find_checkpoint(name) if name is not None else None for name in (plan.encoder, plan.embeddings)))
+        wanted = (plan.encoder, plan.embeddings)
+        return cls(*(None if name is None else find_checkpoint(name, plan.revision) for name in wanted))
 
 
 def build_model(

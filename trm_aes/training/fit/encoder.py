@@ -1,15 +1,10 @@
 """The encoder whose states a model reads: the first layers of a pretrained one."""
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedTokenizerBase
-from transformers.utils import logging
 
-from ...checkpoints import Checkpoint, check_vocabulary
-from ...errors import InputError, brief
+from ...checkpoints import Checkpoint, check_vocabulary, quietly
+from ...errors import InputError, explained
 from ...model.modeling_trm import TRMForEssayScoring
 
 
@@ -20,25 +15,12 @@ def encoder_config(checkpoint: Checkpoint, num_layers: int) -> PreTrainedConfig:
     Raises:
         InputError: if it cannot be read, or has fewer layers.
     """
-    try:
-        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"No encoder can be read from {checkpoint.name}: {brief(error)}") from None
+    with explained(f"No encoder can be read from {checkpoint.name}"):
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
     if not 1 <= num_layers <= config.num_hidden_layers:
         raise InputError(f"`encoder_layers` {num_layers}: {checkpoint.name} has {config.num_hidden_layers} layers.")
     config.num_hidden_layers = num_layers
     return config
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the report of Transformers on the layers that are left out: they are meant to be."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
 
 
 def copy_encoder(
@@ -62,14 +44,11 @@ def copy_encoder(
         "its states would be of other words. Build the data set with the encoder's `tokenizer`.",
     )
     target = model.model.encoder.transformer
-    try:
-        with _quietly():
-            source, loading = AutoModel.from_pretrained(
-                checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True,
-                use_safetensors=True, output_loading_info=True,
-            )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{checkpoint.name} cannot be loaded as an encoder: {brief(error)}") from None
+    with explained(f"{checkpoint.name} cannot be loaded as an encoder"), quietly():
+        source, loading = AutoModel.from_pretrained(
+            checkpoint.folder, config=target.config, dtype=torch.float32, local_files_only=True, use_safetensors=True,
+            trust_remote_code=False, output_loading_info=True,
+        )  # fmt: skip
     missing = sorted(name for name in loading["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise InputError(f"{checkpoint.name} lacks weights of its encoder, {missing[0]} first.")

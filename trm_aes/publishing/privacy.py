@@ -1,0 +1,66 @@
+"""Records as they are published: paths on someone's machine hold the names of people and of what they work on."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..files import read_json
+
+# The parts of run.json and evaluation.json in which a path may stand. All else is figures, and the model's configuration,
+# which is published beside them.
+WITH_PATHS = ("command", "run", "training", "data", "embeddings", "encoder", "best_checkpoint", "adaptations", "model")
+HUB_ID_KEYS = ("hub_id", "hub_model_id")
+# How a source on the Hub is recorded.
+HUB_PREFIX = "Hub: "
+
+
+def published_record(path: Path) -> bytes:
+    """
+    A record of ours as JSON in which every path is its last name alone. Ids on the Hub, which look like paths, stay where
+    the record itself says that they are such.
+
+    Args:
+        path: of `run.json` or `evaluation.json`.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    content = read_json(path)
+    hub_ids = set(_hub_ids(content))
+    shown = {
+        key: _without_paths(value, hub_ids) if key in WITH_PATHS and not _is_configuration(key, value) else value
+        for key, value in content.items()
+    }
+    return (json.dumps(shown, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _is_configuration(key: str, value: Any) -> bool:
+    """In run.json `model` is the configuration, whose prompts' texts may hold slashes; in evaluation.json it is a name."""
+    return key == "model" and isinstance(value, dict)
+
+
+def _hub_ids(content: Any) -> Iterator[str]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key in HUB_ID_KEYS and isinstance(value, str):
+                yield value
+            yield from _hub_ids(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _hub_ids(value)
+
+
+def _without_paths(content: Any, hub_ids: set[str]) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_paths(value, hub_ids) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_paths(value, hub_ids) for value in content]
+    if not isinstance(content, str) or content in hub_ids or content.startswith(HUB_PREFIX):
+        return content
+    # `--data=/home/…/essays` keeps the name of the option.
+    option = re.match(r"--[\w-]+=", content)
+    start = option[0] if option else ""
+    path = content[len(start) :]
+    return start + (path if path in hub_ids else re.split(r"[/\\]", path.rstrip("/\\"))[-1])
