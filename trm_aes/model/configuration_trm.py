@@ -2,7 +2,6 @@
 """Configuration of the Tiny Recursive Model (TRM) for essay scoring."""
 
 import difflib
-import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
