@@ -7,6 +7,7 @@ from huggingface_hub.dataclasses import validate_typed_dict
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 
 from .errors import InputError, brief
+from .naming import listing
 
 
 def check_types(values: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
@@ -40,4 +41,4 @@ def refuse_unknown(values: Mapping[str, Any], known: Collection[str], where: str
     """
     for key in values:
         if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(known))}.")
+            raise InputError(f"{where}: unknown key {key!r}; known are {listing(sorted(known), key)}")

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checks import check_at_least_one
 from ..errors import InputError
 from .parser import CommandParser
 from .source import constant
@@ -52,13 +51,12 @@ def check_scorer_options(args: argparse.Namespace):
     Checks what can be told of the options that [`load_scorer`] reads before a model is there.
 
     Raises:
-        InputError: if a batch would hold no tokens, or the model's name can only be that of a folder, because no id on the
-            Hub looks like it, and there is none.
+        InputError: if the model's name can only be that of a folder, because no id on the Hub looks like it, and there is
+            none.
     """
     is_hub_id = args.model.count("/") <= 1 and not args.model.startswith((".", "/", "~"))
     if not is_hub_id:
         check_is_folder(args.model, "model")
-    check_at_least_one(args.batch_tokens, "batch_tokens")
 
 
 def load_scorer(args: argparse.Namespace, device: "torch.device | None" = None) -> "EssayScorer":

@@ -2,13 +2,14 @@
 
 import argparse
 import contextlib
-import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..bounds import check_bounds
 from ..errors import InputError, InterruptedRun, TRMError
+from ..naming import nearest_name
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -26,11 +27,14 @@ class CommandParser(argparse.ArgumentParser):
         This method parses as argparse does, and suggests a similar option for one that does not exist.
 
         Raises:
-            InputError: for an option that does not exist, lacks its value, or has a value of the wrong kind.
+            InputError: for an option that does not exist, lacks its value, or has a value of the wrong kind or out of its
+                bounds (see [`check_bounds`]).
         """
         chosen, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(f"there is no {unknown[0]}{self._suggestion(unknown[0])}")
+        with self.flags_in_errors():
+            check_bounds(vars(chosen))
         return chosen
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):  # type: ignore[override]
@@ -89,8 +93,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def _suggestion(self, word: str) -> str:
         name = word.split("=")[0]
-        similar = difflib.get_close_matches(name, self._option_string_actions, n=1)
-        return f"; did you mean {similar[0]}?" if similar and name.startswith("-") else ""
+        similar = nearest_name(name, self._option_string_actions) if name.startswith("-") else None
+        return f"; did you mean {similar}?" if similar is not None else ""
 
 
 def with_hyphens(word: str) -> str:

@@ -2,8 +2,12 @@
 
 import re
 
+from ..bounds import check_bounds
 from ..errors import InputError
 from ..model.score_scale import ScoreRange
+
+# Of one range of numbers in a prompt set.
+MAX_PROMPT_NUMBERS = 1000
 
 
 def parse_score_ranges(score_ranges: list[str]) -> dict[str | None, ScoreRange]:
@@ -25,23 +29,39 @@ def parse_score_ranges(score_ranges: list[str]) -> dict[str | None, ScoreRange]:
 
 
 def expand_prompt_set(prompt_set: str) -> list[str]:
-    """The ids that a prompt set other than `all` names, with ranges of numbers written out."""
+    """
+    The ids that a prompt set other than `all` names, with ranges of numbers written out.
+
+    Raises:
+        InputError: if it names none, or a range goes down or holds more than 1,000 numbers.
+    """
     wanted = []
     for part in (part.strip() for part in prompt_set.split(",")):
-        match = re.fullmatch(r"(\d+)-(\d+)", part)
-        wanted += [str(number) for number in range(int(match[1]), int(match[2]) + 1)] if match else [part]
-    return [prompt_id for prompt_id in wanted if prompt_id]
+        match = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", part)
+        wanted += _numbers(prompt_set, int(match[1]), int(match[2])) if match else [part]
+    wanted = [prompt_id for prompt_id in wanted if prompt_id]
+    if not wanted:
+        raise InputError("`prompt_set` names no prompt: give 'all', or prompt ids between commas, as in 1-2 or 3-6,8.")
+    return wanted
+
+
+def _numbers(prompt_set: str, first: int, last: int) -> list[str]:
+    if last < first:
+        raise InputError(f"`prompt_set` {prompt_set}: the range {first}-{last} goes down. Give the lower number first.")
+    if last - first >= MAX_PROMPT_NUMBERS:
+        raise InputError(
+            f"`prompt_set` {prompt_set}: the range {first}-{last} names more than {MAX_PROMPT_NUMBERS:,} prompts."
+        )
+    return [str(number) for number in range(first, last + 1)]
 
 
 def check_shares(validation_share: float, test_share: float):
     """
-    Checks the shares (0-1) of the essays that validate and that test.
+    Checks the shares of the essays that validate (above 0) and that test (0 for no test split).
 
     Raises:
-        InputError: if a share is not between 0 and 1, or they leave nothing to train on.
+        InputError: if a share is out of its bounds, or they leave nothing to train on.
     """
-    for name, share in (("validation_share", validation_share), ("test_share", test_share)):
-        if not 0 < share < 1:
-            raise InputError(f"`{name}` must lie between 0 and 1, got {share:g}.")
+    check_bounds({"validation_share": validation_share, "test_share": test_share})
     if validation_share + test_share >= 1:
         raise InputError("`validation_share` and `test_share` leave nothing to train on.")

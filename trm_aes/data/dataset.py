@@ -18,6 +18,7 @@ from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
+from ..naming import listing
 from ..records import package_versions
 from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
 from .schema import LIST_COLUMNS, EssayTable, prompt_rows
@@ -78,7 +79,7 @@ class EssayDataset:
             InputError: if there is no such split.
         """
         if name not in self.splits:
-            raise InputError(f"`split` {name}: {self.folder} has {', '.join(self.splits)}.")
+            raise InputError(f"`split` {name}: {self.folder} has {listing(self.splits, name)}")
         return self.splits[name]
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
+from ..naming import listing
 from .choices import expand_prompt_set
 from .schema import parse_score
 from .tables import read_rows
@@ -64,6 +65,6 @@ def select_prompt_ids(prompt_set: str, available: list[str]) -> list[str]:
     missing = [prompt_id for prompt_id in wanted if prompt_id not in available]
     if missing:
         raise InputError(
-            f"`prompt_set` {prompt_set}: there is no prompt {missing[0]!r}; there are {', '.join(available)}."
+            f"`prompt_set` {prompt_set}: there is no prompt {missing[0]!r}; there are {listing(available, missing[0])}"
         )
     return sort_prompt_ids(wanted)

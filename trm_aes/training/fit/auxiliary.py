@@ -11,6 +11,7 @@ from ...data.dataset import EssayDataset
 from ...errors import InputError
 from ...evaluation.evaluate import RATER_COLUMNS
 from ...model.modeling_trm import TRMForEssayScoring
+from ...naming import listing
 
 
 def choose_auxiliary_targets(data: EssayDataset, columns: Sequence[str] | None) -> list[str]:
@@ -30,7 +31,7 @@ def choose_auxiliary_targets(data: EssayDataset, columns: Sequence[str] | None) 
     for name in columns:
         if name not in train.column_names:
             raise InputError(
-                f"`auxiliary_columns`: {data.folder} has no column {name!r}; it has {', '.join(train.column_names)}."
+                f"`auxiliary_columns`: {data.folder} has no column {name!r}; it has {listing(train.column_names, name)}"
             )
         if not _holds_numbers(train, name):
             raise InputError(f"`auxiliary_columns`: column {name!r} of {data.folder} does not hold numbers.")
