@@ -40,6 +40,11 @@ def nearest_name(meant: str, known: Iterable[str]) -> str | None:
     return alike[found[0]] if found else None
 
 
+def is_same_name(one: str, other: str) -> bool:
+    """Whether two names differ in nothing but case, spaces, hyphens, underscores, or how a number is written."""
+    return _bare(one) == _bare(other)
+
+
 def _bare(name: str) -> str:
     """A name without what people leave out or add unawares."""
     number = re.fullmatch(r"\s*0*(\d+)(?:\.0*)?\s*", name)

@@ -1,43 +1,58 @@
-"""Your own scored essays: a CSV, TSV, JSON-lines or Parquet file whose columns you name."""
+"""Your own scored essays: tables whose columns you name."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ...errors import InputError
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
-from ..prompts import PromptInfo
-from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
+from ...naming import listing
+from ..columns import USUAL_COLUMNS, ColumnNames, TakenColumns
+from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
+from ..provenance import Provenance, ValueColumns
+from ..rejection import RowCheck
+from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_essay_text, check_table, parse_score
 from ..tables import STANDARD_STREAM, file_checksum, file_format, read_rows
 
 
 @dataclass(frozen=True)
-class ColumnNames:
+class SourceRows:
     """
-    Columns of a file. `essay` and `score` must be there. Without `essay_id`, rows are numbered; without `prompt_id`,
-    each distinct `prompt` text is a prompt, and without both there is one prompt.
+    The rows of a source as they stand in it.
+
+    Args:
+        frame: one row a row, a column a column; the index has what messages call a row.
+        source: what to call the source in messages.
+        checksum: SHA-256 of its bytes.
+        numbered: ids for essays that have none, in the order of the rows.
+        corpus: name of a public corpus.
+        split_of: `split` of each row, where the source has files or parts of its own for them.
+        notes: sentences on what was left out before.
     """
 
-    essay: str = "essay"
-    score: str = "score"
-    essay_id: str = "essay_id"
-    prompt_id: str = "prompt_id"
-    prompt: str = "prompt"
-    min_score: str = "min_score"
-    max_score: str = "max_score"
+    frame: pd.DataFrame
+    source: str
+    checksum: str
+    numbered: Sequence[str]
+    corpus: str | None = None
+    split_of: pd.Series | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_own_table(
     path: str | Path,
-    columns: ColumnNames = ColumnNames(),
+    columns: ColumnNames = USUAL_COLUMNS,
     encoding: str = "utf-8",
     prompt_infos: dict[str, PromptInfo] | None = None,
     score_ranges: dict[str | None, ScoreRange] | None = None,
     prompt_id: str | None = None,
     observe_ranges: bool = True,
+    check: RowCheck | None = None,
 ) -> EssayTable:
     """
     Reads a file of scored essays.
@@ -46,85 +61,183 @@ def load_own_table(
         path: the file; its name tells the format.
         columns: what its columns are called.
         encoding: of CSV, TSV and JSON lines.
-        prompt_infos: texts and ranges by prompt id, for what the file itself lacks.
-        score_ranges: score ranges by prompt id, and under `None` for every other prompt. They win over the file's and
-            over `prompt_infos`.
-        prompt_id: the prompt that all essays answer, whatever the file says.
-        observe_ranges: whether the lowest and highest score make the range of a prompt where none is known. A few essays
-            need not hold either.
+        prompt_infos, score_ranges, prompt_id, observe_ranges: as of [`KnownPrompts`].
+        check: what becomes of rows that cannot be used; an error if not given.
 
     Raises:
         InputError: if the file, a column, a row or a range cannot be used; it says which.
     """
+    known = KnownPrompts(prompt_infos or {}, score_ranges or {}, prompt_id, observe_ranges)
+    return make_table(read_source(path, encoding), columns, known, check or RowCheck())
+
+
+def read_source(path: str | Path, encoding: str = "utf-8") -> SourceRows:
+    """
+    The rows of a file, as they are.
+
+    Raises:
+        InputError: if it cannot be read, holds no columns, or no rows.
+    """
     if str(path) == STANDARD_STREAM or file_format(path) == "txt":
         raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
-    if prompt_id is not None and not prompt_id.strip():
-        raise InputError("`prompt_id` is blank: a prompt needs an id.")
-    source = str(path)
-    raw = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
-    if raw.empty:
-        raise InputError(f"{source} holds no rows.")
-    raw.index += 1
-    for field, name in (("essay", columns.essay), ("score", columns.score)):
-        if name not in raw:
-            raise InputError(
-                f"{source} has no column {name!r}; it has {', '.join(map(str, raw.columns))}. Name the right one with "
-                f"`columns.{field}`."
-            )
-    scores = [parse_score(value, row, source, columns.score) for row, value in raw[columns.score].items()]
-    prompt_ids, texts = _prompt_ids_and_texts(raw, columns, source, prompt_infos or {}, prompt_id)
-    frame = pd.DataFrame(
-        {
-            "essay_id": _read_ids(raw, columns.essay_id, source),
-            "prompt_id": prompt_ids,
-            "prompt": texts,
-            "essay": raw[columns.essay].where(raw[columns.essay].notna(), None),
-            "score": scores,
-        },
-        index=raw.index,
+    frame = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
+    if frame.empty:
+        raise InputError(f"{path} holds no rows.")
+    frame.index += 1
+    return SourceRows(frame, str(path), file_checksum(path), [str(row) for row in frame.index])
+
+
+def read_split_sources(paths: Mapping[str, str | Path], encoding: str = "utf-8") -> SourceRows:
+    """
+    The rows of several files, one for each split, as one source.
+
+    Args:
+        paths: `split -> file`.
+        encoding: of CSV, TSV and JSON lines.
+
+    Raises:
+        InputError: as of [`read_source`], or if the files have different columns.
+    """
+    parts = {split: read_source(path, encoding) for split, path in paths.items()}
+    return join_splits(parts, ", ".join(part.source for part in parts.values()))
+
+
+def join_splits(parts: Mapping[str, SourceRows], source: str) -> SourceRows:
+    """
+    Sources of one split each as one.
+
+    Raises:
+        InputError: if they have different columns.
+    """
+    first = next(iter(parts.values()))
+    for part in parts.values():
+        for one, other in ((first, part), (part, first)):
+            missing = [str(name) for name in one.frame.columns if name not in other.frame]
+            if missing:
+                raise InputError(
+                    f"{one.source} has a column {missing[0]!r} that {other.source} lacks; it has "
+                    f"{listing(other.frame.columns, missing[0])} Splits need the same columns."
+                )
+    frames = [part.frame.set_axis([f"{row} of {part.source}" for row in part.frame.index]) for part in parts.values()]
+    split_of = [pd.Series(split, index=frame.index) for split, frame in zip(parts, frames, strict=True)]
+    return SourceRows(
+        pd.concat(frames),
+        source,
+        "+".join(part.checksum for part in parts.values()),
+        [f"{split}-{number}" for split, part in parts.items() for number in part.numbered],
+        first.corpus,
+        pd.concat(split_of),
     )
-    _add_ranges(frame, raw, columns, source, prompt_infos or {}, score_ranges or {}, observe_ranges)
-    used = {getattr(columns, name) for name in REQUIRED_COLUMNS}
+
+
+def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, check: RowCheck) -> EssayTable:
+    """
+    A table of essays of a source's rows.
+
+    Args:
+        rows: of the source.
+        columns: what its columns are called.
+        known: what is known of the prompts.
+        check: what becomes of rows that cannot be used.
+
+    Raises:
+        InputError: if a column, a row or a range cannot be used; it says which.
+    """
+    if known.only_id is not None and not known.only_id.strip():
+        raise InputError("`prompt_id` is blank: a prompt needs an id.")
+    taken = columns.resolve([str(name) for name in rows.frame.columns], rows.source)
+    cells = _check_cells(rows, taken, check)
+    if cells.empty:
+        raise InputError(f"{rows.source}: no row can be used. The first: {next(iter(check.reasons.values()))}")
+    raw = rows.frame.loc[cells.index]
+    prompt_ids, own_texts = _prompts(raw, cells, taken, known)
+    check_prompt_infos(known.infos, set(prompt_ids), rows.source)
+    texts, text_from = _choose_texts(raw, prompt_ids, own_texts, known, rows.source)
+    frame = cells[["essay_id"]].assign(prompt_id=prompt_ids, prompt=texts, essay=cells["essay"], score=cells["score"])
+    range_from = _add_ranges(frame, raw, taken, known, rows.source)
+    _set_aside(frame, rows.source, check)
+    values = _values(raw, taken, rows.source)
     for name in raw.columns:
-        if name not in used:
-            kept = f"{name}_in_source" if name in REQUIRED_COLUMNS + TOKEN_COLUMNS else name
-            frame[kept] = _as_numbers(raw[name])
-    table = EssayTable(frame, source, file_checksum(path))
+        if name not in (taken.essay, taken.score, taken.essay_id, taken.prompt_id, taken.prompt, taken.min_score,
+                        taken.max_score):  # fmt: skip
+            frame[_kept_name(str(name))] = values[name] if name in values else _as_it_is(raw[name])
+    frame = frame.drop(index=[row for row in check.reasons if row in frame.index])
+    split_of = rows.split_of if rows.split_of is not None else raw[taken.split] if taken.split is not None else None
+    table = EssayTable(
+        frame,
+        rows.source,
+        rows.checksum,
+        rows.corpus,
+        None if split_of is None else split_of.loc[frame.index],
+        _value_columns(taken, values),
+        Provenance(_describe(taken, known, columns), range_from, text_from, (*rows.notes, *_notes(taken, raw))),
+    )
     check_table(table)
     return table
 
 
-def _read_ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
-    if column not in raw:
-        return [str(row) for row in raw.index]
-    for row, value in raw[column].items():
-        if pd.isna(value) or not str(value).strip():
-            raise InputError(f"{source}, row {row}, column {column!r}: there is no id.")
-    return [str(value).strip() for value in raw[column]]
+def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.DataFrame:
+    """`essay_id`, `essay` and `score` of the rows in which each of them can be used, and `prompt_id` where there is one."""
+    cells: dict[Hashable, tuple] = {}
+    for number, row, raw in zip(rows.numbered, rows.frame.index, rows.frame.to_dict("records"), strict=True):
+        with check.of(row):
+            essay_id = number if taken.essay_id is None else _read_id(raw[taken.essay_id], row, rows, taken.essay_id)
+            prompt_id = None if taken.prompt_id is None else _read_id(raw[taken.prompt_id], row, rows, taken.prompt_id)
+            score = parse_score(raw[taken.score], row, rows.source, taken.score)
+            essay = None if _is_missing(raw[taken.essay]) else raw[taken.essay]
+            essay = check_essay_text(essay, f"{rows.source}, row {row} (essay_id {essay_id})")
+            for name in taken.values:
+                if name not in taken.optional:
+                    _read_value(raw[name], row, rows.source, name, taken.traits.get(name))
+            cells[row] = (essay_id, prompt_id, essay, score)
+    return pd.DataFrame.from_dict(cells, orient="index", columns=["essay_id", "prompt_id", "essay", "score"])
 
 
-def _prompt_ids_and_texts(
-    raw: pd.DataFrame,
-    columns: ColumnNames,
-    source: str,
-    prompt_infos: dict[str, PromptInfo],
-    only_prompt_id: str | None,
+def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
+    if _is_missing(value) or not str(value).strip():
+        raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
+    return str(value).strip()
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _read_value(value: Any, row: Hashable, source: str, column: str, bounds: ScoreRange | None) -> float:
+    """A rater's or a trait's score; NaN for an empty cell."""
+    if _is_missing(value) or not str(value).strip():
+        return float("nan")
+    score = parse_score(value, row, source, column)
+    if bounds is not None and not bounds.min_score <= score <= bounds.max_score:
+        raise InputError(
+            f"{source}, row {row}, column {column!r}: {score:g} lies outside {bounds.min_score:g} to {bounds.max_score:g}."
+        )
+    return score
+
+
+def _prompts(
+    raw: pd.DataFrame, cells: pd.DataFrame, taken: TakenColumns, known: KnownPrompts
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Prompt ids and texts, row by row."""
-    own_texts = raw[columns.prompt].fillna("").astype(str).str.strip() if columns.prompt in raw else None
-    if only_prompt_id is not None:
-        prompt_ids: Sequence[str] = [only_prompt_id] * len(raw)
-    elif columns.prompt_id in raw:
-        prompt_ids = _read_ids(raw, columns.prompt_id, source)
-    elif own_texts is not None:
-        prompt_ids = [str(code + 1) for code in pd.factorize(own_texts)[0]]
-    else:
-        prompt_ids = ["1"] * len(raw)
-    texts = []
-    for position, prompt_id in enumerate(prompt_ids):
-        text = prompt_infos.get(prompt_id, PromptInfo()).text
-        own = own_texts.iloc[position] if own_texts is not None else ""
-        texts.append(text or own or stand_in_text(prompt_id))
+    """Prompt ids, and the texts that the source itself gives, row by row."""
+    own_texts = [""] * len(raw)
+    if taken.prompt is not None:
+        own_texts = ["" if _is_missing(value) else str(value).strip() for value in raw[taken.prompt]]
+    if known.only_id is not None:
+        return [known.only_id] * len(raw), own_texts
+    if taken.prompt_id is not None:
+        return list(cells["prompt_id"]), own_texts
+    return [str(code + 1) for code in pd.factorize(pd.Series(own_texts, dtype=object))[0]], own_texts
+
+
+def _choose_texts(
+    raw: pd.DataFrame, prompt_ids: Sequence[str], own_texts: Sequence[str], known: KnownPrompts, source: str
+) -> tuple[list[str], dict[str, str]]:
+    """The prompt's text row by row, and where each prompt's comes from."""
+    texts, text_from = [], {}
+    for prompt_id, own in zip(prompt_ids, own_texts, strict=True):
+        of_table = known.infos.get(prompt_id, PromptInfo()).text
+        texts.append(of_table or own or stand_in_text(prompt_id))
+        text_from[prompt_id] = known.infos_from if of_table else "column" if own else "none"
     by_prompt = pd.DataFrame({"id": prompt_ids, "text": texts}, index=raw.index).drop_duplicates()
     twice = by_prompt[by_prompt["id"].duplicated()]
     if len(twice):
@@ -132,53 +245,124 @@ def _prompt_ids_and_texts(
             f"{source}, row {twice.index[0]}: prompt {twice['id'].iloc[0]!r} has another text than before. "
             "Different tasks need different prompt ids."
         )
-    return prompt_ids, texts
+    return texts, text_from
 
 
 def _add_ranges(
-    frame: pd.DataFrame,
-    raw: pd.DataFrame,
-    columns: ColumnNames,
-    source: str,
-    prompt_infos: dict[str, PromptInfo],
-    score_ranges: dict[str | None, ScoreRange],
-    observe: bool,
-):
-    in_file = columns.min_score in raw and columns.max_score in raw
+    frame: pd.DataFrame, raw: pd.DataFrame, taken: TakenColumns, known: KnownPrompts, source: str
+) -> dict[str, str]:
+    """Adds `min_score` and `max_score` to a frame; says by prompt where they come from."""
     frame["min_score"], frame["max_score"] = float("nan"), float("nan")
-    unknown = {name for name in score_ranges if name is not None} - set(frame["prompt_id"])
-    if unknown:
-        raise InputError(f"`score_ranges`: {source} has no prompt {sorted(unknown)[0]!r}.")
+    prompt_ids = list(frame["prompt_id"].unique())
+    for name in known.ranges:
+        if name is not None and name not in prompt_ids:
+            raise InputError(f"`score_ranges`: {source} has no prompt {name!r}; it has {listing(prompt_ids, name)}")
+    range_from = {}
     for group, essays in frame.groupby("prompt_id", sort=False):
         prompt_id = str(group)
-        known = (
-            score_ranges.get(prompt_id)
-            or score_ranges.get(None)
-            or prompt_infos.get(prompt_id, PromptInfo()).score_range
-        )
-        if known is None and not in_file and not observe:
+        given = known.ranges.get(prompt_id) or known.ranges.get(None)
+        of_table = known.infos.get(prompt_id, PromptInfo()).score_range
+        found = given or of_table
+        if found is not None:
+            low, high = found.min_score, found.max_score
+            range_from[prompt_id] = "given" if given else known.infos_from
+        elif taken.min_score is not None and taken.max_score is not None:
+            low, high = (
+                [parse_score(raw.at[row, column], row, source, column) for row in essays.index]
+                for column in (taken.min_score, taken.max_score)
+            )
+            range_from[prompt_id] = "columns"
+        elif taken.min_score is not None or taken.max_score is not None:
+            there, missing = (taken.min_score, "max_score") if taken.min_score else (taken.max_score, "min_score")
+            raise InputError(
+                f"{source} has a column {there!r} and no {missing}: half a range. Name both with `columns.min_score` and "
+                "`columns.max_score`, or give `score_ranges`."
+            )
+        elif known.observe:
+            low, high = float(essays["score"].min()), float(essays["score"].max())
+            range_from[prompt_id] = "scores seen"
+        else:
             raise InputError(
                 f"{source} does not say from where to where the scores of prompt {prompt_id!r} range, and so few essays "
                 "need not hold the lowest and the highest: give `score_ranges`."
             )
-        for name, column, observed in (
-            ("min_score", columns.min_score, essays["score"].min()),
-            ("max_score", columns.max_score, essays["score"].max()),
-        ):
-            values: float | list[float]
-            if known is not None:
-                values = float(getattr(known, name))
-            elif in_file:
-                values = [parse_score(raw.at[row, column], row, source, column) for row in essays.index]
-            else:
-                values = float(observed)
-            frame.loc[essays.index, name] = values
+        frame.loc[essays.index, "min_score"], frame.loc[essays.index, "max_score"] = low, high
+    return range_from
 
 
-def _as_numbers(values: pd.Series) -> pd.Series:
-    """The column as numbers if every cell that is filled in holds one, else as text."""
-    filled = values.where(values.notna() & (values.astype(str).str.strip() != ""))
-    try:
-        return pd.to_numeric(filled)
-    except (TypeError, ValueError):
-        return values.where(values.notna(), "").astype(str)
+def _set_aside(frame: pd.DataFrame, source: str, check: RowCheck):
+    """Rows that contradict others or their prompt's range, where such rows are set aside; else [`check_table`] finds them."""
+    if not check.skip:
+        return
+    repeated = frame["essay_id"].duplicated()
+    outside = (frame["score"] < frame["min_score"]) | (frame["score"] > frame["max_score"])
+    for row in frame.index[repeated]:
+        check.reasons.setdefault(
+            row, f"{source}, row {row}: essay_id {frame.at[row, 'essay_id']!r} is that of an earlier row."
+        )
+    for row in frame.index[outside]:
+        essay = frame.loc[row]
+        check.reasons.setdefault(
+            row,
+            f"{source}, row {row}: the score {essay['score']:g} lies outside {essay['min_score']:g} to "
+            f"{essay['max_score']:g}.",
+        )
+
+
+def _values(raw: pd.DataFrame, taken: TakenColumns, source: str) -> dict[str, pd.Series]:
+    """The columns of raters' and traits' scores as numbers. Columns of the usual names that hold others stay as they are."""
+    values = {}
+    for name in taken.values:
+        try:
+            numbers = [_read_value(v, row, source, name, taken.traits.get(name)) for row, v in raw[name].items()]
+        except InputError:
+            if name not in taken.optional:
+                raise
+            continue
+        values[name] = pd.Series(numbers, index=raw.index, dtype=float)
+    return values
+
+
+def _value_columns(taken: TakenColumns, values: Mapping[str, pd.Series]) -> ValueColumns:
+    raters = tuple(_kept_name(name) for name in taken.raters if name in values)
+    traits = {_kept_name(name): bounds for name, bounds in taken.traits.items()}
+    return ValueColumns(raters, traits, tuple(_kept_name(name) for name in taken.groups))
+
+
+def _kept_name(name: str) -> str:
+    return f"{name}_in_source" if name in REQUIRED_COLUMNS + TOKEN_COLUMNS else name
+
+
+def _as_it_is(values: pd.Series) -> pd.Series:
+    """A column that rides along: as it is, where its cells are of one kind; else, since a column has one, as text."""
+    kinds = {type(value) for value in values if not _is_missing(value)}
+    if len(kinds) <= 1 and kinds <= {str, bool, int, float} or kinds == {int, float}:
+        return values
+    return values.map(lambda value: value if _is_missing(value) or isinstance(value, str) else _as_text(value))
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, bool)) else str(value)
+
+
+def _describe(taken: TakenColumns, known: KnownPrompts, columns: ColumnNames) -> dict[str, str]:
+    """What was read, and where it was taken from."""
+    absent = {"essay_id": "rows are numbered", "prompt_id": "each text of a prompt is a prompt"}
+    if known.only_id is not None:
+        absent["prompt_id"] = f"all essays answer prompt {known.only_id!r}"
+    elif columns.no_prompts or taken.prompt is None:
+        absent["prompt_id"] = "all essays are one task"
+    told = {}
+    for role, name in taken.single.items():
+        is_read = name is not None and not (role == "prompt_id" and known.only_id is not None)
+        if is_read or role in absent:
+            told[role] = f"column {name!r}" if is_read else absent[role]
+    for role, names in (("raters", taken.raters), ("traits", taken.traits), ("groups", taken.groups)):
+        if names:
+            told[role] = f"columns {', '.join(map(repr, names))}"
+    return told
+
+
+def _notes(taken: TakenColumns, raw: pd.DataFrame) -> list[str]:
+    others = [str(name) for name in raw.columns if name not in taken.named]
+    return [f"Columns that ride along: {listing(others, '')}"] if others else []
