@@ -1,6 +1,7 @@
 """What the programs' command lines have in common."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,24 @@ def check_is_folder(path: str | Path, parameter: str):
     if not Path(path).is_dir():
         state = "is not a folder" if Path(path).exists() else "does not exist"
         raise InputError(f"`{parameter}`: {path} {state}.")
+
+
+def refuse_idle(args: argparse.Namespace, parameters: Iterable[str], reason: str):
+    """
+    Refuses options that would have no effect.
+
+    Args:
+        args: the options.
+        parameters: those that have none.
+        reason: why, as the end of the sentence.
+
+    Raises:
+        InputError: for the first of them that is given.
+    """
+    for name in parameters:
+        value = getattr(args, name)
+        if value is not None and value is not False and value != []:
+            raise InputError(f"`{name}` has no effect {reason}.")
 
 
 def check_scorer_options(args: argparse.Namespace):

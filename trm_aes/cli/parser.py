@@ -12,6 +12,14 @@ from ..errors import InputError, InterruptedRun, TRMError
 from ..naming import nearest_name
 
 
+class DefaultsHelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that shows defaults where they say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        says_nothing = action.default is None or action.default is False or action.default == []
+        return action.help if says_nothing else super()._get_help_string(action)
+
+
 class CommandParser(argparse.ArgumentParser):
     """
     A parser whose options are written with hyphens, and may be given with underscores; none may be abbreviated. Help
@@ -19,7 +27,7 @@ class CommandParser(argparse.ArgumentParser):
     """
 
     def __init__(self, prog: str | None = None, description: str | None = None, **kwargs: Any):
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", DefaultsHelpFormatter)
         super().__init__(prog, description=description, allow_abbrev=False, **kwargs)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:  # type: ignore[override]

@@ -6,24 +6,32 @@ from ..bounds import check_bounds
 from ..errors import InputError
 from ..model.score_scale import ScoreRange
 
+# Of the essays, for validation and for test.
+DEFAULT_SHARE = 0.2
 # Of one range of numbers in a prompt set.
 MAX_PROMPT_NUMBERS = 1000
 
 
-def parse_score_ranges(score_ranges: list[str]) -> dict[str | None, ScoreRange]:
+def parse_score_ranges(score_ranges: list[str], parameter: str = "score_ranges") -> dict[str | None, ScoreRange]:
     """
     Reads `["0:4", "7=0:30"]`: the range of prompt 7, and under `None` that of every other prompt.
 
+    Args:
+        score_ranges: as a user writes them.
+        parameter: where they come from, for messages.
+
     Raises:
-        InputError: for anything else.
+        InputError: for anything else, and for two ranges of one prompt.
     """
     ranges: dict[str | None, ScoreRange] = {}
     for text in score_ranges:
         match = re.fullmatch(r"(?:(?P<prompt>.+)=)?(?P<low>-?\d+):(?P<high>-?\d+)", text.strip())
         if match is None or not int(match["low"]) < int(match["high"]):
             raise InputError(
-                f"`score_ranges` {text}: give LOWEST:HIGHEST or PROMPT=LOWEST:HIGHEST, as in 0:4 or 7=0:30."
+                f"`{parameter}` {text}: give LOWEST:HIGHEST or PROMPT=LOWEST:HIGHEST, as in 0:4 or 7=0:30."
             )
+        if match["prompt"] in ranges:
+            raise InputError(f"`{parameter}` {text}: there is another range of the same before.")
         ranges[match["prompt"]] = ScoreRange(int(match["low"]), int(match["high"]))
     return ranges
 

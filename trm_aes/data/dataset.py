@@ -14,17 +14,19 @@ from transformers import PreTrainedTokenizerBase
 from ..checkpoints import load_tokenizer, vocabulary_checksum
 from ..errors import InputError, brief
 from ..files import new_folder, read_json, write_json
-from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from ..naming import listing
 from ..records import package_versions
+from .columns import USUAL_RATERS
 from .folder import CARD_NAME, TOKENIZER_FOLDER, check_is_dataset
 from .schema import LIST_COLUMNS, EssayTable, prompt_rows
 from .splits import SPLITS, Splits
 
 TOKENIZE_CHUNK = 512
+# As data sets call the types of columns of numbers.
+NUMBERS = ("float64", "float32", "int64", "int32")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class EssayDataset:
     A data set on disk: its splits, its card, and the tokenizer it was made with.
 
     Args:
-        splits: `train`, `validation`, `test`, with the columns of the schema, `input_ids`, `token_type_ids` and `text_features`.
+        splits: `train`, `validation` and, where there is one, `test`, with the columns of the schema, `input_ids`,
+            `token_type_ids` and `text_features`.
         card: the content of `dataset_card.json`.
         folder: where it lies.
     """
@@ -70,6 +73,18 @@ class EssayDataset:
     def prompt_texts(self) -> dict[str, str]:
         """`prompt_id -> text` of every prompt of the data set."""
         return {prompt_id: prompt["text"] for prompt_id, prompt in self.card["prompts"].items()}
+
+    @property
+    def rater_columns(self) -> tuple[str, ...]:
+        """Columns with raters' own scores, as numbers; empty where the data set has none."""
+        if "values" in self.card:
+            return tuple(self.card["values"]["raters"])
+        # Built before cards said so.
+        train = self.splits["train"]
+        numbers = [
+            name for name in USUAL_RATERS if name in train.column_names and train.features[name].dtype in NUMBERS
+        ]
+        return tuple(numbers) if len(numbers) == len(USUAL_RATERS) else ()
 
     def split(self, name: str) -> Dataset:
         """
@@ -173,18 +188,20 @@ def build_dataset(
     """
     with new_folder(output_dir, overwrite) as folder:
         tokenized, dropped = {}, {}
-        for name in SPLITS:
-            tokenized[name], dropped[name] = _tokenize_split(splits.frames[name], tokenizer, limits, name)
+        for name, frame in splits.frames.items():
+            tokenized[name], dropped[name] = _tokenize_split(frame, tokenizer, limits, name)
         card = {
             "source": table.source,
             "source_sha256": table.checksum,
             "corpus": table.corpus,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "options": options,
-            "num_essays": {name: len(frame) for name, frame in tokenized.items()},
+            "num_essays": {name: len(tokenized.get(name, ())) for name in SPLITS},
             "num_in_no_split": splits.num_left_out,
             "num_texts_in_several_splits": splits.num_texts_across,
+            "num_copies_dropped": splits.num_copies_dropped,
             "num_dropped_as_too_long": dropped,
+            "values": asdict(table.values),
             "prompts": _prompt_cards(tokenized),
             "tokenizer": {"name": tokenizer_name, "vocabulary_sha256": vocabulary_checksum(tokenizer)},
             "token_limits": asdict(limits),
@@ -243,7 +260,7 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
             "text": prompt["prompt"],
             "min_score": float(prompt["min_score"]),
             "max_score": float(prompt["max_score"]),
-            "num_essays": {name: int((frame["prompt_id"] == prompt_id).sum()) for name, frame in tokenized.items()},
+            "num_essays": {name: _num_of(tokenized, name, prompt_id) for name in SPLITS},
             "scores": {
                 f"{score:g}": int(count) for score, count in essays["score"].value_counts().sort_index().items()
             },
@@ -253,21 +270,25 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
     return cards
 
 
+def _num_of(frames: dict[str, pd.DataFrame], split: str, prompt_id: str) -> int:
+    return int((frames[split]["prompt_id"] == prompt_id).sum()) if split in frames else 0
+
+
 def _without_tokens(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
     return [frame.drop(columns=list(LIST_COLUMNS)) for frame in frames]
 
 
-def card_table(card: dict) -> str:
-    """A card as lines to print: counts and ranges by prompt, and what was cut."""
-    lines = [f"{'prompt':<12}{'range':>8}{'train':>8}{'valid.':>8}{'test':>8}{'cut prompts':>13}{'cut essays':>12}"]
-    for prompt_id in sort_prompt_ids(card["prompts"]):
-        prompt = card["prompts"][prompt_id]
-        counts = prompt["num_essays"]
-        score_range = f"{prompt['min_score']:g}-{prompt['max_score']:g}"
-        lines.append(
-            f"{prompt_id:<12.12}{score_range:>8}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}"
-            f"{prompt['num_prompts_cut']:>13}{prompt['num_essays_cut']:>12}"
-        )
-    counts = card["num_essays"]
-    lines.append(f"{'all':<12}{'':>8}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}")
-    return "\n".join(lines)
+def cut_sentences(card: dict) -> list[str]:
+    """What a card says of prompts and essays that were too long, a sentence each."""
+    cut = {kind: {name: p[f"num_{kind}_cut"] for name, p in card["prompts"].items()} for kind in ("prompts", "essays")}
+    sentences = []
+    if any(cut["essays"].values()):
+        by_prompt = ", ".join(f"{number} of prompt {name}" for name, number in cut["essays"].items() if number)
+        sentences.append(f"Too long, so that their ends were cut: {by_prompt} (essays).")
+    if any(cut["prompts"].values()):
+        names = ", ".join(name for name, number in cut["prompts"].items() if number)
+        sentences.append(f"The text of these prompts was cut beside some essays: {names}.")
+    dropped = sum(card["num_dropped_as_too_long"].values())
+    if dropped:
+        sentences.append(f"Left out, since they are longer than `drop_longer_than`: {dropped} essays.")
+    return sentences

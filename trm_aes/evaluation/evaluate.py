@@ -1,5 +1,6 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,6 @@ from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
-RATER_COLUMNS = ("rater1", "rater2")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
 
 
@@ -31,7 +31,7 @@ class Evaluation:
         by_prompt: `prompt_id -> metrics`, see [`score_metrics`].
         means: plain means over prompts, `mean_qwk` first among them.
         constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score.
-        rater_qwk: `prompt_id -> QWK` of the columns `rater1` and `rater2` with each other, for prompts that have both.
+        rater_qwk: `prompt_id -> QWK` of the first two raters with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, confidence, supervision steps, and the score of the
             ridge regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
@@ -86,7 +86,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
         {prompt_id: by_prompt[prompt_id] for prompt_id in sort_prompt_ids(by_prompt)},
         mean_over_prompts(by_prompt),
         mean_over_prompts(constant_by_prompt)["mean_qwk"],
-        _rater_qwk(frame),
+        _rater_qwk(frame, data.rater_columns),
         predictions,
     )
 
@@ -156,15 +156,13 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
     )
 
 
-def _rater_qwk(frame: pd.DataFrame) -> dict[str, float]:
-    if not set(RATER_COLUMNS) <= set(frame):
+def _rater_qwk(frame: pd.DataFrame, raters: Sequence[str]) -> dict[str, float]:
+    if len(raters) < 2:
         return {}
     qwk = {}
     for prompt_id in sort_prompt_ids(frame["prompt_id"]):
         essays = frame[frame["prompt_id"] == prompt_id]
-        # In tables of one's own these columns ride along as they came, as text perhaps.
-        ratings = [pd.to_numeric(essays[column], errors="coerce") for column in RATER_COLUMNS]
-        agreement = rater_agreement(*ratings)
+        agreement = rater_agreement(essays[raters[0]], essays[raters[1]])
         if agreement is not None:
             qwk[prompt_id] = agreement
     return qwk

@@ -61,7 +61,7 @@ class RunArguments:
         default=None,
         metadata={
             "help": "Columns learned beside the score, where the recipe learns any, between commas (raters' own scores, "
-            "traits), or none; rater1 and rater2 if not given and there."
+            "traits), or none; the data set's raters if not given."
         },
     )
     project_name: str | None = field(default=None, metadata={"help": "Project for --report-to wandb or trackio."})

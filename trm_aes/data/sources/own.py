@@ -155,7 +155,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     texts, text_from = _choose_texts(raw, prompt_ids, own_texts, known, rows.source)
     frame = cells[["essay_id"]].assign(prompt_id=prompt_ids, prompt=texts, essay=cells["essay"], score=cells["score"])
     range_from = _add_ranges(frame, raw, taken, known, rows.source)
-    _set_aside(frame, rows.source, check)
+    _set_aside(frame, raw, rows.source, check)
     values = _values(raw, taken, rows.source)
     for name in raw.columns:
         if name not in (taken.essay, taken.score, taken.essay_id, taken.prompt_id, taken.prompt, taken.min_score,
@@ -180,7 +180,7 @@ def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.D
     """`essay_id`, `essay` and `score` of the rows in which each of them can be used, and `prompt_id` where there is one."""
     cells: dict[Hashable, tuple] = {}
     for number, row, raw in zip(rows.numbered, rows.frame.index, rows.frame.to_dict("records"), strict=True):
-        with check.of(row):
+        with check.of(row, raw):
             essay_id = number if taken.essay_id is None else _read_id(raw[taken.essay_id], row, rows, taken.essay_id)
             prompt_id = None if taken.prompt_id is None else _read_id(raw[taken.prompt_id], row, rows, taken.prompt_id)
             score = parse_score(raw[taken.score], row, rows.source, taken.score)
@@ -290,23 +290,20 @@ def _add_ranges(
     return range_from
 
 
-def _set_aside(frame: pd.DataFrame, source: str, check: RowCheck):
+def _set_aside(frame: pd.DataFrame, raw: pd.DataFrame, source: str, check: RowCheck):
     """Rows that contradict others or their prompt's range, where such rows are set aside; else [`check_table`] finds them."""
     if not check.skip:
         return
     repeated = frame["essay_id"].duplicated()
     outside = (frame["score"] < frame["min_score"]) | (frame["score"] > frame["max_score"])
-    for row in frame.index[repeated]:
-        check.reasons.setdefault(
-            row, f"{source}, row {row}: essay_id {frame.at[row, 'essay_id']!r} is that of an earlier row."
-        )
-    for row in frame.index[outside]:
+    for row in frame.index[repeated | outside]:
         essay = frame.loc[row]
-        check.reasons.setdefault(
-            row,
-            f"{source}, row {row}: the score {essay['score']:g} lies outside {essay['min_score']:g} to "
-            f"{essay['max_score']:g}.",
+        problem = (
+            f"essay_id {essay['essay_id']!r} is that of an earlier row"
+            if repeated[row]
+            else f"the score {essay['score']:g} lies outside {essay['min_score']:g} to {essay['max_score']:g}"
         )
+        check.reject(row, raw.loc[row].to_dict(), f"{source}, row {row}: {problem}.")
 
 
 def _values(raw: pd.DataFrame, taken: TakenColumns, source: str) -> dict[str, pd.Series]:
@@ -352,8 +349,10 @@ def _describe(taken: TakenColumns, known: KnownPrompts, columns: ColumnNames) ->
         absent["prompt_id"] = f"all essays answer prompt {known.only_id!r}"
     elif columns.no_prompts or taken.prompt is None:
         absent["prompt_id"] = "all essays are one task"
-    told = {}
+    told: dict[str, str] = {}
     for role, name in taken.single.items():
+        if role == "split":
+            continue
         is_read = name is not None and not (role == "prompt_id" and known.only_id is not None)
         if is_read or role in absent:
             told[role] = f"column {name!r}" if is_read else absent[role]
