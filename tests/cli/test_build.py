@@ -111,7 +111,7 @@ def test_a_table_of_prompts_may_hold_more(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines if line.startswith(("1 ", "2 "))] == [
         ["1", "0", "to", "10", "table", "of", "prompts", "18", "6", "6", "table", "of", "prompts"],
-        ["2", "0", "to", "3", "scores", "seen", "18", "6", "6", "none"],
+        ["2", "1", "to", "3", "scores", "seen", "18", "6", "6", "none"],
     ]
 
 
