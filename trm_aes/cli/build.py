@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.formats import check_is_file, file_format
+from ..data.rejection import SKIP, RowCheck, rejected_path
 from ..errors import InputError
 from ..files import check_is_free
 from . import own_file
-from .options import check_is_folder, new_parser, refuse_idle
+from .options import add_on_error_option, check_is_folder, new_parser, refuse_idle
 from .parser import CommandParser
 from .source import constant
 
 if TYPE_CHECKING:
     from ..data.dataset import TokenLimits
-    from ..data.rejection import RowCheck
     from ..data.schema import EssayTable
     from ..data.sources.own import SourceRows
     from ..data.splits import Splits
@@ -46,12 +46,7 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--no-prompts", action="store_true", help="read all essays as one task, whatever columns there are"
     )
-    parser.add_argument(
-        "--on-error",
-        choices=constant("trm_aes.data.rejection", "CHOICES"),
-        default="fail",
-        help="skip: set rows that cannot be used aside, in OUTPUT_DIR.rejected.csv with the reason",
-    )
+    add_on_error_option(parser, "OUTPUT_DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --output-dir")
     parser.add_argument("--seed", type=int, default=0, help="of the splits, the subset and the demo corpus")
     own_file.add_own_file_options(parser, "read off the scores if nothing gives it")
@@ -135,7 +130,6 @@ def main(argv: Sequence[str] | None = None):
 
 def _check_options(args: argparse.Namespace):
     from ..data.choices import expand_prompt_set
-    from ..data.rejection import SKIP, rejected_path
 
     if _is_file(args.source):
         file_format(check_is_file(args.source))
@@ -199,7 +193,6 @@ def _build(args: argparse.Namespace, parser: CommandParser):
     from ..data.dataset import TokenLimits, build_dataset, cut_sentences
     from ..data.overview import check_prompts, overview
     from ..data.prompts import select_prompt_ids
-    from ..data.rejection import SKIP, RowCheck, rejected_path
 
     check = RowCheck(skip=args.on_error == SKIP)
     table = _load_source(args, check)

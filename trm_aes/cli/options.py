@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.rejection import CHOICES, FAIL
 from ..errors import InputError
 from .parser import CommandParser
 from .source import constant
@@ -33,6 +34,28 @@ def add_scorer_options(parser: argparse.ArgumentParser):
         "--dtype", choices=dtypes, default=dtypes[0], help="bfloat16 is faster where the hardware has it"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def add_unknown_prompt_option(parser: argparse.ArgumentParser):
+    """The option that says what becomes of essays of prompts that a scorer has never seen."""
+    choices = constant("trm_aes.scoring.unknown_prompts", "CHOICES")
+    parser.add_argument(
+        "--unknown-prompt",
+        choices=choices,
+        default=choices[0],
+        help="essays of prompts that the model does not know: an error, scored as of the prompt whose text is nearest, or "
+        "not scored; a column scored_as_prompt says which",
+    )
+
+
+def add_on_error_option(parser: argparse.ArgumentParser, output: str):
+    """The option that says what becomes of rows that cannot be used; `output` is what the file beside it is named after."""
+    parser.add_argument(
+        "--on-error",
+        choices=CHOICES,
+        default=FAIL,
+        help=f"skip: set rows that cannot be used aside, in {output}.rejected.csv with the reason",
+    )
 
 
 def check_is_folder(path: str | Path, parameter: str):
