@@ -26,8 +26,15 @@ RENAMED = {
 }
 
 
-def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str):
-    """The options that [`load_own_file`] reads; `range_unknown` says what becomes of a prompt whose range nothing gives."""
+def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str, with_prompts: bool = True):
+    """
+    The options that [`load_own_file`] reads.
+
+    Args:
+        parser: of a command.
+        range_unknown: what becomes of a prompt whose range nothing gives.
+        with_prompts: whether a table of prompts may be given.
+    """
     own = parser.add_argument_group("your own table")
     for name, dest in zip(COLUMNS, COLUMN_OPTIONS, strict=True):
         usual = name.replace("-", "_")
@@ -42,7 +49,10 @@ def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str):
         help=f"score range, of one prompt or of all; may be repeated; {range_unknown}",
     )
     own.add_argument("--encoding", default="utf-8", help="of CSV, TSV and JSON lines")
-    parser.add_argument("--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score")
+    if with_prompts:
+        parser.add_argument(
+            "--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score"
+        )
 
 
 def add_rater_option(parser: argparse.ArgumentParser):
@@ -63,7 +73,7 @@ def check_own_file_options(args: argparse.Namespace):
     """
     from ..data.choices import parse_score_ranges
 
-    if args.prompts is not None:
+    if getattr(args, "prompts", None) is not None:
         file_format(check_is_file(args.prompts))
     parse_score_ranges(args.score_range)
     column_names(args)
@@ -110,7 +120,8 @@ def refuse_own_file_options(args: argparse.Namespace, reason: str):
     Raises:
         InputError: for the first that is given; `reason` is why it has no effect.
     """
-    refuse_idle(args, (*COLUMN_OPTIONS, "score_range", "prompts"), reason)
+    names = (*COLUMN_OPTIONS, "score_range", "prompts")
+    refuse_idle(args, (name for name in names if hasattr(args, name)), reason)
 
 
 def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":

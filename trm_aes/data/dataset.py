@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from datasets import Dataset, DatasetDict, load_from_disk
 from tqdm import tqdm
@@ -232,20 +231,33 @@ def load_essay_dataset(folder: str | Path) -> EssayDataset:
     return EssayDataset(splits, read_json(folder / CARD_NAME), folder)
 
 
-def _tokenize_split(
-    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, name: str
-) -> tuple[pd.DataFrame, int]:
-    encoded = tokenize_frame(frame, tokenizer, limits, f"Tokenizing {name}")
-    frame = frame.assign(
+def tokenized_frame(
+    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, progress: str
+) -> pd.DataFrame:
+    """
+    A table of essays with the columns of tokens and text features.
+
+    Raises:
+        InputError: if the limits leave no room for an essay.
+    """
+    encoded = tokenize_frame(frame, tokenizer, limits, progress)
+    return frame.assign(
         input_ids=[essay.input_ids for essay in encoded],
         token_type_ids=[essay.token_type_ids for essay in encoded],
         prompt_tokens_cut=[essay.prompt_tokens_cut for essay in encoded],
         essay_tokens_cut=[essay.essay_tokens_cut for essay in encoded],
         text_features=[essay.text_features for essay in encoded],
     )
+
+
+def _tokenize_split(
+    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, name: str
+) -> tuple[pd.DataFrame, int]:
+    frame = tokenized_frame(frame, tokenizer, limits, f"Tokenizing {name}")
     if limits.drop_longer_than is None:
         return frame, 0
-    keep = np.array([essay.num_tokens <= limits.drop_longer_than for essay in encoded])
+    lengths = frame["input_ids"].map(len) + frame["prompt_tokens_cut"] + frame["essay_tokens_cut"]
+    keep = (lengths <= limits.drop_longer_than).to_numpy()
     if not keep.any():
         raise InputError(f"`drop_longer_than` {limits.drop_longer_than} leaves no essay in the {name} split.")
     return frame[keep], int((~keep).sum())

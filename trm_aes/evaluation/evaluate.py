@@ -15,6 +15,7 @@ from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import EssayScorer
+from ..scoring.unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
@@ -30,7 +31,8 @@ class Evaluation:
     Args:
         by_prompt: `prompt_id -> metrics`, see [`score_metrics`].
         means: plain means over prompts, `mean_qwk` first among them.
-        constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score.
+        constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score; None without
+            training essays.
         rater_qwk: `prompt_id -> QWK` of the first two raters with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, confidence, supervision steps, and the score of the
             ridge regression where there is one.
@@ -39,20 +41,23 @@ class Evaluation:
 
     by_prompt: dict[str, dict[str, float]]
     means: dict[str, float]
-    constant_mean_qwk: float
+    constant_mean_qwk: float | None
     rater_qwk: dict[str, float]
     predictions: pd.DataFrame
     ridge: RidgeRecord | None = None
 
 
-def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Evaluation:
+def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: PromptRule | None = None) -> Evaluation:
     """
     Scores a split of a data set and measures the agreement with its gold scores, prompt by prompt.
 
     Args:
         scorer: what is measured.
-        data: a data set of the scorer's vocabulary and prompts. Its training split is read for the constant predictor.
+        data: a data set of the scorer's vocabulary and prompts. Its training split, where there is one, is read for the
+            constant predictor.
         split: name of the split.
+        rule: what becomes of essays of prompts that the scorer does not know; an error if not given. Scored as of another
+            prompt, an essay's place on the scale (0-1) is put on the range of its own.
 
     Raises:
         InputError: if the data set has no such split, other tokens than the scorer's, or prompts it does not know.
@@ -61,8 +66,13 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     data.check_tokenizer(scorer.tokenizer, scorer.name)
     data.check_features(scorer.model.config.text_features)
     frame = rows.select_columns([name for name in rows.column_names if name not in LIST_COLUMNS]).to_pandas()
-    _check_prompts(scorer, data, split)
-    tokens = scorer.rows(rows)
+    rule = rule or PromptRule(scorer)
+    scored_as = frame["prompt_id"].map(_check_prompts(scorer, data, split, rule))
+    rows, frame = rows.select(np.flatnonzero(scored_as.notna())), frame[scored_as.notna()].reset_index(drop=True)
+    if frame.empty:
+        raise InputError(f"{data.folder}, split {split}: no essay answers a prompt that {scorer.name} knows.")
+    scored_as = scored_as.dropna().reset_index(drop=True)
+    tokens = [{**row, "prompt_id": prompt_id} for row, prompt_id in zip(scorer.rows(rows), scored_as, strict=True)]
     longest = max(len(row["input_ids"]) for row in tokens)
     if longest > scorer.model.config.max_position_embeddings:
         raise InputError(
@@ -71,24 +81,36 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
         )
     with tqdm(total=len(tokens), desc=f"Scoring {split}", unit="essay", disable=None) as bar:
         raw = scorer.score_tokens(tokens, bar)
-    predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], scorer.score_ranges)
+    # Of prompts that the scorer knows, too, these are the scorer's own.
+    ranges = data.score_ranges
+    predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], ranges)
     predictions = frame[["essay_id", "prompt_id", "score"]].assign(
+        **({} if rule.unknown == ERROR else {SCORED_AS: scored_as}),
         predicted_score=predicted,
         rounded_score=round_scores(predicted),
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
     )
-    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
-    train = data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
-    constant = frame["prompt_id"].map(train.groupby("prompt_id")["score"].mean())
-    constant_by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], constant, scorer.score_ranges)
+    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, ranges)
     return Evaluation(
         {prompt_id: by_prompt[prompt_id] for prompt_id in sort_prompt_ids(by_prompt)},
         mean_over_prompts(by_prompt),
-        mean_over_prompts(constant_by_prompt)["mean_qwk"],
+        _constant_mean_qwk(frame, data),
         _rater_qwk(frame, data.rater_columns),
         predictions,
     )
+
+
+def _constant_mean_qwk(frame: pd.DataFrame, data: EssayDataset) -> float | None:
+    """Mean QWK of each prompt's mean training score; None where not every prompt has training essays."""
+    if "train" not in data.splits:
+        return None
+    train = data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
+    constant = frame["prompt_id"].map(train.groupby("prompt_id")["score"].mean())
+    if constant.isna().any():
+        return None
+    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], constant, data.score_ranges)
+    return mean_over_prompts(by_prompt)["mean_qwk"]
 
 
 def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -> Evaluation:
@@ -102,14 +124,17 @@ def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -
 
     Returns:
         The evaluation with `ridge`, and with the column `ridge` among its predictions. It comes back as it is where no
-        prompt has a ridge regression, and for the training split, which a ridge regression knows by heart.
+        prompt has a ridge regression, for the training split, which a ridge regression knows by heart, and where there is
+        no such split.
     """
-    if split == "train":
+    if split == "train" or "train" not in data.splits:
         return evaluation
     essays = {
         name: data.split(name).select_columns(["prompt_id", "essay", "score"]).to_pandas()
         for name in ("train", "validation", split)
     }
+    was_scored = data.split(split).select_columns(["essay_id"]).to_pandas()["essay_id"]
+    essays[split] = essays[split][was_scored.isin(evaluation.predictions["essay_id"]).to_numpy()]
     ranges = data.score_ranges
     bounds = np.array([(ranges[p].min_score, ranges[p].max_score) for p in essays[split]["prompt_id"]])
     scores = np.clip(ridge_scores(essays["train"], essays["validation"], essays[split]), *bounds.T)
@@ -189,9 +214,16 @@ def evaluation_table(evaluation: Evaluation) -> str:
     table = table[[*SHOWN_METRICS, *(name for name in ("raters", "ridge") if name in table)]]
     return (
         table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format, na_rep="")
-        + f"\nconstant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
-        + f"\n{_ridge_sentence(evaluation)}"
+        + f"\n{_constant_sentence(evaluation)}\n{_ridge_sentence(evaluation)}"
     )
+
+
+def _constant_sentence(evaluation: Evaluation) -> str:
+    if evaluation.constant_mean_qwk is None:
+        return (
+            "constant predictor (each prompt's mean training score): no figure; it takes training essays of each prompt"
+        )
+    return f"constant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
 
 
 def _ridge_sentence(evaluation: Evaluation) -> str:
@@ -213,13 +245,18 @@ def _ridge_sentence(evaluation: Evaluation) -> str:
     return sentence
 
 
-def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str) -> None:
+def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str, rule: PromptRule) -> dict[str, str | None]:
+    """`prompt_id -> the prompt as whose its essays are scored` of a split; None for those that are not scored."""
+    where, texts, ranges = f"{data.folder}, split {split}", data.prompt_texts, data.score_ranges
+    scored_as = {}
     for prompt_id in sort_prompt_ids(data.splits[split].unique("prompt_id")):
-        where = f"{data.folder}, split {split}"
-        scorer.prompt_of(prompt_id, None, where)
-        theirs, ours = data.score_ranges[prompt_id], scorer.score_ranges[prompt_id]
+        scored_as[prompt_id] = rule.prompt_of(prompt_id, texts[prompt_id], where)
+        if prompt_id not in scorer.score_ranges:
+            continue
+        theirs, ours = ranges[prompt_id], scorer.score_ranges[prompt_id]
         if theirs != ours:
             raise InputError(
                 f"{where}: scores of prompt {prompt_id!r} range from {theirs.min_score:g} to {theirs.max_score:g}, those "
                 f"of {scorer.name} from {ours.min_score:g} to {ours.max_score:g}."
             )
+    return scored_as

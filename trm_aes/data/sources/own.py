@@ -184,7 +184,7 @@ def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.D
             essay_id = number if taken.essay_id is None else _read_id(raw[taken.essay_id], row, rows, taken.essay_id)
             prompt_id = None if taken.prompt_id is None else _read_id(raw[taken.prompt_id], row, rows, taken.prompt_id)
             score = parse_score(raw[taken.score], row, rows.source, taken.score)
-            essay = None if _is_missing(raw[taken.essay]) else raw[taken.essay]
+            essay = None if is_missing(raw[taken.essay]) else raw[taken.essay]
             essay = check_essay_text(essay, f"{rows.source}, row {row} (essay_id {essay_id})")
             for name in taken.values:
                 if name not in taken.optional:
@@ -194,18 +194,19 @@ def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.D
 
 
 def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
-    if _is_missing(value) or not str(value).strip():
+    if is_missing(value) or not str(value).strip():
         raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
     return str(value).strip()
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a cell is not there: None, or what pandas puts in its place."""
     return value is None or (isinstance(value, float) and value != value)
 
 
 def _read_value(value: Any, row: Hashable, source: str, column: str, bounds: ScoreRange | None) -> float:
     """A rater's or a trait's score; NaN for an empty cell."""
-    if _is_missing(value) or not str(value).strip():
+    if is_missing(value) or not str(value).strip():
         return float("nan")
     score = parse_score(value, row, source, column)
     if bounds is not None and not bounds.min_score <= score <= bounds.max_score:
@@ -221,7 +222,7 @@ def _prompts(
     """Prompt ids, and the texts that the source itself gives, row by row."""
     own_texts = [""] * len(raw)
     if taken.prompt is not None:
-        own_texts = ["" if _is_missing(value) else str(value).strip() for value in raw[taken.prompt]]
+        own_texts = ["" if is_missing(value) else str(value).strip() for value in raw[taken.prompt]]
     if known.only_id is not None:
         return [known.only_id] * len(raw), own_texts
     if taken.prompt_id is not None:
@@ -332,10 +333,10 @@ def _kept_name(name: str) -> str:
 
 def _as_it_is(values: pd.Series) -> pd.Series:
     """A column that rides along: as it is, where its cells are of one kind; else, since a column has one, as text."""
-    kinds = {type(value) for value in values if not _is_missing(value)}
+    kinds = {type(value) for value in values if not is_missing(value)}
     if len(kinds) <= 1 and kinds <= {str, bool, int, float} or kinds == {int, float}:
         return values
-    return values.map(lambda value: value if _is_missing(value) or isinstance(value, str) else _as_text(value))
+    return values.map(lambda value: value if is_missing(value) or isinstance(value, str) else _as_text(value))
 
 
 def _as_text(value: Any) -> str:
