@@ -17,7 +17,7 @@ from .source import constant
 if TYPE_CHECKING:
     from ..data.dataset import TokenLimits
     from ..data.schema import EssayTable
-    from ..data.sources.own import SourceRows
+    from ..data.sources.rows import SourceRows
     from ..data.splits import Splits
 
 DEMO_SOURCE = "demo"
@@ -269,7 +269,7 @@ def _is_release(args: argparse.Namespace) -> bool:
 
 def _read_rows(args: argparse.Namespace) -> "SourceRows":
     from ..data.sources.hub import read_hub_source
-    from ..data.sources.own import read_source, read_split_sources
+    from ..data.sources.rows import read_source, read_split_sources
 
     if args.source.startswith(HUB_PREFIX):
         return read_hub_source(args.source)

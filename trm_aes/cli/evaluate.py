@@ -129,7 +129,7 @@ def _load(args: argparse.Namespace, rule: "PromptRule") -> tuple["EssayDataset",
     """What the scorer is measured on, and the name of the split."""
     from ..data.choices import parse_score_ranges
     from ..data.dataset import load_essay_dataset
-    from ..data.sources.own import read_source
+    from ..data.sources.rows import read_source
     from ..evaluation.labelled import SPLIT, labelled_essays
 
     if args.data is not None:

@@ -33,7 +33,9 @@ def add_scorer_options(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--dtype", choices=dtypes, default=dtypes[0], help="bfloat16 is faster where the hardware has it"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="auto: the best there is"
+    )
 
 
 def add_unknown_prompt_option(parser: argparse.ArgumentParser):

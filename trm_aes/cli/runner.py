@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from safetensors import SafetensorError
 
 from ..errors import TRMError
+from .progress import hide_progress_in_logs
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -21,6 +22,7 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
     after Ctrl-C. Errors that are ours to mend keep their traceback.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    hide_progress_in_logs()
     try:
         program(argv)
     except TRMError as error:

@@ -13,7 +13,8 @@ from ..data.dataset import EssayDataset, TokenLimits, tokenized_frame
 from ..data.prompts import KnownPrompts, PromptInfo
 from ..data.rejection import RowCheck
 from ..data.schema import prompt_rows
-from ..data.sources.own import SourceRows, is_missing, make_table
+from ..data.sources.own import is_missing, make_table
+from ..data.sources.rows import SourceRows
 from ..errors import InputError
 from ..model.essay_tokens import known_prompt_texts
 from ..model.score_scale import ScoreRange

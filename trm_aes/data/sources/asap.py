@@ -18,7 +18,8 @@ from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
 from ..schema import EssayTable
 from ..tables import file_checksum, read_bytes
-from .own import SourceRows, make_table
+from .own import make_table
+from .rows import SourceRows
 
 # The ranges over which published work computes QWK.
 SCORE_RANGES = {

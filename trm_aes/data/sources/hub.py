@@ -7,7 +7,7 @@ import pandas as pd
 
 from ...checkpoints import hub_problem
 from ...errors import InputError, one_line
-from .own import SourceRows, join_splits
+from .rows import SourceRows, join_splits
 
 # `hub:user/name` or `hub:user/name:config`.
 PREFIX = "hub:"

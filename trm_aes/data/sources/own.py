@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +16,7 @@ from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..provenance import Provenance, ValueColumns
 from ..rejection import RowCheck
 from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_essay_text, check_table, parse_score
-from ..tables import STANDARD_STREAM, file_checksum, file_format, read_rows
-
-
-@dataclass(frozen=True)
-class SourceRows:
-    """
-    The rows of a source as they stand in it.
-
-    Args:
-        frame: one row a row, a column a column; the index has what messages call a row.
-        source: what to call the source in messages.
-        checksum: SHA-256 of its bytes.
-        numbered: ids for essays that have none, in the order of the rows.
-        corpus: name of a public corpus.
-        split_of: `split` of each row, where the source has files or parts of its own for them.
-        notes: sentences on what was left out before.
-    """
-
-    frame: pd.DataFrame
-    source: str
-    checksum: str
-    numbered: Sequence[str]
-    corpus: str | None = None
-    split_of: pd.Series | None = None
-    notes: tuple[str, ...] = ()
+from .rows import SourceRows, read_source
 
 
 def load_own_table(
@@ -71,65 +46,6 @@ def load_own_table(
     return make_table(read_source(path, encoding), columns, known, check or RowCheck())
 
 
-def read_source(path: str | Path, encoding: str = "utf-8") -> SourceRows:
-    """
-    The rows of a file, as they are.
-
-    Raises:
-        InputError: if it cannot be read, holds no columns, or no rows.
-    """
-    if str(path) == STANDARD_STREAM or file_format(path) == "txt":
-        raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
-    frame = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
-    if frame.empty:
-        raise InputError(f"{path} holds no rows.")
-    frame.index += 1
-    return SourceRows(frame, str(path), file_checksum(path), [str(row) for row in frame.index])
-
-
-def read_split_sources(paths: Mapping[str, str | Path], encoding: str = "utf-8") -> SourceRows:
-    """
-    The rows of several files, one for each split, as one source.
-
-    Args:
-        paths: `split -> file`.
-        encoding: of CSV, TSV and JSON lines.
-
-    Raises:
-        InputError: as of [`read_source`], or if the files have different columns.
-    """
-    parts = {split: read_source(path, encoding) for split, path in paths.items()}
-    return join_splits(parts, ", ".join(part.source for part in parts.values()))
-
-
-def join_splits(parts: Mapping[str, SourceRows], source: str) -> SourceRows:
-    """
-    Sources of one split each as one.
-
-    Raises:
-        InputError: if they have different columns.
-    """
-    first = next(iter(parts.values()))
-    for part in parts.values():
-        for one, other in ((first, part), (part, first)):
-            missing = [str(name) for name in one.frame.columns if name not in other.frame]
-            if missing:
-                raise InputError(
-                    f"{one.source} has a column {missing[0]!r} that {other.source} lacks; it has "
-                    f"{listing(other.frame.columns, missing[0])} Splits need the same columns."
-                )
-    frames = [part.frame.set_axis([f"{row} of {part.source}" for row in part.frame.index]) for part in parts.values()]
-    split_of = [pd.Series(split, index=frame.index) for split, frame in zip(parts, frames, strict=True)]
-    return SourceRows(
-        pd.concat(frames),
-        source,
-        "+".join(part.checksum for part in parts.values()),
-        [f"{split}-{number}" for split, part in parts.items() for number in part.numbered],
-        first.corpus,
-        pd.concat(split_of),
-    )
-
-
 def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, check: RowCheck) -> EssayTable:
     """
     A table of essays of a source's rows.
@@ -157,12 +73,8 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     range_from = _add_ranges(frame, raw, taken, known, rows.source)
     _set_aside(frame, raw, rows.source, check)
     values = _values(raw, taken, rows.source)
-    for name in raw.columns:
-        if name not in (taken.essay, taken.score, taken.essay_id, taken.prompt_id, taken.prompt, taken.min_score,
-                        taken.max_score):  # fmt: skip
-            frame[_kept_name(str(name))] = values[name] if name in values else _as_it_is(raw[name])
-    frame = frame.drop(index=[row for row in check.reasons if row in frame.index])
-    split_of = rows.split_of if rows.split_of is not None else raw[taken.split] if taken.split is not None else None
+    frame = frame.assign(**_riding(raw, taken, values)).drop(index=[row for row in check.reasons if row in frame.index])
+    split_of = _split_of(rows, columns, taken)
     table = EssayTable(
         frame,
         rows.source,
@@ -174,6 +86,23 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     )
     check_table(table)
     return table
+
+
+def _riding(raw: pd.DataFrame, taken: TakenColumns, values: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+    """Columns beside those of the schema: values as numbers, all others as they are."""
+    used = {name for role, name in taken.single.items() if role != "split"}
+    return {
+        _kept_name(str(name)): values[name] if name in values else _as_it_is(raw[name])
+        for name in raw.columns
+        if name not in used
+    }
+
+
+def _split_of(rows: SourceRows, columns: ColumnNames, taken: TakenColumns) -> pd.Series | None:
+    """The splits that the source gives: in a column that is named, in parts of its own, or in a column of the usual name."""
+    if rows.split_of is not None and columns.split is None:
+        return rows.split_of
+    return None if taken.split is None else rows.frame[taken.split]
 
 
 def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.DataFrame:
