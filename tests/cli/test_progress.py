@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 
 from helpers import options
 
@@ -36,6 +37,7 @@ def test_a_log_holds_no_progress_bars(essays_csv, data_dir, model_dir, tmp_path)
 
 def test_a_terminal_shows_them(model_dir, essays_csv, tmp_path):
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
     done = run("score", "--model", model_dir, "--input", essays_csv, "--output", tmp_path / "s.csv", stderr=theirs)
     os.close(theirs)
     shown = os.read(ours, 65536).decode()

@@ -92,8 +92,8 @@ def test_unknown_prompts_of_a_data_set(model_dir, test_essays, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "one of the arguments --data --input is required"),
-        (["--data", "d", "--input", "t.csv"], "not allowed with argument"),
+        ([], "Give --data, a data set, or --input, .*one of them"),
+        (["--data", "d", "--input", "t.csv"], "Give --data, a data set, or --input, .*one of them"),
         (["--input", "t.csv", "--split", "test"], "^--split has no effect with --input"),
         (["--data", "d", "--essay-column", "x"], "^--essay-column has no effect with --data"),
         (["--data", "d", "--prompt-id", "x"], "^--prompt-id has no effect with --data"),

@@ -36,12 +36,13 @@ def build_parser() -> CommandParser:
         "evaluate", "Measure a scorer's agreement with human scores, by prompt, beside ridge regression."
     )
     add_scorer_options(parser)
-    measured = parser.add_mutually_exclusive_group(required=True)
-    measured.add_argument(
+    parser.add_argument(
         "--data",
         help="data set that `trm-aes build` wrote; its training essays train the ridge regression, whatever trained the model",
     )
-    measured.add_argument("--input", help="scored essays that were not built: .csv, .tsv, .jsonl or .parquet")
+    parser.add_argument(
+        "--input", help="in place of --data, scored essays that were not built: .csv, .tsv, .jsonl or .parquet"
+    )
     parser.add_argument("--split", help=f"split of --data to evaluate on ({DEFAULT_SPLIT} if not given)")
     parser.add_argument(
         "--prompt-id", help="the prompt that all essays of --input answer (else its prompt_id or prompt)"
@@ -75,6 +76,8 @@ def _check_options(args: argparse.Namespace):
     if args.output_dir is None and not Path(args.model).is_dir():
         raise InputError("`output_dir` is needed where `model` is not a folder.")
     check_scorer_options(args)
+    if (args.data is None) == (args.input is None):
+        raise InputError("Give `data`, a data set, or `input`, a table of scored essays: one of them.")
     if args.data is not None:
         reason = "with `data`: it says what is in which column of `input`"
         own_file.refuse_own_file_options(args, reason)

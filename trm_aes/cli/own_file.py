@@ -55,7 +55,7 @@ def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str, wi
         )
 
 
-def add_rater_option(parser: argparse.ArgumentParser):
+def add_rater_option(parser: argparse._ActionsContainer):
     """The option that names raters' columns."""
     parser.add_argument(
         "--rater-columns",

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import InputError
 from ..model.score_scale import ScoreRange
@@ -12,7 +13,8 @@ from ..naming import listing
 ROLES = ("essay", "score", "essay_id", "prompt_id", "prompt", "min_score", "max_score", "split")
 PROMPT_ROLES = ("prompt_id", "prompt")
 # What the columns of raters are called where they are not named.
-USUAL_RATERS = ("rater1", "rater2")
+USUAL_RATERS: tuple[str, ...] = ("rater1", "rater2")
+NO_NAMES: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,16 @@ class ColumnNames:
         Raises:
             InputError: if a column that is named is not there, one is named for two things, or there is no essay or score.
         """
-        single = {role: self._find(role, there, source) for role in ROLES}
+        single: dict[str, Any] = {role: self._find(role, there, source) for role in ROLES}
         for name, parameter in [
             *((name, "raters") for name in self.raters or ()),
             *((name, "traits") for name in self.traits),
             *((name, "groups") for name in self.groups),
         ]:
             _check_is_there(name, parameter, there, source)
-        raters, optional = self.raters, ()
+        raters, optional = self.raters, NO_NAMES
         if raters is None:
-            raters = optional = USUAL_RATERS if set(USUAL_RATERS) <= set(there) else ()
+            raters = optional = USUAL_RATERS if set(USUAL_RATERS) <= set(there) else NO_NAMES
         taken = TakenColumns(**single, raters=raters, traits=self.traits, groups=self.groups, optional=optional)
         several = [name for name, count in Counter(taken.named).items() if count > 1]
         if several:

@@ -138,8 +138,8 @@ def score_file(
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
         rows = _of_like_columns(checked_rows(), output)
-        counts = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite)
-        return _summary(counts, check, output, overwrite)
+        streamed = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite)
+        return _summary(streamed, check, output, overwrite)
 
     settings = {
         "version": __version__,

@@ -188,6 +188,8 @@ def _add_ranges(
         if name is not None and name not in prompt_ids:
             raise InputError(f"`score_ranges`: {source} has no prompt {name!r}; it has {listing(prompt_ids, name)}")
     range_from = {}
+    low: float | list[float]
+    high: float | list[float]
     for group, essays in frame.groupby("prompt_id", sort=False):
         prompt_id = str(group)
         given = known.ranges.get(prompt_id) or known.ranges.get(None)
