@@ -13,6 +13,7 @@ from ...checkpoints import hub_problem
 from ...errors import InputError
 from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
+from ...naming import listing
 from ..columns import USUAL_COLUMNS, ColumnNames
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
@@ -98,7 +99,9 @@ def load_release(
         if len(values) != len(header):
             raise InputError(f"{source}, row {number}: {len(values)} fields where the header has {len(header)}.")
         rows.append((number, [_unquote(value) for value in values]))
-    raw = pd.DataFrame([values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=str)
+    raw = pd.DataFrame(
+        [values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=object
+    )
     return _make_table(raw, source, file_checksum(path), prompt_infos, columns, score_ranges, check)
 
 
@@ -148,7 +151,7 @@ def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     frame = concatenate_datasets(list(splits.values())).to_pandas()
     for column in ("prompt", "essay", "domain1_score"):
         if column not in frame:
-            raise InputError(f"{repo_id} has no column {column!r}; it has {', '.join(frame.columns)}.")
+            raise InputError(f"{repo_id} has no column {column!r}; it has {listing(frame.columns, column)}")
     if "essay_set" not in frame:
         told = {text: held[0] if len(held) == 1 else tell_prompt(text, held) for text in frame["prompt"].unique()}
         strange = [text for text, prompt_id in told.items() if prompt_id is None]
