@@ -236,7 +236,7 @@ class EvaluationRecord:
     data: dict[str, Any] = field(default_factory=dict)
     by_prompt: dict[str, dict[str, Any]] = _holds_each("n", "qwk", "adjacent_agreement", "smd")
     means: dict[str, Any] = _holds("mean_qwk")
-    constant_mean_qwk: float | None
+    constant_mean_qwk: int | float | None
     rater_qwk: dict[str, int | float] = field(default_factory=dict)
     ridge: RidgeRecord | None = None
     packages: dict[str, str] = field(default_factory=dict)
