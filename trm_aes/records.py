@@ -230,7 +230,8 @@ class EvaluationRecord:
         data: `source`, `source_sha256` and `options` of the data set.
         by_prompt: `prompt_id -> metric -> value`, see [`score_metrics`]; None for what is not defined.
         means: plain means over prompts, by `mean_<metric>`.
-        constant_mean_qwk: of a predictor that gives every essay its prompt's mean training score.
+        constant_mean_qwk: of a predictor that gives every essay its prompt's mean training score; None without training
+            essays.
         rater_qwk: `prompt_id -> QWK` of two human raters with each other, for prompts that have both.
         ridge: ridge regression on the words of the data set's training essays; None where there was none.
         packages: `package -> version`.
@@ -244,7 +245,7 @@ class EvaluationRecord:
     data: dict[str, Any] = field(default_factory=dict)
     by_prompt: dict[str, dict[str, Any]] = _holds_each("n", "qwk", "adjacent_agreement", "smd")
     means: dict[str, Any] = _holds("mean_qwk")
-    constant_mean_qwk: float
+    constant_mean_qwk: int | float | None
     rater_qwk: dict[str, int | float] = field(default_factory=dict)
     ridge: RidgeRecord | None = None
     packages: dict[str, str] = field(default_factory=dict)

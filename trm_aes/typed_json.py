@@ -10,6 +10,7 @@ from huggingface_hub.dataclasses import validate_typed_dict
 from huggingface_hub.errors import StrictDataclassFieldValidationError
 
 from .errors import InputError
+from .naming import listing
 
 IN_WORDS = {
     bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list", dict: "an object",
@@ -76,4 +77,4 @@ def refuse_unknown(values: Mapping[str, Any], known: Collection[str], where: str
     """
     for key in values:
         if key not in known:
-            raise InputError(f"{where}: unknown key {key!r}; known are {', '.join(sorted(known))}.")
+            raise InputError(f"{where}: unknown key {key!r}; known are {listing(sorted(known), key)}")

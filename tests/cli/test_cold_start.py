@@ -137,6 +137,12 @@ REFUSED = {
         "--validation-share and --test-share leave nothing to train on",
     ),
     "training essays": ([*BUILD, "--limit-train-essays", "0"], "--limit-train-essays must be at least 1, got 0"),
+    "prompt set": ([*BUILD, "--prompt-set", "1-99999999999"], "names more than 1,000 prompts"),
+    "prompt set that goes down": ([*BUILD, "--prompt-set", "3-1"], "--prompt-set 3-1: the range 3-1 goes down"),
+    "no prompt": ([*BUILD, "--prompt-set", ","], "--prompt-set names no prompt"),
+    "seed": ([*BUILD, "--seed", "-1"], "--seed must lie between 0 and 4,294,967,295, got -1"),
+    "tokens": ([*BUILD, "--max-tokens", "-4"], "--max-tokens must be at least 1, got -4"),
+    "validation share": ([*BUILD, "--validation-share", "nan"], "--validation-share must lie in (0, 1), got nan"),
     "no model": ([*ADAPT, "--model", "user/model"], "--model: user/model does not exist"),
     "few essays": ([*ADAPT, "--data", "no.csv"], "no.csv does not exist"),
     "few essays' format": ([*ADAPT, "--data", "essays.docx"], "unknown format"),
@@ -150,6 +156,32 @@ REFUSED = {
         "--evaluation: essays.docx is not a folder",
     ),
 }
+
+
+TRAIN = ["train", "--data", "data", "--output-dir", "out"]
+for option, value, said in (
+    ("learning-rate", "nan", "be at least 0"),
+    ("learning-rate", "inf", "be at least 0"),
+    ("per-device-train-batch-size", "0", "be at least 1"),
+    ("per-device-eval-batch-size", "-3", "be at least 1"),
+    ("gradient-accumulation-steps", "0", "be at least 1"),
+    ("num-train-epochs", "0", "be above 0"),
+    ("num-train-epochs", "-2", "be above 0"),
+    ("max-grad-norm", "nan", "be at least 0"),
+    ("weight-decay", "-1", "be at least 0"),
+    ("adam-beta1", "1", "lie in [0, 1)"),
+    ("warmup-steps", "-0.1", "be at least 0"),
+    ("max-steps", "0", "be at least 1"),
+    ("seed", "4294967296", "lie between 0 and 4,294,967,295"),
+    ("early-stopping-patience", "0", "be at least 1"),
+    ("dataloader-num-workers", "-1", "be at least 0"),
+    ("encoder-layers", "0", "be at least 1"),
+    ("num-latents", "-1", "be at least 0"),
+    ("num-hidden-layers", "1000000", "lie between 1 and 1,000"),
+    ("hidden-size", "800000000000", "be at most 2,147,483,647"),
+    ("halting-loss-weight", "nan", "be at least 0"),
+):
+    REFUSED[f"{option} {value}"] = ([*TRAIN, f"--{option}", value], f"--{option} must {said}, got ")
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from trm_aes.bounds import BOUNDS
 from trm_aes.cli import build, evaluate, push, score, train_options
 from trm_aes.cli.parser import CommandParser, with_hyphens
 from trm_aes.errors import InputError, InterruptedRun
@@ -43,7 +44,11 @@ def test_every_option_may_be_given_with_underscores(name):
             continue
         flag = action.option_strings[-1]
         assert "_" not in flag
-        value = [] if action.nargs == 0 else [action.choices[-1] if action.choices else "1"]
+        value = (
+            []
+            if action.nargs == 0
+            else [action.choices[-1] if action.choices else "0.5" if action.type is float else "1"]
+        )
         others = [word for dest, text in required.items() if dest != action.dest
                   for word in (f"--{dest.replace('_', '-')}", text)]  # fmt: skip
         hyphens = parser.parse_args([flag, *value, *others])
@@ -53,6 +58,13 @@ def test_every_option_may_be_given_with_underscores(name):
     words = parser.format_help().split()
     assert not [word for word in words if word.startswith("--") and "_" in word]
     assert "`max_tokens`" not in words and "`output_dir`" not in words
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_number_has_bounds(name):
+    """An option, or a field of Transformers, that comes later needs bounds, too."""
+    numbers = {action.dest for action in PARSERS[name]()._actions if action.type in (int, float)}
+    assert numbers <= BOUNDS.keys()
 
 
 def test_what_is_wrong_with_an_option_is_said_in_one_line(parser):

@@ -5,7 +5,6 @@ import dataclasses
 import importlib
 
 import pytest
-from transformers import HfArgumentParser
 from transformers.hf_argparser import string_to_bool
 
 from trm_aes.cli import source, train_options
@@ -77,13 +76,13 @@ def real_parser():
     """The parser that has the last word: over the dataclasses themselves."""
     parsers = []
 
-    class Recorded(HfArgumentParser):
+    class Recorded(recipe.PlanParser):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             parsers.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "HfArgumentParser", Recorded)
+        patch.setattr(recipe, "PlanParser", Recorded)
         recipe.parse_arguments(["--data", "x", "--output-dir", "y", "--hardware", "cpu"])
     return parsers[0]
 

@@ -200,6 +200,12 @@ def test_options_win_over_a_recipe_file(tmp_path):
             {"embeddings": {"freeze": 1}},
             "mine.json, embeddings: 'freeze' must be true or false, not 1",
         ),
+        (
+            {"training": {"learning_rate": float("nan")}},
+            "mine.json, training: `learning_rate` must be at least 0, got nan",
+        ),
+        ({"model": {"num_latents": -1}}, "mine.json, model: `num_latents` must be at least 0, got -1"),
+        ({"encoder": {"name": "mine", "layers": 0}}, "mine.json, encoder: `encoder_layers` must be at least 1, got 0"),
         ({"model": [1]}, "mine.json: 'model' must be an object, not \\[1\\]"),
         ([1], "mine.json: a recipe is a JSON object"),
         ('{"model": {', "mine.json is not valid JSON"),
@@ -255,6 +261,10 @@ def test_a_run_with_a_recipe_file(data_dir, tmp_path):
         (["--report-to", "wandb"], "pip install 'trm-aes\\[wandb\\]'"),
         (["--ema-decay", "2"], r"^--ema-decay must lie in \[0, 1\)"),
         (["--resume-from-checkpoint", "last"], "holds no checkpoint to resume from"),
+        (
+            ["--hidden-size", "8000000"],
+            r"would have 1,536,0\d\d,\d{3},\d{3},\d{3} parameters, and this machine has memory for",
+        ),
         (["--save-strategy", "no"], "save and eval strategy to match"),
         (["--output-dir", ""], "^--output-dir is needed"),
         (["--project", "x", "--project-name", "y"], "^--project-name y and --project x differ: give one of them"),

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..files import check_is_outside, new_folder
 from ..training.folder import RUN, check_is_named, check_may_write
 from . import own_file
-from .options import check_is_folder, new_parser
+from .options import check_is_folder, new_parser, refuse_idle
 from .parser import CommandParser
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def _check_options(args: argparse.Namespace):
     check_is_folder(args.model, "model")
     file_format(check_is_file(args.data))
     own_file.check_own_file_options(args)
+    if args.prompt_id is not None:
+        refuse_idle(args, ("prompt_id_column",), "with `prompt_id`, which all essays answer")
     check_is_named(args.output_dir)
     if Path(args.output_dir).resolve() == args.model.resolve():
         raise InputError("`output_dir` is the folder of `model`, which is kept as it is. Choose another.")

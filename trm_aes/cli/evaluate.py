@@ -1,32 +1,60 @@
-"""`trm-aes evaluate`: measures a scorer on a split of a data set."""
+"""`trm-aes evaluate`: measures a scorer on a split of a data set, or on a table of scored essays."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..data.folder import check_is_dataset
+from ..data.folder import CARD_NAME, check_is_dataset
+from ..data.formats import check_is_file, file_format
 from ..errors import InputError
-from ..files import check_is_folder_to_be, new_folder
+from ..files import check_is_folder_to_be, new_folder, read_json
 from ..records import EVALUATION
-from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
+from . import own_file
+from .options import (
+    add_scorer_options,
+    add_unknown_prompt_option,
+    check_scorer_options,
+    load_scorer,
+    new_parser,
+    refuse_idle,
+)
 from .parser import CommandParser
+from .source import constant
+
+if TYPE_CHECKING:
+    from ..data.dataset import EssayDataset
+    from ..scoring.unknown_prompts import PromptRule
 
 PREDICTIONS_NAME = "predictions.csv"
+RUN_RECORD_NAME = constant("trm_aes.records", "RUN_RECORD_NAME")
+DEFAULT_SPLIT = "test"
 
 
 def build_parser() -> CommandParser:
-    """The parser of `trm-aes evaluate`: scorer, data set and output."""
+    """The parser of `trm-aes evaluate`: scorer, data set or table, and output."""
     parser = new_parser(
         "evaluate", "Measure a scorer's agreement with human scores, by prompt, beside ridge regression."
     )
     add_scorer_options(parser)
     parser.add_argument(
         "--data",
-        required=True,
         help="data set that `trm-aes build` wrote; its training essays train the ridge regression, whatever trained the model",
     )
-    parser.add_argument("--split", default="test", help="split to evaluate on")
-    parser.add_argument("--output-dir", help="where the metrics and predictions go (default: MODEL/evaluation-SPLIT)")
+    parser.add_argument(
+        "--input", help="in place of --data, scored essays that were not built: .csv, .tsv, .jsonl or .parquet"
+    )
+    parser.add_argument("--split", help=f"split of --data to evaluate on ({DEFAULT_SPLIT} if not given)")
+    parser.add_argument(
+        "--prompt-id", help="the prompt that all essays of --input answer (else its prompt_id or prompt)"
+    )
+    add_unknown_prompt_option(parser)
+    own_file.add_own_file_options(parser, "the model's own for the prompts that it knows", with_prompts=False)
+    own_file.add_rater_option(parser)
+    parser.add_argument(
+        "--output-dir",
+        help="where the metrics and predictions go (default: a folder in MODEL, by the split or the input)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an evaluation in the output folder")
     return parser
 
@@ -40,22 +68,53 @@ def main(argv: Sequence[str] | None = None):
     """
     parser = build_parser()
     args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        _evaluate(args, _checked_output_dir(args))
+    with parser.flags_in_errors(own_file.RENAMED):
+        _check_options(args)
+        _evaluate(args, check_is_folder_to_be(args.output_dir or _default_output_dir(args), args.overwrite, EVALUATION))
 
 
-def _checked_output_dir(args: argparse.Namespace) -> Path:
-    """Where the results go, after the other options have been checked, too."""
+def _check_options(args: argparse.Namespace):
     if args.output_dir is None and not Path(args.model).is_dir():
         raise InputError("`output_dir` is needed where `model` is not a folder.")
     check_scorer_options(args)
-    check_is_dataset(args.data)
-    output_dir = args.output_dir or Path(args.model) / f"evaluation-{args.split}"
-    return check_is_folder_to_be(output_dir, args.overwrite, EVALUATION)
+    if (args.data is None) == (args.input is None):
+        raise InputError("Give `data`, a data set, or `input`, a table of scored essays: one of them.")
+    if args.data is not None:
+        reason = "with `data`: it says what is in which column of `input`"
+        own_file.refuse_own_file_options(args, reason)
+        refuse_idle(args, ("prompt_id", "rater_columns"), reason)
+        check_is_dataset(args.data)
+        return
+    refuse_idle(args, ("split",), "with `input`: it names a split of `data`")
+    if args.prompt_id is not None:
+        refuse_idle(args, ("prompt_id_column", "prompt_column"), "with `prompt_id`, which all essays answer")
+    file_format(check_is_file(args.input))
+    own_file.check_own_file_options(args)
+
+
+def _default_output_dir(args: argparse.Namespace) -> Path:
+    """
+    A folder of its own for each split, input and data set in that of the model; the splits of the data set that the model
+    was trained on need no name of a data set.
+    """
+    model = Path(args.model)
+    if args.input is not None:
+        return model / f"evaluation-{Path(args.input).name.partition('.')[0]}"
+    split = args.split or DEFAULT_SPLIT
+    if not (model / RUN_RECORD_NAME).is_file() or _is_trained_on(model, Path(args.data)):
+        return model / f"evaluation-{split}"
+    return model / f"evaluation-{Path(args.data).resolve().name}-{split}"
+
+
+def _is_trained_on(model: Path, data: Path) -> bool:
+    record, card = read_json(model / RUN_RECORD_NAME), read_json(data / CARD_NAME)
+    of_model = record.get("data") if isinstance(record, dict) else None
+    if not isinstance(of_model, dict) or not isinstance(card, dict):
+        return False
+    return all(of_model.get(name) == card.get(name) for name in ("source_sha256", "num_essays"))
 
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
-    from ..data.dataset import load_essay_dataset
     from ..evaluation.evaluate import (
         compare_with_ridge,
         evaluate_scorer,
@@ -63,13 +122,29 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
         evaluation_table,
         predictions_for_people,
     )
+    from ..scoring.unknown_prompts import PromptRule
 
+    scorer = load_scorer(args)
+    rule = PromptRule(scorer, args.unknown_prompt)
+    data, split = _load(args, rule)
+    evaluation = compare_with_ridge(evaluate_scorer(scorer, data, split, rule), data, split)
     with new_folder(output_dir, args.overwrite, EVALUATION) as folder:
-        data = load_essay_dataset(args.data)
-        scorer = load_scorer(args)
-        evaluation = compare_with_ridge(evaluate_scorer(scorer, data, args.split), data, args.split)
         predictions_for_people(evaluation, data.score_ranges).to_csv(folder / PREDICTIONS_NAME, index=False)
-        evaluation_record(evaluation, scorer, data, args.split).write(folder)
+        evaluation_record(evaluation, scorer, data, split).write(folder)
     print("Scores are rounded to those of the scale, but for the columns that are named continuous.")
     print(evaluation_table(evaluation))
     print(f"Wrote {output_dir}")
+
+
+def _load(args: argparse.Namespace, rule: "PromptRule") -> tuple["EssayDataset", str]:
+    """What the scorer is measured on, and the name of the split."""
+    from ..data.choices import parse_score_ranges
+    from ..data.dataset import load_essay_dataset
+    from ..data.sources.rows import read_source
+    from ..evaluation.labelled import SPLIT, labelled_essays
+
+    if args.data is not None:
+        return load_essay_dataset(args.data), args.split or DEFAULT_SPLIT
+    rows, ranges = read_source(args.input, args.encoding), parse_score_ranges(args.score_range, args.score_labels)
+    columns = own_file.column_names(args)
+    return labelled_essays(rows, columns, rule, args.prompt_id, ranges, vars(args)), SPLIT

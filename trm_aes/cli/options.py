@@ -1,10 +1,11 @@
 """What the programs' command lines have in common."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checks import check_at_least_one
+from ..data.rejection import CHOICES, FAIL
 from ..errors import InputError
 from .parser import CommandParser
 from .source import constant
@@ -33,7 +34,31 @@ def add_scorer_options(parser: argparse.ArgumentParser):
         "--dtype", choices=dtypes, default=dtypes[0], help="bfloat16 is faster where the hardware has it"
     )
     parser.add_argument("--revision", help="commit, branch or tag of --model on the Hub (default: its main branch)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="auto: the best there is"
+    )
+
+
+def add_unknown_prompt_option(parser: argparse.ArgumentParser):
+    """The option that says what becomes of essays of prompts that a scorer has never seen."""
+    choices = constant("trm_aes.scoring.unknown_prompts", "CHOICES")
+    parser.add_argument(
+        "--unknown-prompt",
+        choices=choices,
+        default=choices[0],
+        help="essays of prompts that the model does not know: an error, scored as of the prompt whose text is nearest, or "
+        "not scored; a column scored_as_prompt says which",
+    )
+
+
+def add_on_error_option(parser: argparse.ArgumentParser, output: str):
+    """The option that says what becomes of rows that cannot be used; `output` is what the file beside it is named after."""
+    parser.add_argument(
+        "--on-error",
+        choices=CHOICES,
+        default=FAIL,
+        help=f"skip: set rows that cannot be used aside, in {output}.rejected.csv with the reason",
+    )
 
 
 def check_is_folder(path: str | Path, parameter: str):
@@ -48,18 +73,35 @@ def check_is_folder(path: str | Path, parameter: str):
         raise InputError(f"`{parameter}`: {path} {state}.")
 
 
+def refuse_idle(args: argparse.Namespace, parameters: Iterable[str], reason: str):
+    """
+    Refuses options that would have no effect.
+
+    Args:
+        args: the options.
+        parameters: those that have none.
+        reason: why, as the end of the sentence.
+
+    Raises:
+        InputError: for the first of them that is given.
+    """
+    for name in parameters:
+        value = getattr(args, name)
+        if value is not None and value is not False and value != []:
+            raise InputError(f"`{name}` has no effect {reason}.")
+
+
 def check_scorer_options(args: argparse.Namespace):
     """
     Checks what can be told of the options that [`load_scorer`] reads before a model is there.
 
     Raises:
-        InputError: if a batch would hold no tokens, or the model's name can only be that of a folder, because no id on the
-            Hub looks like it, and there is none.
+        InputError: if the model's name can only be that of a folder, because no id on the Hub looks like it, and there is
+            none.
     """
     is_hub_id = args.model.count("/") <= 1 and not args.model.startswith((".", "/", "~"))
     if not is_hub_id:
         check_is_folder(args.model, "model")
-    check_at_least_one(args.batch_tokens, "batch_tokens")
 
 
 def load_scorer(args: argparse.Namespace, device: "torch.device | None" = None) -> "EssayScorer":

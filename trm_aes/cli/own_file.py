@@ -1,28 +1,46 @@
-"""Options that say what stands in which column of a file of scored essays, and what the file itself does not tell."""
+"""Options that say what stands in which column of a table of scored essays, and what the table itself does not tell."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 from ..data.formats import check_is_file, file_format
+from ..errors import InputError
+from .options import refuse_idle
 
 if TYPE_CHECKING:
+    from ..data.columns import ColumnNames
     from ..data.prompts import PromptInfo
+    from ..data.rejection import RowCheck
     from ..data.schema import EssayTable
 
-# Columns of a file of one's own, and with underscores the fields of the library's `ColumnNames`.
+# Columns of a table of one's own, and with underscores the fields of the library's `ColumnNames`.
 COLUMNS = ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score", "score-step")
+COLUMN_OPTIONS = tuple(f"{name.replace('-', '_')}_column" for name in COLUMNS)
 # Parameters of the library that have another name here.
 RENAMED = {
     "score_ranges": "score_range",
-    **{f"columns.{name}": f"{name}_column" for name in (column.replace("-", "_") for column in COLUMNS)},
+    **{f"columns.{name.removesuffix('_column')}": name for name in (*COLUMN_OPTIONS, "split_column")},
+    "columns.raters": "rater_columns",
+    "columns.traits": "trait_column",
+    "columns.groups": "group_columns",
 }
 
 
-def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str):
-    """The options that [`load_own_file`] reads; `range_unknown` says what becomes of a prompt whose range nothing gives."""
-    own = parser.add_argument_group("your own file")
-    for name in COLUMNS:
-        own.add_argument(f"--{name}-column", default=name.replace("-", "_"), help=f"column with the {name}")
+def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str, with_prompts: bool = True):
+    """
+    The options that [`load_own_file`] reads.
+
+    Args:
+        parser: of a command.
+        range_unknown: what becomes of a prompt whose range nothing gives.
+        with_prompts: whether a table of prompts may be given.
+    """
+    own = parser.add_argument_group("your own table")
+    for name, dest in zip(COLUMNS, COLUMN_OPTIONS, strict=True):
+        usual = name.replace("-", "_")
+        own.add_argument(
+            f"--{dest.replace('_', '-')}", metavar="NAME", help=f"column with the {name} ({usual} if not given)"
+        )
     own.add_argument(
         "--score-range",
         action="append",
@@ -38,8 +56,18 @@ def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str):
         help="scores that are no numbers, the lowest first, as in A1,A2,B1,B2,C1,C2; may be repeated",
     )
     own.add_argument("--encoding", default="utf-8", help="of CSV, TSV and JSON lines")
+    if with_prompts:
+        parser.add_argument(
+            "--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score, score_step"
+        )
+
+
+def add_rater_option(parser: argparse._ActionsContainer):
+    """The option that names raters' columns."""
     parser.add_argument(
-        "--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score, score_step"
+        "--rater-columns",
+        metavar="NAMES",
+        help="columns with raters' own scores, between commas (rater1,rater2 if not given)",
     )
 
 
@@ -48,13 +76,59 @@ def check_own_file_options(args: argparse.Namespace):
     Checks what can be told of the options that [`load_own_file`] reads before the library is there, the file aside.
 
     Raises:
-        InputError: if the table of prompts is missing or of an unknown format, or a score range is no range.
+        InputError: if the table of prompts is missing or of an unknown format, or a range or a list of columns is none.
     """
     from ..data.choices import parse_score_ranges
 
-    if args.prompts is not None:
+    if getattr(args, "prompts", None) is not None:
         file_format(check_is_file(args.prompts))
     parse_score_ranges(args.score_range, args.score_labels)
+    column_names(args)
+
+
+def column_names(args: argparse.Namespace) -> "ColumnNames":
+    """
+    The columns that the options name. Options that a command does not have name none.
+
+    Raises:
+        InputError: if a list of columns is empty or names one twice, or a trait has no range.
+    """
+    from ..data.choices import parse_score_ranges
+    from ..data.columns import ColumnNames
+
+    traits = parse_score_ranges(getattr(args, "trait_column", []), parameter="columns.traits")
+    if None in traits:
+        raise InputError("`columns.traits`: give COLUMN=LOWEST:HIGHEST, as in organization=1:6.")
+    raters = getattr(args, "rater_columns", None)
+    groups = getattr(args, "group_columns", None)
+    return ColumnNames(
+        **{name.removesuffix("_column"): getattr(args, name) for name in COLUMN_OPTIONS},
+        split=getattr(args, "split_column", None),
+        raters=None if raters is None else _names(raters, "columns.raters"),
+        traits={str(name): bounds for name, bounds in traits.items()},
+        groups=() if groups is None else _names(groups, "columns.groups"),
+        no_prompts=getattr(args, "no_prompts", False),
+    )
+
+
+def _names(text: str, parameter: str) -> tuple[str, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(f"`{parameter}` names no column: give names between commas.")
+    if len(set(names)) < len(names):
+        raise InputError(f"`{parameter}` {text}: a column is named twice.")
+    return tuple(names)
+
+
+def refuse_own_file_options(args: argparse.Namespace, reason: str):
+    """
+    Refuses all options of a table of one's own, where there is none.
+
+    Raises:
+        InputError: for the first that is given; `reason` is why it has no effect.
+    """
+    names = (*COLUMN_OPTIONS, "score_range", "score_labels", "prompts")
+    refuse_idle(args, (name for name in names if hasattr(args, name)), reason)
 
 
 def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
@@ -70,7 +144,11 @@ def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
 
 
 def load_own_file(
-    args: argparse.Namespace, path: str, prompt_id: str | None = None, observe_ranges: bool = True
+    args: argparse.Namespace,
+    path: str,
+    prompt_id: str | None = None,
+    observe_ranges: bool = True,
+    check: "RowCheck | None" = None,
 ) -> "EssayTable":
     """
     The scored essays of a file, read as the options say.
@@ -78,14 +156,15 @@ def load_own_file(
     Args:
         args: the options.
         path: the file.
-        prompt_id, observe_ranges: as of [`load_own_table`].
+        prompt_id, observe_ranges, check: as of [`load_own_table`].
 
     Raises:
         InputError: if the file, a column, a row or a range cannot be used.
     """
     from ..data.choices import parse_score_ranges
-    from ..data.sources.own import ColumnNames, load_own_table
+    from ..data.sources.own import load_own_table
 
-    columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
     ranges = parse_score_ranges(args.score_range, args.score_labels)
-    return load_own_table(path, columns, args.encoding, read_prompts(args), ranges, prompt_id, observe_ranges)
+    return load_own_table(
+        path, column_names(args), args.encoding, read_prompts(args), ranges, prompt_id, observe_ranges, check
+    )

@@ -2,13 +2,23 @@
 
 import argparse
 import contextlib
-import difflib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..bounds import check_bounds
 from ..errors import InputError, InterruptedRun, TRMError
+from ..naming import nearest_name
+
+
+class DefaultsHelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that shows defaults where they say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        says_nothing = action.default is None or action.default is False or action.default == []
+        return action.help if says_nothing else super()._get_help_string(action)
+
 
 # What runs a program (trm_aes/cli/runner.py) takes it out of the words; it stands in the help alone.
 DEBUG_FLAG = "--debug"
@@ -21,7 +31,7 @@ class CommandParser(argparse.ArgumentParser):
     """
 
     def __init__(self, prog: str | None = None, description: str | None = None, **kwargs: Any):
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", DefaultsHelpFormatter)
         super().__init__(prog, description=description, allow_abbrev=False, **kwargs)
         self.add_argument(
             DEBUG_FLAG, action="store_true", default=argparse.SUPPRESS, help="show where an error comes from"
@@ -32,11 +42,14 @@ class CommandParser(argparse.ArgumentParser):
         This method parses as argparse does, and suggests a similar option for one that does not exist.
 
         Raises:
-            InputError: for an option that does not exist, lacks its value, or has a value of the wrong kind.
+            InputError: for an option that does not exist, lacks its value, or has a value of the wrong kind or out of its
+                bounds (see [`check_bounds`]).
         """
         chosen, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(f"there is no {unknown[0]}{self._suggestion(unknown[0])}")
+        with self.flags_in_errors():
+            check_bounds(vars(chosen))
         return chosen
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):  # type: ignore[override]
@@ -95,8 +108,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def _suggestion(self, word: str) -> str:
         name = word.split("=")[0]
-        similar = difflib.get_close_matches(name, self._option_string_actions, n=1)
-        return f"; did you mean {similar[0]}?" if similar and name.startswith("-") else ""
+        similar = nearest_name(name, self._option_string_actions) if name.startswith("-") else None
+        return f"; did you mean {similar}?" if similar is not None else ""
 
 
 def with_hyphens(word: str) -> str:

@@ -12,6 +12,7 @@ from types import FrameType
 
 from ..errors import TRMError, explain, one_line
 from .parser import DEBUG_FLAG
+from .progress import hide_progress_in_logs
 
 OUR_FAULT = 1
 BAD_INPUT = 2
@@ -31,6 +32,7 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
         argv: these words; None for the program's own.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    hide_progress_in_logs()
     words, is_debugged = _without_debug_flag(sys.argv[1:] if argv is None else argv)
     _open_closed_streams()
     termination = _Termination()

@@ -5,8 +5,18 @@ import sys
 from collections.abc import Sequence
 
 from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
+from ..data.rejection import SKIP, rejected_path
+from ..errors import InputError
 from ..files import check_is_file_to_be, check_is_outside
-from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
+from .options import (
+    add_on_error_option,
+    add_scorer_options,
+    add_unknown_prompt_option,
+    check_scorer_options,
+    load_scorer,
+    new_parser,
+    refuse_idle,
+)
 from .parser import CommandParser
 
 # Fields of the library's `columns`, each an option of its own here.
@@ -28,8 +38,11 @@ def build_parser() -> CommandParser:
     parser.add_argument("--output", required=True, help=".csv, .tsv or .jsonl, or - for CSV on standard output")
     parser.add_argument("--prompt-id", help="the prompt that all essays answer (else the input's prompt_id or prompt)")
     for name in ("essay", "prompt-id", "prompt"):
-        parser.add_argument(f"--{name}-column", default=name.replace("-", "_"), help=f"column with the {name}")
+        usual = name.replace("-", "_")
+        parser.add_argument(f"--{name}-column", metavar="NAME", help=f"column with the {name} ({usual} if not given)")
     parser.add_argument("--encoding", default="utf-8", help="of the input")
+    add_unknown_prompt_option(parser)
+    add_on_error_option(parser, "OUTPUT")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     return parser
 
@@ -51,31 +64,45 @@ def main(argv: Sequence[str] | None = None):
 
 def _check_options(args: argparse.Namespace):
     check_scorer_options(args)
+    if args.prompt_id is not None:
+        refuse_idle(args, ("prompt_id_column", "prompt_column"), "with `prompt_id`, which all essays answer")
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
     if args.output != STANDARD_STREAM:
         output_format(args.output)
         check_is_file_to_be(args.output, args.overwrite)
         check_is_outside(args.input, args.output, "input")
+        if args.on_error == SKIP:
+            check_is_file_to_be(rejected_path(args.output), args.overwrite)
+    elif args.on_error == SKIP:
+        raise InputError("`on_error` skip needs an `output` that is a file: the rows are set aside beside it.")
 
 
 def _score(args: argparse.Namespace):
     from accelerate import PartialState
 
     from ..devices import choose_device
-    from ..scoring.stream import InputColumns, score_file
+    from ..scoring.stream import BadRows, InputColumns, score_file
 
     # Several processes, where torchrun or accelerate started them, each with a device of its own.
     processes = PartialState(cpu=choose_device(args.device) == "cpu")
     scorer = load_scorer(args, processes.device if processes.num_processes > 1 else None)
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
+    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP)
     summary = score_file(
-        scorer, args.input, args.output, columns, args.prompt_id, args.encoding, args.overwrite, processes
+        scorer, args.input, args.output, columns, args.prompt_id, args.encoding, args.overwrite, processes, bad_rows
     )
     if not processes.is_main_process:
         return
     # Standard output may be the scores themselves.
     at = "" if scorer.commit is None else f" at commit {scorer.commit}"
     print(f"Scored {summary.num_scored} essays with {scorer.name}{at}.", file=sys.stderr)
+    if summary.num_unknown:
+        print(
+            f"{summary.num_unknown} essays answer prompts that the model does not know; they have no score.",
+            file=sys.stderr,
+        )
+    if summary.rejected is not None:
+        print(summary.rejected, file=sys.stderr)
     if summary.num_cut:
         print(f"{summary.num_cut} essays were too long; their ends were not read.", file=sys.stderr)

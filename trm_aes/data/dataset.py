@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from datasets import Dataset, DatasetDict, load_from_disk
 from tqdm import tqdm
@@ -14,17 +13,20 @@ from transformers import PreTrainedTokenizerBase
 from ..checkpoints import load_tokenizer, vocabulary_checksum
 from ..errors import InputError, explained
 from ..files import new_folder, write_json
-from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
+from ..naming import listing
 from ..records import package_versions
+from .columns import USUAL_RATERS
 from .folder import CARD_NAME, DATASET, TOKENIZER_FOLDER, check_is_dataset, file_checksums, read_card
 from .scales import scale_columns, scale_of_row
 from .schema import LIST_COLUMNS, EssayTable, prompt_rows
 from .splits import SPLITS, Splits
 
 TOKENIZE_CHUNK = 512
+# As data sets call the types of columns of numbers.
+NUMBERS = ("float64", "float32", "int64", "int32")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class EssayDataset:
     A data set on disk: its splits, its card, and the tokenizer it was made with.
 
     Args:
-        splits: `train`, `validation`, `test`, with the columns of the schema, `input_ids`, `token_type_ids` and `text_features`.
+        splits: `train`, `validation` and, where there is one, `test`, with the columns of the schema, `input_ids`,
+            `token_type_ids` and `text_features`.
         card: the content of `dataset_card.json`.
         folder: where it lies.
     """
@@ -68,6 +71,18 @@ class EssayDataset:
         """`prompt_id -> text` of every prompt of the data set."""
         return {prompt_id: prompt["text"] for prompt_id, prompt in self.card["prompts"].items()}
 
+    @property
+    def rater_columns(self) -> tuple[str, ...]:
+        """Columns with raters' own scores, as numbers; empty where the data set has none."""
+        if "values" in self.card:
+            return tuple(self.card["values"]["raters"])
+        # Built before cards said so.
+        train = self.splits["train"]
+        numbers = [
+            name for name in USUAL_RATERS if name in train.column_names and train.features[name].dtype in NUMBERS
+        ]
+        return tuple(numbers) if len(numbers) == len(USUAL_RATERS) else ()
+
     def split(self, name: str) -> Dataset:
         """
         The essays of one split.
@@ -76,7 +91,7 @@ class EssayDataset:
             InputError: if there is no such split.
         """
         if name not in self.splits:
-            raise InputError(f"`split` {name}: {self.folder} has {', '.join(self.splits)}.")
+            raise InputError(f"`split` {name}: {self.folder} has {listing(self.splits, name)}")
         return self.splits[name]
 
     def load_tokenizer(self) -> PreTrainedTokenizerBase:
@@ -116,7 +131,11 @@ class EssayDataset:
 
 
 def tokenize_frame(
-    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, progress: str
+    frame: pd.DataFrame,
+    tokenizer: PreTrainedTokenizerBase,
+    limits: TokenLimits,
+    progress: str,
+    skip_repetition: bool = True,
 ) -> list[EncodedEssay]:
     """
     Tokens and text features of every essay of a table, in its order, with a progress bar.
@@ -134,7 +153,7 @@ def tokenize_frame(
             chunk = frame.iloc[start : start + TOKENIZE_CHUNK]
             encoded += encode_essays(
                 tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens,
-                FEATURE_NAMES, skip_repetition=True,
+                FEATURE_NAMES, skip_repetition,
             )  # fmt: skip
             bar.update(len(chunk))
     return encoded
@@ -171,18 +190,20 @@ def build_dataset(
     """
     with new_folder(output_dir, overwrite, DATASET) as folder:
         tokenized, dropped = {}, {}
-        for name in SPLITS:
-            tokenized[name], dropped[name] = _tokenize_split(splits.frames[name], tokenizer, limits, name)
+        for name, frame in splits.frames.items():
+            tokenized[name], dropped[name] = _tokenize_split(frame, tokenizer, limits, name)
         card = {
             "source": table.source,
             "source_sha256": table.checksum,
             "corpus": table.corpus,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "options": options,
-            "num_essays": {name: len(frame) for name, frame in tokenized.items()},
+            "num_essays": {name: len(tokenized.get(name, ())) for name in SPLITS},
             "num_in_no_split": splits.num_left_out,
             "num_texts_in_several_splits": splits.num_texts_across,
+            "num_copies_dropped": splits.num_copies_dropped,
             "num_dropped_as_too_long": dropped,
+            "values": asdict(table.values),
             "prompts": _prompt_cards(tokenized),
             "tokenizer": {"name": tokenizer_name, "vocabulary_sha256": vocabulary_checksum(tokenizer)},
             "token_limits": asdict(limits),
@@ -217,20 +238,37 @@ def load_essay_dataset(folder: str | Path) -> EssayDataset:
     return EssayDataset(splits, card, folder)
 
 
-def _tokenize_split(
-    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, name: str
-) -> tuple[pd.DataFrame, int]:
-    encoded = tokenize_frame(frame, tokenizer, limits, f"Tokenizing {name}")
-    frame = frame.assign(
+def tokenized_frame(
+    frame: pd.DataFrame,
+    tokenizer: PreTrainedTokenizerBase,
+    limits: TokenLimits,
+    progress: str,
+    skip_repetition: bool = True,
+) -> pd.DataFrame:
+    """
+    A table of essays with the columns of tokens and text features.
+
+    Raises:
+        InputError: if the limits leave no room for an essay.
+    """
+    encoded = tokenize_frame(frame, tokenizer, limits, progress, skip_repetition)
+    return frame.assign(
         input_ids=[essay.input_ids for essay in encoded],
         token_type_ids=[essay.token_type_ids for essay in encoded],
         prompt_tokens_cut=[essay.prompt_tokens_cut for essay in encoded],
         essay_tokens_cut=[essay.essay_tokens_cut for essay in encoded],
         text_features=[essay.text_features for essay in encoded],
     )
+
+
+def _tokenize_split(
+    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, name: str
+) -> tuple[pd.DataFrame, int]:
+    frame = tokenized_frame(frame, tokenizer, limits, f"Tokenizing {name}")
     if limits.drop_longer_than is None:
         return frame, 0
-    keep = np.array([essay.num_tokens <= limits.drop_longer_than for essay in encoded])
+    lengths = frame["input_ids"].map(len) + frame["prompt_tokens_cut"] + frame["essay_tokens_cut"]
+    keep = (lengths <= limits.drop_longer_than).to_numpy()
     if not keep.any():
         raise InputError(f"`drop_longer_than` {limits.drop_longer_than} leaves no essay in the {name} split.")
     return frame[keep], int((~keep).sum())
@@ -244,7 +282,7 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
         cards[prompt_id] = {
             "text": prompt["prompt"],
             **{name: values[0] for name, values in scale_columns([scale]).items()},
-            "num_essays": {name: int((frame["prompt_id"] == prompt_id).sum()) for name, frame in tokenized.items()},
+            "num_essays": {name: _num_of(tokenized, name, prompt_id) for name in SPLITS},
             "scores": {
                 scale.format(score): int(count) for score, count in essays["score"].value_counts().sort_index().items()
             },
@@ -254,21 +292,25 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
     return cards
 
 
+def _num_of(frames: dict[str, pd.DataFrame], split: str, prompt_id: str) -> int:
+    return int((frames[split]["prompt_id"] == prompt_id).sum()) if split in frames else 0
+
+
 def _without_tokens(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
     return [frame.drop(columns=list(LIST_COLUMNS)) for frame in frames]
 
 
-def card_table(card: dict) -> str:
-    """A card as lines to print: counts and ranges by prompt, and what was cut."""
-    lines = [f"{'prompt':<12}{'scores':>16}{'train':>8}{'valid.':>8}{'test':>8}{'cut prompts':>13}{'cut essays':>12}"]
-    for prompt_id in sort_prompt_ids(card["prompts"]):
-        prompt = card["prompts"][prompt_id]
-        counts = prompt["num_essays"]
-        scale = str(scale_of_row(prompt))
-        lines.append(
-            f"{prompt_id:<12.12}{scale:>16}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}"
-            f"{prompt['num_prompts_cut']:>13}{prompt['num_essays_cut']:>12}"
-        )
-    counts = card["num_essays"]
-    lines.append(f"{'all':<12}{'':>16}{counts['train']:>8}{counts['validation']:>8}{counts['test']:>8}")
-    return "\n".join(lines)
+def cut_sentences(card: dict) -> list[str]:
+    """What a card says of prompts and essays that were too long, a sentence each."""
+    cut = {kind: {name: p[f"num_{kind}_cut"] for name, p in card["prompts"].items()} for kind in ("prompts", "essays")}
+    sentences = []
+    if any(cut["essays"].values()):
+        by_prompt = ", ".join(f"{number} of prompt {name}" for name, number in cut["essays"].items() if number)
+        sentences.append(f"Too long, so that their ends were cut: {by_prompt} (essays).")
+    if any(cut["prompts"].values()):
+        names = ", ".join(name for name, number in cut["prompts"].items() if number)
+        sentences.append(f"The text of these prompts was cut beside some essays: {names}.")
+    dropped = sum(card["num_dropped_as_too_long"].values())
+    if dropped:
+        sentences.append(f"Left out, since they are longer than `drop_longer_than`: {dropped} essays.")
+    return sentences

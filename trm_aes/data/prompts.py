@@ -1,11 +1,13 @@
 """What is known of a prompt apart from its essays (its text and its score range), and which prompts a prompt set names."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
+from ..naming import MAX_LISTED, is_same_name, listing
 from .choices import expand_prompt_set
 from .schema import parse_score_range
 from .tables import read_rows
@@ -32,10 +34,13 @@ def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, Pr
     """
     prompt_infos: dict[str, PromptInfo] = {}
     for number, row in enumerate(read_rows(path, encoding), start=1):
-        name = "prompt_id" if "prompt_id" in row else "essay_set"
+        name = "essay_set" if "essay_set" in row and "prompt_id" not in row else "prompt_id"
         for column in (name, "prompt"):
             if column not in row:
-                raise InputError(f"{path} has no column {column!r}; it has {', '.join(row)}.")
+                raise InputError(f"{path} has no column {column!r}; it has {listing(row, column)}")
+        if ("min_score" in row) != ("max_score" in row):
+            there, missing = ("min_score", "max_score") if "min_score" in row else ("max_score", "min_score")
+            raise InputError(f"{path} has a column {there!r} and no column {missing!r}: half a range. Add the other.")
         prompt_id = str(row[name]).strip()
         if prompt_id in prompt_infos:
             raise InputError(f"{path}, row {number}: prompt {prompt_id!r} is listed twice.")
@@ -44,6 +49,48 @@ def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, Pr
     if not prompt_infos:
         raise InputError(f"{path} holds no prompts.")
     return prompt_infos
+
+
+@dataclass(frozen=True)
+class KnownPrompts:
+    """
+    What is known of the prompts apart from their essays.
+
+    Args:
+        infos: texts and ranges by prompt id, for what the source itself lacks.
+        ranges: score ranges by prompt id, and under None for every other prompt. They win over all others.
+        only_id: the prompt that all essays answer, whatever the source says.
+        observe: whether the lowest and highest score make the range of a prompt where none is known. A few essays need
+            not hold either.
+        infos_from: where `infos` come from, in words for people.
+    """
+
+    infos: Mapping[str, PromptInfo] = field(default_factory=dict)
+    ranges: Mapping[str | None, ScoreRange] = field(default_factory=dict)
+    only_id: str | None = None
+    observe: bool = True
+    infos_from: str = "table of prompts"
+
+
+def check_prompt_infos(infos: Mapping[str, PromptInfo], prompt_ids: Collection[str], source: str):
+    """
+    Checks that what is told of prompts is told of prompts that there are. A table may hold more prompts than a source.
+
+    Raises:
+        InputError: if none of them is in the source, or one of the source's is meant and written otherwise (`01`, `1.0`).
+    """
+    if infos and not set(infos) & set(prompt_ids):
+        raise InputError(
+            f"`prompts` has no prompt of {source}, which has {', '.join(sort_prompt_ids(prompt_ids)[:MAX_LISTED])}; it has "
+            f"{listing(infos, sort_prompt_ids(prompt_ids)[0])}"
+        )
+    for prompt_id in prompt_ids:
+        if prompt_id not in infos:
+            for name in infos:
+                if name not in prompt_ids and is_same_name(name, prompt_id):
+                    raise InputError(
+                        f"`prompts` has a prompt {name!r} where {source} has {prompt_id!r}: write them alike."
+                    )
 
 
 def select_prompt_ids(prompt_set: str, available: list[str]) -> list[str]:
@@ -59,6 +106,6 @@ def select_prompt_ids(prompt_set: str, available: list[str]) -> list[str]:
     missing = [prompt_id for prompt_id in wanted if prompt_id not in available]
     if missing:
         raise InputError(
-            f"`prompt_set` {prompt_set}: there is no prompt {missing[0]!r}; there are {', '.join(available)}."
+            f"`prompt_set` {prompt_set}: there is no prompt {missing[0]!r}; there are {listing(available, missing[0])}"
         )
     return sort_prompt_ids(wanted)

@@ -10,6 +10,7 @@ import pandas as pd
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, as_number
+from .provenance import Provenance, ValueColumns
 from .scales import SCALE_COLUMNS, scale_of_row
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
@@ -31,18 +32,25 @@ class EssayTable:
         source: what to call the source in messages and in the data set's card.
         checksum: SHA-256 of the source's bytes, or of its rows where it is no file.
         corpus: name of the public corpus that the essays come from, if it is known.
-        read_off: prompts whose scale nobody gave, so that it was read off their scores.
+        split_of: the split that the source gives each essay, as the source writes it, with the index of `frame`; None
+            where it gives none.
+        values: columns that hold values beside the score.
+        provenance: what was taken for what.
     """
 
     frame: pd.DataFrame
     source: str
     checksum: str
     corpus: str | None = None
-    read_off: tuple[str, ...] = ()
+    split_of: pd.Series | None = None
+    values: ValueColumns = ValueColumns()
+    provenance: Provenance = Provenance()
 
     def select(self, prompt_ids: list[str]) -> "EssayTable":
         """The essays of some prompts."""
-        return replace(self, frame=self.frame[self.frame["prompt_id"].isin(prompt_ids)])
+        frame = self.frame[self.frame["prompt_id"].isin(prompt_ids)]
+        split_of = None if self.split_of is None else self.split_of.loc[frame.index]
+        return replace(self, frame=frame, split_of=split_of)
 
     @property
     def prompt_ids(self) -> list[str]:

@@ -1,6 +1,8 @@
 """Which essays train, which choose, which test."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +10,20 @@ import pandas as pd
 
 from ..checks import check_at_least_one
 from ..errors import InputError
-from .choices import check_shares
+from ..naming import listing
+from .choices import DEFAULT_SHARE, check_shares
 from .schema import EssayTable
 
 SPLITS = ("train", "validation", "test")
 # The published folds call validation "dev".
 FOLD_FILES = {"train": "train_ids.txt", "validation": "dev_ids.txt", "test": "test_ids.txt"}
+# What people call splits in a column of theirs, in small letters and without hyphens and underscores.
+SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "development": "validation",
+    "test": "test", "testing": "test", "heldout": "test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,14 +32,17 @@ class Splits:
     The essays of a source, dealt to its splits.
 
     Args:
-        frames: `train`, `validation` and `test`, none of them empty.
+        frames: `train`, `validation` and `test`, none of them empty; without `test` where there is none.
         num_left_out: essays in no split.
         num_texts_across: texts that are in more than one split; only published folds have any.
+        num_copies_dropped: essays that were dropped because a later split (train, validation, test) has the same text;
+            only splits of the source's own have any.
     """
 
     frames: dict[str, pd.DataFrame]
-    num_left_out: int
-    num_texts_across: int
+    num_left_out: int = 0
+    num_texts_across: int = 0
+    num_copies_dropped: int = 0
 
 
 def split_essays(table: EssayTable, validation_share: float, test_share: float, seed: int) -> Splits:
@@ -38,7 +51,7 @@ def split_essays(table: EssayTable, validation_share: float, test_share: float, 
 
     Essays are put in order of prompt and score, at random within a score, and every split is drawn from that order at
     even intervals (systematic sampling), which also serves scores with too few essays to stratify by. Copies of a text
-    (case and spacing aside) go where the first of them goes.
+    (case and spacing aside) go where the first of them goes. With a `test_share` of 0 there is no test split.
 
     Raises:
         InputError: if a share is out of range (see [`check_shares`]), or a split would be empty.
@@ -56,9 +69,66 @@ def split_essays(table: EssayTable, validation_share: float, test_share: float, 
     names[rest[_at_even_intervals(len(rest), validation_share / (1 - test_share), rng)]] = "validation"
     split_of_text = pd.Series(names, index=keys.loc[order].to_numpy())
     split_of_row = keys.map(split_of_text)
-    frames = {split: frame[split_of_row == split] for split in SPLITS}
+    frames = {split: frame[split_of_row == split] for split in SPLITS if split != "test" or test_share > 0}
     _check_not_empty(frames, table.source)
-    return Splits(frames, 0, 0)
+    return Splits(frames)
+
+
+def read_own_splits(table: EssayTable, validation_share: float | None, seed: int) -> Splits:
+    """
+    Splits as the source itself has them (`table.split_of`). Where it has no validation essays, they are drawn from the
+    training essays; where it has no test essays, there is no test split. A text that stands in two splits stays in the
+    later one (train, validation, test): what measures is not trained on.
+
+    Args:
+        table: essays with their splits.
+        validation_share: of the training essays, where the source has no validation essays; None for a fifth.
+        seed: of that draw.
+
+    Raises:
+        InputError: if the source calls a split by a name that is not known, has no training essays, or has validation
+            essays and a share is given.
+    """
+    if table.split_of is None:
+        raise ValueError("The source has no splits of its own.")
+    split_of = pd.Series(
+        [_split_called(name, row, table.source) for row, name in table.split_of.items()], index=table.frame.index
+    )
+    frames = {split: table.frame[split_of == split] for split in SPLITS if (split_of == split).any()}
+    if "train" not in frames:
+        raise InputError(f"{table.source} has no training essays: none is in the split train.")
+    if "validation" in frames and validation_share is not None:
+        raise InputError(f"`validation_share` has no effect: {table.source} says which essays validate.")
+    frames, num_dropped = _without_copies(frames)
+    _check_not_empty(frames, table.source)
+    if "validation" not in frames:
+        share = DEFAULT_SHARE if validation_share is None else validation_share
+        train = split_essays(replace(table, frame=frames["train"], split_of=None), share, 0.0, seed)
+        frames = {**train.frames, **{name: frame for name, frame in frames.items() if name == "test"}}
+    return Splits(frames, num_copies_dropped=num_dropped)
+
+
+def _split_called(name: object, row: Hashable, source: str) -> str:
+    bare = re.sub(r"[\s_-]+", "", str(name)).casefold()
+    if bare not in SPLIT_NAMES:
+        raise InputError(
+            f"{source}, row {row}: {str(name)[:40]!r} is no name of a split; there are {listing(SPLIT_NAMES, str(name))} To "
+            "draw splits instead, give `validation_share` and `test_share`."
+        )
+    return SPLIT_NAMES[bare]
+
+
+def _without_copies(frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], int]:
+    """The splits without the texts that a later one has, too, and how many essays that leaves out."""
+    seen: set[str] = set()
+    kept, num_dropped = {}, 0
+    for split in reversed(list(frames)):
+        keys = _text_keys(frames[split])
+        is_copy = keys.isin(seen)
+        kept[split] = frames[split][~is_copy]
+        num_dropped += int(is_copy.sum())
+        seen |= set(keys)
+    return {split: kept[split] for split in frames}, num_dropped
 
 
 def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
@@ -97,7 +167,7 @@ def select_prompts_in_splits(splits: Splits, prompt_ids: list[str], source: str)
     """
     frames = {name: frame[frame["prompt_id"].isin(prompt_ids)] for name, frame in splits.frames.items()}
     _check_not_empty(frames, source)
-    return Splits(frames, splits.num_left_out, _num_texts_across(frames))
+    return replace(splits, frames=frames, num_texts_across=_num_texts_across(frames))
 
 
 def limit_train(splits: Splits, num_essays: int, seed: int) -> Splits:
@@ -117,7 +187,7 @@ def limit_train(splits: Splits, num_essays: int, seed: int) -> Splits:
     rank = strata.cumcount() + 1 - rng.random(len(shuffled))
     first = (rank / strata.transform("size")).sort_values(kind="stable").index[:num_essays]
     part = train.loc[train.index.isin(first)]
-    return Splits({**splits.frames, "train": part}, splits.num_left_out, splits.num_texts_across)
+    return replace(splits, frames={**splits.frames, "train": part})
 
 
 def _at_even_intervals(size: int, share: float, rng: np.random.Generator) -> np.ndarray:

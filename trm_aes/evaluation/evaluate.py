@@ -1,6 +1,6 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +15,11 @@ from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import EssayScorer
+from ..scoring.unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
-RATER_COLUMNS = ("rater1", "rater2")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd", "qwk_continuous",
                  "rmse_continuous", "pearson_continuous")  # fmt: skip
 
@@ -33,8 +33,8 @@ class Evaluation:
         by_prompt: `prompt_id -> metrics`, see [`score_metrics`].
         means: plain means over prompts, `mean_qwk` first among them.
         constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score, or the middle of the
-            scale where no essay of the prompt trains.
-        rater_qwk: `prompt_id -> QWK` of the columns `rater1` and `rater2` with each other, for prompts that have both.
+            scale where no essay of the prompt trains; None without training essays.
+        rater_qwk: `prompt_id -> QWK` of the first two raters with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, that score rounded and as people write it,
             confidence, supervision steps, and the score of the ridge regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
@@ -42,20 +42,23 @@ class Evaluation:
 
     by_prompt: dict[str, dict[str, float]]
     means: dict[str, float]
-    constant_mean_qwk: float
+    constant_mean_qwk: float | None
     rater_qwk: dict[str, float]
     predictions: pd.DataFrame
     ridge: RidgeRecord | None = None
 
 
-def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Evaluation:
+def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: PromptRule | None = None) -> Evaluation:
     """
     Scores a split of a data set and measures the agreement with its gold scores, prompt by prompt.
 
     Args:
         scorer: what is measured.
-        data: a data set of the scorer's vocabulary and prompts. Its training split is read for the constant predictor.
+        data: a data set of the scorer's vocabulary and prompts. Its training split, where there is one, is read for the
+            constant predictor.
         split: name of the split.
+        rule: what becomes of essays of prompts that the scorer does not know; an error if not given. Scored as of another
+            prompt, an essay's place on the scale (0-1) is put on the range of its own.
 
     Raises:
         InputError: if the data set has no such split, other tokens than the scorer's, or prompts it does not know.
@@ -64,8 +67,13 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     data.check_tokenizer(scorer.tokenizer, scorer.name)
     data.check_features(scorer.model.config.text_features)
     frame = rows.select_columns([name for name in rows.column_names if name not in LIST_COLUMNS]).to_pandas()
-    _check_prompts(scorer, data, split)
-    tokens = scorer.rows(rows)
+    rule = rule or PromptRule(scorer)
+    scored_as = frame["prompt_id"].map(_check_prompts(scorer, data, split, rule))
+    rows, frame = rows.select(np.flatnonzero(scored_as.notna())), frame[scored_as.notna()].reset_index(drop=True)
+    if frame.empty:
+        raise InputError(f"{data.folder}, split {split}: no essay answers a prompt that {scorer.name} knows.")
+    scored_as = scored_as.dropna().reset_index(drop=True)
+    tokens = [{**row, "prompt_id": prompt_id} for row, prompt_id in zip(scorer.rows(rows), scored_as, strict=True)]
     longest = max(len(row["input_ids"]) for row in tokens)
     if longest > scorer.model.config.max_position_embeddings:
         raise InputError(
@@ -74,26 +82,38 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
         )
     with tqdm(total=len(tokens), desc=f"Scoring {split}", unit="essay", disable=None) as bar:
         raw = scorer.score_tokens(tokens, bar)
-    predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], scorer.score_ranges)
+    # Of prompts that the scorer knows, too, these are the scorer's own.
+    ranges = data.score_ranges
+    predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], ranges)
     predictions = frame[["essay_id", "prompt_id", "score"]].assign(
+        **({} if rule.unknown == ERROR else {SCORED_AS: scored_as}),
         predicted_score=predicted,
-        rounded_score=_shown(predicted, frame["prompt_id"], scorer.score_ranges),
+        rounded_score=_shown(predicted, frame["prompt_id"], ranges),
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
     )
-    measured = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, scorer.score_ranges)
-    train = data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
-    constant = frame["prompt_id"].map(train.groupby("prompt_id")["score"].mean())
-    middle = denormalize_by_prompt(np.full(len(frame), 0.5), frame["prompt_id"], scorer.score_ranges)
-    constant = constant.fillna(pd.Series(middle, index=frame.index))
-    constant_by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], constant, scorer.score_ranges)
+    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, ranges)
     return Evaluation(
-        {prompt_id: measured[prompt_id] for prompt_id in sort_prompt_ids(measured)},
-        mean_over_prompts(measured),
-        mean_over_prompts(constant_by_prompt)["mean_qwk"],
-        _rater_qwk(frame, scorer.score_ranges),
+        {prompt_id: by_prompt[prompt_id] for prompt_id in sort_prompt_ids(by_prompt)},
+        mean_over_prompts(by_prompt),
+        _constant_mean_qwk(frame, data),
+        _rater_qwk(frame, data.rater_columns),
         predictions,
     )
+
+
+def _constant_mean_qwk(frame: pd.DataFrame, data: EssayDataset) -> float | None:
+    """Mean QWK of each prompt's mean training score, or the middle of its scale; None without training essays."""
+    if "train" not in data.splits:
+        return None
+    train = data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
+    constant = frame["prompt_id"].map(train.groupby("prompt_id")["score"].mean())
+    if constant.isna().all():
+        return None
+    middle = denormalize_by_prompt(np.full(len(frame), 0.5), frame["prompt_id"], data.score_ranges)
+    constant = constant.fillna(pd.Series(middle, index=frame.index))
+    by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], constant, data.score_ranges)
+    return mean_over_prompts(by_prompt)["mean_qwk"]
 
 
 def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -> Evaluation:
@@ -107,14 +127,17 @@ def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -
 
     Returns:
         The evaluation with `ridge`, and with the column `ridge` among its predictions. It comes back as it is where no
-        prompt has a ridge regression, and for the training split, which a ridge regression knows by heart.
+        prompt has a ridge regression, for the training split, which a ridge regression knows by heart, and where there is
+        no such split.
     """
-    if split == "train":
+    if split == "train" or "train" not in data.splits:
         return evaluation
     essays = {
         name: data.split(name).select_columns(["prompt_id", "essay", "score"]).to_pandas()
         for name in ("train", "validation", split)
     }
+    was_scored = data.split(split).select_columns(["essay_id"]).to_pandas()["essay_id"]
+    essays[split] = essays[split][was_scored.isin(evaluation.predictions["essay_id"]).to_numpy()]
     ranges = data.score_ranges
     scores = ridge_scores(essays["train"], essays["validation"], essays[split])
     scores = by_prompt(ScoreRange.clip, scores, essays[split]["prompt_id"], ranges)
@@ -173,19 +196,13 @@ def _shown(scores: Iterable[float], prompt_ids: Iterable[str], score_ranges: dic
     return np.array(shown, dtype=object)
 
 
-def _rater_qwk(frame: pd.DataFrame, score_ranges: dict[str, ScoreRange]) -> dict[str, float]:
-    if not set(RATER_COLUMNS) <= set(frame):
+def _rater_qwk(frame: pd.DataFrame, raters: Sequence[str]) -> dict[str, float]:
+    if len(raters) < 2:
         return {}
     qwk = {}
     for prompt_id in sort_prompt_ids(frame["prompt_id"]):
         essays = frame[frame["prompt_id"] == prompt_id]
-        # In tables of one's own these columns ride along as they came, as text perhaps.
-        places = {label: place for place, label in enumerate(score_ranges[prompt_id].labels)}
-        ratings = [
-            essays[column].map(places) if places else pd.to_numeric(essays[column], errors="coerce")
-            for column in RATER_COLUMNS
-        ]
-        agreement = rater_agreement(*ratings)
+        agreement = rater_agreement(essays[raters[0]], essays[raters[1]])
         if agreement is not None:
             qwk[prompt_id] = agreement
     return qwk
@@ -212,9 +229,16 @@ def evaluation_table(evaluation: Evaluation) -> str:
     table = table[[*SHOWN_METRICS, *(name for name in ("raters", "ridge") if name in table)]]
     return (
         table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format, na_rep="")
-        + f"\nconstant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
-        + f"\n{_ridge_sentence(evaluation)}"
+        + f"\n{_constant_sentence(evaluation)}\n{_ridge_sentence(evaluation)}"
     )
+
+
+def _constant_sentence(evaluation: Evaluation) -> str:
+    if evaluation.constant_mean_qwk is None:
+        return (
+            "constant predictor (each prompt's mean training score): no figure; it takes training essays of each prompt"
+        )
+    return f"constant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
 
 
 def _ridge_sentence(evaluation: Evaluation) -> str:
@@ -236,12 +260,17 @@ def _ridge_sentence(evaluation: Evaluation) -> str:
     return sentence
 
 
-def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str) -> None:
+def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str, rule: PromptRule) -> dict[str, str | None]:
+    """`prompt_id -> the prompt as whose its essays are scored` of a split; None for those that are not scored."""
+    where, texts, ranges = f"{data.folder}, split {split}", data.prompt_texts, data.score_ranges
+    scored_as = {}
     for prompt_id in sort_prompt_ids(data.splits[split].unique("prompt_id")):
-        where = f"{data.folder}, split {split}"
-        scorer.prompt_of(prompt_id, None, where)
-        theirs, ours = data.score_ranges[prompt_id], scorer.score_ranges[prompt_id]
+        scored_as[prompt_id] = rule.prompt_of(prompt_id, texts[prompt_id], where)
+        if prompt_id not in scorer.score_ranges:
+            continue
+        theirs, ours = ranges[prompt_id], scorer.score_ranges[prompt_id]
         if theirs != ours:
             raise InputError(
                 f"{where}: scores of prompt {prompt_id!r} range from {theirs}, those of {scorer.name} from {ours}."
             )
+    return scored_as

@@ -6,8 +6,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..bounds import check_bounds
 from ..errors import InputError
 from ..files import read_json
+from ..naming import listing
 from ..typed_json import check_types, refuse_unknown
 
 # The recipe that is used where none is named.
@@ -105,7 +107,7 @@ def load_recipe(recipe: str) -> Recipe:
         return _recipe_of_file(recipe, read_json(recipe))
     if recipe not in recipe_names():
         raise InputError(
-            f"`recipe` {recipe}: no such preset; there are {', '.join(recipe_names())}, or give the path of a .json file."
+            f"`recipe` {recipe}: no such preset; there are {listing(recipe_names(), recipe)} Or give the path of a .json file."
         )
     return Recipe(recipe, **_load("recipes", recipe))
 
@@ -118,7 +120,7 @@ def load_hardware(name: str) -> Hardware:
         InputError: if there is no hardware preset of that name.
     """
     if name not in hardware_names():
-        raise InputError(f"`hardware` {name}: no such preset; there are {', '.join(hardware_names())}.")
+        raise InputError(f"`hardware` {name}: no such preset; there are {listing(hardware_names(), name)}")
     return Hardware(name, **_load("hardware", name))
 
 
@@ -134,6 +136,7 @@ def _recipe_of_file(path: str, content: Any) -> Recipe:
     encoder = content.get("encoder", {})
     if encoder and not {"name", "layers"} <= set(encoder):
         raise InputError(f"{path}, encoder: give both `name` and `layers`.")
+    check_bounds({"encoder_layers": encoder.get("layers")}, f"{path}, encoder")
     return Recipe(path, **content)
 
 

@@ -15,41 +15,71 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from ..data.formats import STANDARD_STREAM, file_format, output_format
+from ..data.rejection import RowCheck, rejected_path
 from ..data.schema import check_essay_text
 from ..data.tables import read_rows
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_file_to_be, check_is_outside, new_file, owned
 from ..model.essay_tokens import EncodedEssay
+from ..naming import listing
 from ..records import package_versions
 from ..version import __version__
 from .parts import ScoringParts
 from .scorer import EssayScore, EssayScorer
 from .source_file import SourceFile
+from .unknown_prompts import ERROR, PromptRule
 
 # Essays that are sorted by length among themselves, and kept as one part; three such windows are in memory at once.
 WINDOW = 1024
 ADDED_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps")
 
 
-# A row, and the id of the prompt that its essay answers.
-CheckedRow = tuple[dict[str, Any], str]
+# A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.
+CheckedRow = tuple[dict[str, Any], str | None]
 
 
 @dataclass(frozen=True)
 class InputColumns:
-    """Which columns of the input hold what; `prompt_id` and `prompt` may be absent."""
+    """
+    Which columns of the input hold what. One that is named must be there; None stands for the usual name, which is the
+    field's own. `prompt_id` and `prompt` may be absent where they are not named.
+    """
 
-    essay: str = "essay"
-    prompt_id: str = "prompt_id"
-    prompt: str = "prompt"
+    essay: str | None = None
+    prompt_id: str | None = None
+    prompt: str | None = None
+
+    def usual(self, role: str) -> str:
+        """The name of the column that holds something, whether or not it was named."""
+        return getattr(self, role) or role
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """
+    What becomes of rows that cannot be scored.
+
+    Args:
+        unknown_prompt: as of [`PromptRule`].
+        skip: whether rows that cannot be used are set aside (see [`RowCheck`]) in `OUTPUT.rejected.csv`; the first is an
+            error otherwise.
+    """
+
+    unknown_prompt: str = ERROR
+    skip: bool = False
 
 
 @dataclass(frozen=True)
 class ScoringSummary:
-    """How many essays were scored, and how many of them were too long to be read to the end."""
+    """
+    How many essays were scored, how many of them were too long to be read to the end, how many were not scored because
+    their prompt is unknown, and a sentence on rows that were set aside (None if there are none).
+    """
 
     num_scored: int
     num_cut: int
+    num_unknown: int = 0
+    rejected: str | None = None
 
 
 def score_file(
@@ -61,6 +91,7 @@ def score_file(
     encoding: str = "utf-8",
     overwrite: bool = False,
     processes: PartialState | None = None,
+    bad_rows: BadRows = BadRows(),
 ) -> ScoringSummary:
     """
     Scores every essay of a table, in memory that does not grow with their number.
@@ -80,6 +111,9 @@ def score_file(
         overwrite: whether an existing output may be replaced.
         processes: this process's place among several that were started together and share the work; their output must
             lie on a file system that all of them see.
+        bad_rows: what becomes of rows that cannot be scored. Where unknown prompts are no error, a column
+            `scored_as_prompt` before the scores says as whose prompt each essay was scored; it is empty, and so are the
+            scores, for those that were skipped.
 
     Raises:
         InputError: if a row cannot be scored, the input changes meanwhile, the output exists, or another run is writing it.
@@ -92,17 +126,25 @@ def score_file(
         check_is_outside(source, output, "source")
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
+    rule, check = PromptRule(scorer, bad_rows.unknown_prompt), RowCheck(bad_rows.skip)
+    if bad_rows.skip:
+        check_can_reject(output, overwrite)
 
     def checked_rows() -> Iterator[CheckedRow]:
         for number, row in enumerate(read_rows(source, encoding), start=1):
-            yield row, _check_row(row, number, source, columns, prompt_id, scorer)
+            _check_columns(row, f"{source}, row {number}", columns, rule)
+            with check.of(number, row):
+                found = _check_row(row, f"{source}, row {number}", columns, prompt_id, rule)
+            if number not in check.reasons:
+                yield {**row, **rule.added(found)}, found
 
     if STANDARD_STREAM in (source, output):
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
         rows = _of_like_columns(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
-            return _score_stream(scorer, rows, columns.essay, output, overwrite)
+            streamed = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite)
+            return _summary(streamed, check, output, overwrite)
 
     is_main = processes.is_main_process
     with owned(output) if is_main else contextlib.nullcontext():
@@ -115,6 +157,7 @@ def score_file(
             "encoding": encoding,
             "columns": vars(columns),
             "prompt_id": prompt_id,
+            "bad_rows": vars(bad_rows),
             **scorer.checksums(),
             "dtype": str(scorer.model.dtype),
             "device": scorer.device.type,
@@ -127,10 +170,10 @@ def score_file(
             if is_main:
                 num_essays = sum(1 for _ in _of_like_columns(checked_rows(), output))
                 if not num_essays:
-                    raise InputError(f"{source} holds no essays.")
+                    raise InputError(f"{source} holds no essays that can be scored.")
                 parts.prepare()
         try:
-            _score_parts(scorer, checked_rows(), columns.essay, parts, processes, num_essays, file)
+            _score_parts(scorer, checked_rows(), columns.usual("essay"), parts, processes, num_essays, file)
         finally:
             if is_main and not len(parts):
                 # Nothing to go on from.
@@ -140,27 +183,48 @@ def score_file(
         if is_main:
             _write_output(_rows_with_parts(checked_rows(), parts, counts, file), output, overwrite)
             parts.remove()
-    return ScoringSummary(counts["scored"], counts["cut"])
+            return _summary(counts, check, output, overwrite)
+    return ScoringSummary(0, 0)
 
 
-def _check_row(
-    row: dict, number: int, source: str, columns: InputColumns, prompt_id: str | None, scorer: EssayScorer
-) -> str:
-    """The id of the prompt that a row's essay answers, after everything about the row has been checked."""
-    where = f"{source}, row {number}"
-    if columns.essay not in row:
-        raise InputError(
-            f"{where}: no column {columns.essay!r}; there are {', '.join(map(str, row))}. Name it with `columns.essay`."
-        )
-    taken = [name for name in ADDED_COLUMNS if name in row]
+def check_can_reject(output: str, overwrite: bool):
+    """
+    Checks that rows may be set aside on the way to an output.
+
+    Raises:
+        InputError: if the output is standard output, which has no file beside it, or there is such a file already.
+    """
+    if output == STANDARD_STREAM:
+        raise InputError("`on_error` skip needs an `output` that is a file: the rows are set aside beside it.")
+    check_is_file_to_be(rejected_path(output), overwrite)
+
+
+def _summary(counts: Counter, check: RowCheck, output: str, overwrite: bool) -> ScoringSummary:
+    rejected = check.write(rejected_path(output), overwrite) if check.skip else None
+    return ScoringSummary(counts["scored"], counts["cut"], counts["unknown"], rejected)
+
+
+def _check_columns(row: dict, where: str, columns: InputColumns, rule: PromptRule):
+    """Checks that a row has the columns that are named, and none of those that are added."""
+    for role in ("essay", "prompt_id", "prompt"):
+        name = columns.usual(role)
+        if name not in row and (role == "essay" or getattr(columns, role) is not None):
+            raise InputError(
+                f"{where}: no column {name!r}; there are {listing(row, name)} Name it with `columns.{role}`."
+            )
+    taken = [name for name in (*rule.added(""), *ADDED_COLUMNS) if name in row]
     if taken:
         raise InputError(f"{where}: the input has a column {taken[0]!r} of its own. Rename it: the scores go there.")
-    check_essay_text(row[columns.essay], where)
+
+
+def _check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | None, rule: PromptRule) -> str | None:
+    """The id of the prompt as whose a row's essay is scored, after everything about the row has been checked."""
+    check_essay_text(row[columns.usual("essay")], where)
     if prompt_id is not None:
         return prompt_id
     # A blank cell names no prompt.
-    named, text = (str(row.get(column) or "").strip() or None for column in (columns.prompt_id, columns.prompt))
-    return scorer.prompt_of(named, text, where)
+    named, text = (str(row.get(columns.usual(role)) or "").strip() or None for role in ("prompt_id", "prompt"))
+    return rule.prompt_of(named, text, where)
 
 
 def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
@@ -190,8 +254,8 @@ def _encoded_ahead(
 
     def read_next():
         number, window = next(windows, (None, []))
-        essays, prompt_ids = [row[essay_column] for row, _ in window], [prompt_id for _, prompt_id in window]
-        return number, window, scorer.encode(essays, prompt_ids)
+        to_score = [(row[essay_column], prompt_id) for row, prompt_id in window if prompt_id is not None]
+        return number, window, scorer.encode([essay for essay, _ in to_score], [prompt_id for _, prompt_id in to_score])
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         coming = reader.submit(read_next)
@@ -229,7 +293,7 @@ def _score_parts(
     try:
         with tqdm(total=num_essays, initial=num_done, desc="Scoring", unit="essay", disable=is_shown) as bar:
             for number, window, encoded in _encoded_ahead(scorer, windows(), essay_column):
-                scores = scorer.score_encoded(encoded, [prompt_id for _, prompt_id in window])
+                scores = scorer.score_encoded(encoded, _prompt_ids(window))
                 # What was read of another file must not be kept as a part of this one.
                 file.check_state()
                 parts.save(number, scores)
@@ -245,28 +309,39 @@ def _rows_with_parts(
     rows: Iterable[CheckedRow], parts: ScoringParts, counts: Counter, file: SourceFile
 ) -> Iterator[dict]:
     for number, window in enumerate(_windows(rows)):
-        yield from _with_scores(window, parts.load(number, len(window)), counts)
+        yield from _with_scores(window, parts.load(number, len(_prompt_ids(window))), counts)
     file.check_content()
 
 
 def _score_stream(
     scorer: EssayScorer, rows: Iterable[CheckedRow], essay_column: str, output: str, overwrite: bool
-) -> ScoringSummary:
+) -> Counter:
     """From standard input or to standard output: nothing is kept, so nothing can be taken up again."""
     counts: Counter[str] = Counter()
 
     def scored() -> Iterator[dict]:
         with tqdm(desc="Scoring", unit="essay", disable=None) as bar:
             for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
-                yield from _with_scores(window, scorer.score_encoded(encoded, [name for _, name in window]), counts)
+                yield from _with_scores(window, scorer.score_encoded(encoded, _prompt_ids(window)), counts)
                 bar.update(len(window))
 
     _write_output(scored(), output, overwrite)
-    return ScoringSummary(counts["scored"], counts["cut"])
+    return counts
+
+
+def _prompt_ids(window: list[CheckedRow]) -> list[str]:
+    """The prompts of the essays of a window that are scored."""
+    return [prompt_id for _, prompt_id in window if prompt_id is not None]
 
 
 def _with_scores(window: list[CheckedRow], scores: list[EssayScore], counts: Counter) -> Iterator[dict]:
-    for (row, _), score in zip(window, scores, strict=True):
+    coming = iter(scores)
+    for row, prompt_id in window:
+        if prompt_id is None:
+            counts["unknown"] += 1
+            yield {**row, **dict.fromkeys(ADDED_COLUMNS)}
+            continue
+        score = next(coming)
         counts["scored"] += 1
         counts["cut"] += score.was_cut
         yield {**row, **_added(score)}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
+from ..bounds import check_bounds
 from ..presets import DEFAULT_RECIPE
 from ..version import check_sharding
 
@@ -64,7 +65,7 @@ class RunArguments:
         default=None,
         metadata={
             "help": "Columns learned beside the score, where the recipe learns any, between commas (raters' own scores, "
-            "traits), or none; rater1 and rater2 if not given and there."
+            "traits), or none; the data set's raters if not given."
         },
     )
     project_name: str | None = field(default=None, metadata={"help": "Project for --report-to wandb or trackio."})
@@ -127,12 +128,7 @@ class TRMTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if self.fsdp:
             check_sharding()
+        check_bounds(vars(self))
         super().__post_init__()
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"`ema_decay` must lie in [0, 1), got {self.ema_decay}.")
-        if not 0 <= self.halt_exploration_prob <= 1:
-            raise ValueError(f"`halt_exploration_prob` is a probability, got {self.halt_exploration_prob}.")
-        if self.eval_every_epochs < 1:
-            raise ValueError(f"`eval_every_epochs` must be at least 1, got {self.eval_every_epochs}.")
         if self.early_stopping_patience is not None and not self.load_best_model_at_end:
             raise ValueError("`early_stopping_patience` needs `load_best_model_at_end` true.")

@@ -3,11 +3,12 @@
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from transformers import HfArgumentParser
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from ..bounds import check_bounds
 from ..checkpoints import DEFAULT_CHECKPOINT
 from ..devices import available_device
 from ..errors import InputError, one_line
@@ -78,6 +79,19 @@ class TrainingPlan:
         return {**own, "embeddings": NO_EMBEDDINGS if self.embeddings is None else self.embeddings}
 
 
+class PlanParser(HfArgumentParser):
+    """The parser over the dataclasses themselves. What it refuses is an error of one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """
+        Called by argparse where it would print its usage and exit.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{message.removeprefix('argument ')}. See {self.prog} --help")
+
+
 def parse_arguments(argv: Sequence[str] | None) -> TrainingPlan:
     """
     The plan that a command line asks for; `None` reads the program's own.
@@ -86,7 +100,7 @@ def parse_arguments(argv: Sequence[str] | None) -> TrainingPlan:
         InputError: see [`resolve_plan`].
     """
     kinds: list[Any] = [RunArguments, _model_options(), TRMTrainingArguments]
-    parser = HfArgumentParser(
+    parser = PlanParser(
         kinds,
         prog="trm-aes train",
         description=f"Train a scorer. Recipes: {', '.join(recipe_names())}. Hardware: {', '.join(hardware_names())}.",
@@ -119,6 +133,7 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
     recipe, hardware = load_recipe(run.recipe), _find_hardware(run.hardware)
     if is_recipe_file(recipe.name):
         _check_fields(recipe)
+    check_bounds({**vars(run), **model, **training})
     return TrainingPlan(
         data=run.data,
         recipe=recipe.name,
@@ -219,6 +234,7 @@ def _check_fields(recipe: Recipe) -> None:
         where = f"{recipe.name}, {section}"
         refuse_unknown(values, types, where)
         check_types(values, types, where)
+        check_bounds(values, where)
 
 
 def _model_options() -> type:

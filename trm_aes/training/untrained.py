@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+import torch
 from transformers import PreTrainedTokenizerBase
 
 from ..checkpoints import Checkpoint, embedding_size, find_checkpoint
@@ -20,6 +22,8 @@ from .recipe import TrainingPlan
 # From so many training essays on, of all prompts together, the recursive head has the share that the recipe gives it; of
 # fewer it has learned less than the lexical head (docs/lab/experiments.md).
 ENOUGH_FOR_RECURSION = 2000
+# In training, in float32: the weight, its gradient, the two moments of AdamW, and the moving average.
+BYTES_PER_PARAMETER = 20
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ def build_model(
     """
     if plan.text_features:
         data.check_features(FEATURE_NAMES)
-    model = TRMForEssayScoring(_configure(plan, data, tokenizer, pretrained))
+    config = _configure(plan, data, tokenizer, pretrained)
+    _check_size(config)
+    model = TRMForEssayScoring(config)
     if pretrained.encoder is not None:
         copy_encoder(model, pretrained.encoder, tokenizer, plan.freeze_encoder)
     if pretrained.embeddings is not None:
@@ -72,6 +78,18 @@ def build_model(
     if model.auxiliary_head is not None:
         set_auxiliary_statistics(model, data)
     return model
+
+
+def _check_size(config: TRMConfig):
+    """Refuses a model whose weights, gradients, moments and moving average this machine's memory cannot hold."""
+    with torch.device("meta"):
+        size = TRMForEssayScoring(config).num_parameters()
+    most = psutil.virtual_memory().total // BYTES_PER_PARAMETER
+    if size > most:
+        raise InputError(
+            f"The model would have {size:,} parameters, and this machine has memory for {most:,}: lower `hidden_size`, "
+            "`intermediate_size` or `num_hidden_layers`."
+        )
 
 
 def _configure(

@@ -2,19 +2,25 @@
 
 import codecs
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from ...checkpoints import hub_problem
 from ...errors import InputError
-from ...model.essay_tokens import stand_in_text
+from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
-from ..prompts import PromptInfo
-from ..scales import scale_columns
-from ..schema import REQUIRED_COLUMNS, EssayTable, check_table, parse_score
+from ...naming import listing
+from ..columns import USUAL_COLUMNS, ColumnNames
+from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
+from ..rejection import RowCheck
+from ..schema import EssayTable
 from ..tables import file_checksum, read_bytes
+from .own import make_table
+from .rows import SourceRows
 
 # The ranges over which published work computes QWK.
 SCORE_RANGES = {
@@ -45,8 +51,9 @@ TELLING_WORDS = {
     "8": "laughter",
 }
 CORPUS = "ASAP-AES"
-RELEASE_COLUMNS = ("essay_id", "essay_set", "essay", "domain1_score")
-RATERS = {f"rater{number}_domain1": f"rater{number}" for number in (1, 2, 3)}
+# The score that every prompt has, and whose ranges are known.
+OWN_SCORE = "domain1_score"
+RELEASE_COLUMNS = ("essay_id", "essay_set", "essay", OWN_SCORE)
 
 
 def is_release_file(header: str) -> bool:
@@ -54,7 +61,13 @@ def is_release_file(header: str) -> bool:
     return set(RELEASE_COLUMNS) <= set(header.rstrip("\r\n").split("\t"))
 
 
-def load_release(path: str | Path, prompt_infos: dict[str, PromptInfo] | None = None) -> EssayTable:
+def load_release(
+    path: str | Path,
+    prompt_infos: Mapping[str, PromptInfo] | None = None,
+    columns: ColumnNames = USUAL_COLUMNS,
+    score_ranges: Mapping[str | None, ScoreRange] | None = None,
+    check: RowCheck | None = None,
+) -> EssayTable:
     """
     Reads the Kaggle release file (`training_set_rel3.tsv`), UTF-8 or Windows-1252, plain or compressed.
 
@@ -64,6 +77,10 @@ def load_release(path: str | Path, prompt_infos: dict[str, PromptInfo] | None = 
     Args:
         path: the file.
         prompt_infos: texts and ranges by prompt id; the release file lacks the texts.
+        columns: what to read in place of the release's own columns: another score, say (`domain2_score`). Prompts that
+            lack that score are left out, and [`Provenance`] says so.
+        score_ranges: as of [`KnownPrompts`].
+        check: what becomes of rows that cannot be used; an error if not given.
 
     Raises:
         InputError: if the file is not that file, or a row is damaged.
@@ -82,14 +99,18 @@ def load_release(path: str | Path, prompt_infos: dict[str, PromptInfo] | None = 
         if len(values) != len(header):
             raise InputError(f"{source}, row {number}: {len(values)} fields where the header has {len(header)}.")
         rows.append((number, [_unquote(value) for value in values]))
-    raw = pd.DataFrame([values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=str)
-    table = EssayTable(_to_schema(raw, source, prompt_infos or {}), source, file_checksum(path), CORPUS)
-    check_table(table)
-    return table
+    raw = pd.DataFrame(
+        [values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=object
+    )
+    return _make_table(raw, source, file_checksum(path), prompt_infos, columns, score_ranges, check)
 
 
 def load_from_hub(
-    prompt_ids: Sequence[str] | None = None, prompt_infos: dict[str, PromptInfo] | None = None
+    prompt_ids: Sequence[str] | None = None,
+    prompt_infos: Mapping[str, PromptInfo] | None = None,
+    columns: ColumnNames = USUAL_COLUMNS,
+    score_ranges: Mapping[str | None, ScoreRange] | None = None,
+    check: RowCheck | None = None,
 ) -> EssayTable:
     """
     Loads the Hub's copies that hold the given prompts.
@@ -97,6 +118,7 @@ def load_from_hub(
     Args:
         prompt_ids: of ASAP's eight prompts; all if not given.
         prompt_infos: texts and ranges by prompt id, which win over the copies' own.
+        columns, score_ranges, check: as of [`load_release`].
 
     Raises:
         InputError: if a data set cannot be downloaded, lacks a column, or its prompts cannot be told apart.
@@ -109,11 +131,8 @@ def load_from_hub(
     raw = pd.concat(frames, ignore_index=True)
     raw.index += 1
     source = "Hub: " + ", ".join(repo_id for repo_id, held in HUB_DATASETS.items() if wanted & set(held))
-    frame = _to_schema(raw, source, prompt_infos or {})
-    texts = frame[["essay_id", "essay", "score"]].to_csv(index=False)
-    table = EssayTable(frame, source, hashlib.sha256(texts.encode()).hexdigest(), CORPUS)
-    check_table(table)
-    return table
+    digest = hashlib.sha256(raw.to_csv(index=False).encode("utf-8", "surrogatepass")).hexdigest()
+    return _make_table(raw, source, digest, prompt_infos, columns, score_ranges, check)
 
 
 def tell_prompt(prompt_text: str, among: Sequence[str]) -> str | None:
@@ -132,7 +151,7 @@ def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     frame = concatenate_datasets(list(splits.values())).to_pandas()
     for column in ("prompt", "essay", "domain1_score"):
         if column not in frame:
-            raise InputError(f"{repo_id} has no column {column!r}; it has {', '.join(frame.columns)}.")
+            raise InputError(f"{repo_id} has no column {column!r}; it has {listing(frame.columns, column)}")
     if "essay_set" not in frame:
         told = {text: held[0] if len(held) == 1 else tell_prompt(text, held) for text in frame["prompt"].unique()}
         strange = [text for text, prompt_id in told.items() if prompt_id is None]
@@ -172,29 +191,72 @@ def _unquote(value: str) -> str:
     return value
 
 
-def _to_schema(raw: pd.DataFrame, source: str, prompt_infos: dict[str, PromptInfo]) -> pd.DataFrame:
-    raw = raw.copy()
-    prompt_ids = [str(value).strip() for value in raw["essay_set"]]
-    for row, prompt_id in zip(raw.index, prompt_ids, strict=True):
-        if prompt_id not in SCORE_RANGES:
+def _make_table(
+    raw: pd.DataFrame,
+    source: str,
+    checksum: str,
+    prompt_infos: Mapping[str, PromptInfo] | None,
+    columns: ColumnNames,
+    score_ranges: Mapping[str | None, ScoreRange] | None,
+    check: RowCheck | None,
+) -> EssayTable:
+    """The table of the release's rows: read as one's own tables are, with what is known of ASAP."""
+    score = columns.score or OWN_SCORE
+    columns = replace(columns, score=score)
+    infos = dict(prompt_infos or {})
+    notes: list[str] = []
+    if columns.prompt_id is None and not columns.no_prompts:
+        columns = replace(columns, prompt_id="essay_set")
+        _check_prompt_ids(raw, source)
+        if score == OWN_SCORE:
+            infos = _with_ranges(infos)
+        else:
+            raw, notes = _without_unscored_prompts(raw, score, source)
+    raw = _without_empty_columns(raw, columns)
+    if columns.raters is None:
+        domain = re.fullmatch(r"domain(\d)_score", score)
+        raw = raw.rename(columns={f"rater{n}_domain{domain[1]}": f"rater{n}" for n in (1, 2, 3)} if domain else {})
+    rows = SourceRows(raw, source, checksum, [str(row) for row in raw.index], CORPUS, notes=tuple(notes))
+    if prompt_infos:
+        check_prompt_infos(prompt_infos, set(raw["essay_set"]), source)
+    known = KnownPrompts(infos, score_ranges or {}, infos_from="table of prompts" if prompt_infos else "ASAP")
+    return make_table(rows, columns, known, check or RowCheck())
+
+
+def _check_prompt_ids(raw: pd.DataFrame, source: str):
+    for row, prompt_id in raw["essay_set"].items():
+        if str(prompt_id).strip() not in SCORE_RANGES:
             raise InputError(f"{source}, row {row}, column 'essay_set': {prompt_id!r} is no ASAP prompt (1 to 8).")
-    infos = {prompt_id: prompt_infos.get(prompt_id, PromptInfo()) for prompt_id in set(prompt_ids)}
-    ranges = {prompt_id: info.score_range or SCORE_RANGES[prompt_id] for prompt_id, info in infos.items()}
-    own_texts = raw["prompt"].fillna("") if "prompt" in raw else pd.Series("", index=raw.index)
-    frame = pd.DataFrame(
-        {
-            "essay_id": [str(value).strip() for value in raw["essay_id"]],
-            "prompt_id": prompt_ids,
-            "prompt": [infos[i].text or own or stand_in_text(i) for i, own in zip(prompt_ids, own_texts, strict=True)],
-            "essay": raw["essay"],
-            "score": [parse_score(value, row, source, "domain1_score") for row, value in raw["domain1_score"].items()],
-            **scale_columns([ranges[i] for i in prompt_ids]),
-        },
-        index=raw.index,
-    )
-    used = {"essay_set", "domain1_score", *REQUIRED_COLUMNS}
-    for name in raw.columns:
-        values = raw[name]
-        if name not in used and not values.isna().all() and not (values.astype(str).str.strip() == "").all():
-            frame[RATERS.get(name, name)] = pd.to_numeric(values, errors="coerce")
-    return frame
+
+
+def _without_unscored_prompts(raw: pd.DataFrame, score: str, source: str) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of the prompts that have the score at all, and a sentence on those that lack it."""
+    if score not in raw:
+        return raw, []
+    is_scored = ~_is_blank(raw[score])
+    has_score = is_scored.groupby(raw["essay_set"]).transform("any")
+    if not has_score.any():
+        raise InputError(f"{source}, column {score!r}: no essay has a score.")
+    left_out = sort_prompt_ids(raw.loc[~has_score, "essay_set"].astype(str))
+    if not left_out:
+        return raw, []
+    return raw[has_score], [f"Left out, since they have no {score}: prompts {', '.join(left_out)}."]
+
+
+def _without_empty_columns(raw: pd.DataFrame, columns: ColumnNames) -> pd.DataFrame:
+    """The release has columns that are filled for some prompts alone; those that are named are kept."""
+    named = {columns.score, *(columns.raters or ()), *columns.traits, *columns.groups}
+    return raw[[name for name in raw.columns if name in named or not _is_blank(raw[name]).all()]]
+
+
+def _is_blank(values: pd.Series) -> pd.Series:
+    return values.isna() | (values.astype(str).str.strip() == "")
+
+
+def _with_ranges(infos: Mapping[str, PromptInfo]) -> dict[str, PromptInfo]:
+    """What is known of prompts, with the ranges of ASAP where no other is known."""
+    known = {prompt_id: infos.get(prompt_id, PromptInfo()) for prompt_id in SCORE_RANGES}
+    return {
+        prompt_id: PromptInfo(info.text, info.score_range or SCORE_RANGES[prompt_id])
+        for prompt_id, info in known.items()
+    }

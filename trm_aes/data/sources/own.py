@@ -1,46 +1,35 @@
-"""Your own scored essays: a CSV, TSV, JSON-lines or Parquet file whose columns you name."""
+"""Your own scored essays: tables whose columns you name."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ...errors import InputError
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
-from ..prompts import PromptInfo
+from ...naming import listing
+from ..columns import USUAL_COLUMNS, ColumnNames, TakenColumns
+from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
+from ..provenance import Provenance, ValueColumns
+from ..rejection import RowCheck
 from ..scales import SCALE_COLUMNS, scale_columns
-from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
-from ..tables import STANDARD_STREAM, file_checksum, file_format, read_rows
+from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_essay_text, check_table, parse_score
 from .own_scales import given_scales, scales_from_scores
-
-
-@dataclass(frozen=True)
-class ColumnNames:
-    """
-    Columns of a file. `essay` and `score` must be there. Without `essay_id`, rows are numbered; without `prompt_id`,
-    each distinct `prompt` text is a prompt, and without both there is one prompt.
-    """
-
-    essay: str = "essay"
-    score: str = "score"
-    essay_id: str = "essay_id"
-    prompt_id: str = "prompt_id"
-    prompt: str = "prompt"
-    min_score: str = "min_score"
-    max_score: str = "max_score"
-    score_step: str = "score_step"
+from .rows import SourceRows, read_source
 
 
 def load_own_table(
     path: str | Path,
-    columns: ColumnNames = ColumnNames(),
+    columns: ColumnNames = USUAL_COLUMNS,
     encoding: str = "utf-8",
     prompt_infos: dict[str, PromptInfo] | None = None,
     score_ranges: dict[str | None, ScoreRange] | None = None,
     prompt_id: str | None = None,
     observe_ranges: bool = True,
+    check: RowCheck | None = None,
 ) -> EssayTable:
     """
     Reads a file of scored essays.
@@ -49,94 +38,141 @@ def load_own_table(
         path: the file; its name tells the format.
         columns: what its columns are called.
         encoding: of CSV, TSV and JSON lines.
-        prompt_infos: texts and ranges by prompt id, for what the file itself lacks.
-        score_ranges: scales by prompt id, and under `None` for every other prompt. They win over the file's and over
-            `prompt_infos`; they alone may have labels, and more than 1,000 steps.
-        prompt_id: the prompt that all essays answer, whatever the file says.
-        observe_ranges: whether the lowest and highest score, and the largest usual step on which all lie, make the scale of
-            a prompt where none is known. A few essays need not hold either.
+        prompt_infos, score_ranges, prompt_id, observe_ranges: as of [`KnownPrompts`].
+        check: what becomes of rows that cannot be used; an error if not given.
 
     Raises:
         InputError: if the file, a column, a row or a range cannot be used; it says which.
     """
-    if str(path) == STANDARD_STREAM or file_format(path) == "txt":
-        raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
-    if prompt_id is not None and not prompt_id.strip():
+    known = KnownPrompts(prompt_infos or {}, score_ranges or {}, prompt_id, observe_ranges)
+    return make_table(read_source(path, encoding), columns, known, check or RowCheck())
+
+
+def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, check: RowCheck) -> EssayTable:
+    """
+    A table of essays of a source's rows.
+
+    Args:
+        rows: of the source.
+        columns: what its columns are called.
+        known: what is known of the prompts.
+        check: what becomes of rows that cannot be used.
+
+    Raises:
+        InputError: if a column, a row or a range cannot be used; it says which.
+    """
+    if known.only_id is not None and not known.only_id.strip():
         raise InputError("`prompt_id` is blank: a prompt needs an id.")
-    source = str(path)
-    raw = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
-    if raw.empty:
-        raise InputError(f"{source} holds no rows.")
-    raw.index += 1
-    for field, name in (("essay", columns.essay), ("score", columns.score)):
-        if name not in raw:
-            raise InputError(
-                f"{source} has no column {name!r}; it has {', '.join(map(str, raw.columns))}. Name the right one with "
-                f"`columns.{field}`."
-            )
-    prompt_ids, texts = _prompt_ids_and_texts(raw, columns, source, prompt_infos or {}, prompt_id)
-    names = (columns.min_score, columns.max_score, columns.score_step)
-    scales = given_scales(raw, prompt_ids, names, source, prompt_infos or {}, score_ranges or {})
-    scores = [
-        # Whether numbers are on their scales, `check_table` tells of all together.
-        parse_score(value, row, source, columns.score, scale if scale is not None and scale.labels else None)
-        for (row, value), scale in zip(raw[columns.score].items(), scales, strict=True)
-    ]
-    frame = pd.DataFrame(
-        {
-            "essay_id": _read_ids(raw, columns.essay_id, source),
-            "prompt_id": prompt_ids,
-            "prompt": texts,
-            "essay": raw[columns.essay].where(raw[columns.essay].notna(), None),
-            "score": scores,
-        },
-        index=raw.index,
+    taken = columns.resolve([str(name) for name in rows.frame.columns], rows.source)
+    cells = _check_cells(rows, taken, check)
+    if cells.empty:
+        raise InputError(f"{rows.source}: no row can be used. The first: {next(iter(check.reasons.values()))}")
+    raw = rows.frame.loc[cells.index]
+    prompt_ids, own_texts = _prompts(raw, cells, taken, known)
+    check_prompt_infos(known.infos, set(prompt_ids), rows.source)
+    texts, text_from = _choose_texts(raw, prompt_ids, own_texts, known, rows.source)
+    frame = cells[["essay_id"]].assign(prompt_id=prompt_ids, prompt=texts, essay=cells["essay"])
+    scales, range_from = _scales(raw, prompt_ids, taken, known, rows.source)
+    frame["score"], values = _scores(raw, scales, taken, rows.source, check)
+    frame = frame[frame["score"].notna()]
+    if frame.empty:
+        raise InputError(f"{rows.source}: no row can be used. The first: {next(iter(check.reasons.values()))}")
+    found = scales_from_scores(frame[[scales[row] is None for row in frame.index]], rows.source, known.observe)
+    of_rows = [scales[row] or found[prompt_id] for row, prompt_id in frame["prompt_id"].items()]
+    frame = frame.assign(**scale_columns(of_rows))
+    _set_aside(frame, of_rows, raw, rows.source, check)
+    frame = frame.assign(**_riding(raw.loc[frame.index], taken, values))
+    frame = frame.drop(index=[row for row in check.reasons if row in frame.index])
+    split_of = _split_of(rows, columns, taken)
+    table = EssayTable(
+        frame,
+        rows.source,
+        rows.checksum,
+        rows.corpus,
+        None if split_of is None else split_of.loc[frame.index],
+        _value_columns(taken, values),
+        Provenance(_describe(taken, known, columns), range_from, text_from, (*rows.notes, *_notes(taken, raw))),
     )
-    found = scales_from_scores(frame[[scale is None for scale in scales]], source, observe_ranges)
-    frame = frame.assign(
-        **scale_columns([scale or found[name] for scale, name in zip(scales, prompt_ids, strict=True)])
-    )
-    used = set(vars(columns).values())
-    for name in raw.columns:
-        if name not in used:
-            kept = f"{name}_in_source" if name in REQUIRED_COLUMNS + SCALE_COLUMNS + TOKEN_COLUMNS else name
-            frame[kept] = _as_numbers(raw[name])
-    table = EssayTable(frame, source, file_checksum(path), read_off=tuple(found))
     check_table(table)
     return table
 
 
-def _read_ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
-    if column not in raw:
-        return [str(row) for row in raw.index]
-    for row, value in raw[column].items():
-        if pd.isna(value) or not str(value).strip():
-            raise InputError(f"{source}, row {row}, column {column!r}: there is no id.")
-    return [str(value).strip() for value in raw[column]]
+def _riding(raw: pd.DataFrame, taken: TakenColumns, values: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
+    """Columns beside those of the schema: values as numbers, all others as they are."""
+    used = {name for role, name in taken.single.items() if role != "split"}
+    return {
+        _kept_name(str(name)): values[name] if name in values else _as_it_is(raw[name])
+        for name in raw.columns
+        if name not in used
+    }
 
 
-def _prompt_ids_and_texts(
-    raw: pd.DataFrame,
-    columns: ColumnNames,
-    source: str,
-    prompt_infos: dict[str, PromptInfo],
-    only_prompt_id: str | None,
+def _split_of(rows: SourceRows, columns: ColumnNames, taken: TakenColumns) -> pd.Series | None:
+    """The splits that the source gives: in a column that is named, in parts of its own, or in a column of the usual name."""
+    if rows.split_of is not None and columns.split is None:
+        return rows.split_of
+    return None if taken.split is None else rows.frame[taken.split]
+
+
+def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.DataFrame:
+    """`essay_id` and `essay` of the rows in which both can be used, and `prompt_id` where there is one."""
+    cells: dict[Hashable, tuple] = {}
+    for number, row, raw in zip(rows.numbered, rows.frame.index, rows.frame.to_dict("records"), strict=True):
+        with check.of(row, raw):
+            essay_id = number if taken.essay_id is None else _read_id(raw[taken.essay_id], row, rows, taken.essay_id)
+            prompt_id = None if taken.prompt_id is None else _read_id(raw[taken.prompt_id], row, rows, taken.prompt_id)
+            essay = None if is_missing(raw[taken.essay]) else raw[taken.essay]
+            essay = check_essay_text(essay, f"{rows.source}, row {row} (essay_id {essay_id})")
+            cells[row] = (essay_id, prompt_id, essay)
+    return pd.DataFrame.from_dict(cells, orient="index", columns=["essay_id", "prompt_id", "essay"])
+
+
+def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
+    if is_missing(value) or not str(value).strip():
+        raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
+    return str(value).strip()
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell is not there: None, or what pandas puts in its place."""
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _read_value(value: Any, row: Hashable, source: str, column: str, scale: ScoreRange | None) -> float:
+    """A rater's or a trait's score; NaN for an empty cell."""
+    if is_missing(value) or not str(value).strip():
+        return float("nan")
+    if scale is None:
+        return parse_score(value, row, source, column)
+    try:
+        return scale.parse(value)
+    except ValueError as error:
+        raise InputError(f"{source}, row {row}, column {column!r}: {error}.") from None
+
+
+def _prompts(
+    raw: pd.DataFrame, cells: pd.DataFrame, taken: TakenColumns, known: KnownPrompts
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Prompt ids and texts, row by row."""
-    own_texts = raw[columns.prompt].fillna("").astype(str).str.strip() if columns.prompt in raw else None
-    if only_prompt_id is not None:
-        prompt_ids: Sequence[str] = [only_prompt_id] * len(raw)
-    elif columns.prompt_id in raw:
-        prompt_ids = _read_ids(raw, columns.prompt_id, source)
-    elif own_texts is not None:
-        prompt_ids = [str(code + 1) for code in pd.factorize(own_texts)[0]]
-    else:
-        prompt_ids = ["1"] * len(raw)
-    texts = []
-    for position, prompt_id in enumerate(prompt_ids):
-        text = prompt_infos.get(prompt_id, PromptInfo()).text
-        own = own_texts.iloc[position] if own_texts is not None else ""
-        texts.append(text or own or stand_in_text(prompt_id))
+    """Prompt ids, and the texts that the source itself gives, row by row."""
+    own_texts = [""] * len(raw)
+    if taken.prompt is not None:
+        own_texts = ["" if is_missing(value) else str(value).strip() for value in raw[taken.prompt]]
+    if known.only_id is not None:
+        return [known.only_id] * len(raw), own_texts
+    if taken.prompt_id is not None:
+        return list(cells["prompt_id"]), own_texts
+    return [str(code + 1) for code in pd.factorize(pd.Series(own_texts, dtype=object))[0]], own_texts
+
+
+def _choose_texts(
+    raw: pd.DataFrame, prompt_ids: Sequence[str], own_texts: Sequence[str], known: KnownPrompts, source: str
+) -> tuple[list[str], dict[str, str]]:
+    """The prompt's text row by row, and where each prompt's comes from."""
+    texts, text_from = [], {}
+    for prompt_id, own in zip(prompt_ids, own_texts, strict=True):
+        of_table = known.infos.get(prompt_id, PromptInfo()).text
+        texts.append(of_table or own or stand_in_text(prompt_id))
+        text_from[prompt_id] = known.infos_from if of_table else "column" if own else "none"
     by_prompt = pd.DataFrame({"id": prompt_ids, "text": texts}, index=raw.index).drop_duplicates()
     twice = by_prompt[by_prompt["id"].duplicated()]
     if len(twice):
@@ -144,13 +180,114 @@ def _prompt_ids_and_texts(
             f"{source}, row {twice.index[0]}: prompt {twice['id'].iloc[0]!r} has another text than before. "
             "Different tasks need different prompt ids."
         )
-    return prompt_ids, texts
+    return texts, text_from
 
 
-def _as_numbers(values: pd.Series) -> pd.Series:
-    """The column as numbers if every cell that is filled in holds one, else as text."""
-    filled = values.where(values.notna() & (values.astype(str).str.strip() != ""))
-    try:
-        return pd.to_numeric(filled)
-    except (TypeError, ValueError):
-        return values.where(values.notna(), "").astype(str)
+def _scales(
+    raw: pd.DataFrame, prompt_ids: Sequence[str], taken: TakenColumns, known: KnownPrompts, source: str
+) -> tuple[dict[Hashable, ScoreRange | None], dict[str, str]]:
+    """The scale that is given for each row, None where none is; and where each prompt's comes from."""
+    names = (taken.min_score or "min_score", taken.max_score or "max_score", taken.score_step or "score_step")
+    scales = given_scales(raw, prompt_ids, names, source, known.infos, known.ranges)
+    range_from = {}
+    for prompt_id, scale in zip(prompt_ids, scales, strict=True):
+        if prompt_id in known.ranges or None in known.ranges:
+            range_from[prompt_id] = "given"
+        elif known.infos.get(prompt_id, PromptInfo()).score_range is not None:
+            range_from[prompt_id] = known.infos_from
+        else:
+            range_from[prompt_id] = "scores seen" if scale is None else "columns"
+    return dict(zip(raw.index, scales, strict=True)), range_from
+
+
+def _scores(
+    raw: pd.DataFrame,
+    scales: Mapping[Hashable, ScoreRange | None],
+    taken: TakenColumns,
+    source: str,
+    check: RowCheck,
+) -> tuple[pd.Series, dict[str, pd.Series]]:
+    """
+    The scores as numbers, NaN in rows that are set aside, and the columns of raters' and traits' scores. Columns of the usual
+    names of raters that hold something else are not among them: they stay as they are.
+    """
+    scores = pd.Series(float("nan"), index=raw.index)
+    values = {name: pd.Series(float("nan"), index=raw.index) for name in taken.values}
+    for row, cells in raw.to_dict("index").items():
+        with check.of(row, cells):
+            # Whether numbers are on their scales, `check_table` tells of all together.
+            labels = scales[row] if getattr(scales[row], "labels", ()) else None
+            score = parse_score(cells[taken.score], row, source, taken.score, labels)
+            for name in list(values):
+                scale = taken.traits.get(name, labels)
+                try:
+                    values[name][row] = _read_value(cells[name], row, source, name, scale)
+                except InputError:
+                    if name not in taken.optional:
+                        raise
+                    del values[name]
+            scores[row] = score
+    return scores, values
+
+
+def _set_aside(frame: pd.DataFrame, scales: Sequence[ScoreRange], raw: pd.DataFrame, source: str, check: RowCheck):
+    """Rows that contradict others or their prompt's scale, where such rows are set aside; else [`check_table`] finds them."""
+    if not check.skip:
+        return
+    repeated = frame["essay_id"].duplicated()
+    for row, scale in zip(frame.index, scales, strict=True):
+        score = frame.at[row, "score"]
+        if repeated[row]:
+            problem = f"essay_id {frame.at[row, 'essay_id']!r} is that of an earlier row"
+        elif not scale.holds(score):
+            problem = f"the score {score:g} is not on the scale {scale}"
+        else:
+            continue
+        check.reject(row, raw.loc[row].to_dict(), f"{source}, row {row}: {problem}.")
+
+
+def _value_columns(taken: TakenColumns, values: Mapping[str, pd.Series]) -> ValueColumns:
+    raters = tuple(_kept_name(name) for name in taken.raters if name in values)
+    traits = {_kept_name(name): bounds for name, bounds in taken.traits.items()}
+    return ValueColumns(raters, traits, tuple(_kept_name(name) for name in taken.groups))
+
+
+def _kept_name(name: str) -> str:
+    return f"{name}_in_source" if name in REQUIRED_COLUMNS + SCALE_COLUMNS + TOKEN_COLUMNS else name
+
+
+def _as_it_is(values: pd.Series) -> pd.Series:
+    """A column that rides along: as it is, where its cells are of one kind; else, since a column has one, as text."""
+    kinds = {type(value) for value in values if not is_missing(value)}
+    if len(kinds) <= 1 and kinds <= {str, bool, int, float} or kinds == {int, float}:
+        return values
+    return values.map(lambda value: value if is_missing(value) or isinstance(value, str) else _as_text(value))
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, bool)) else str(value)
+
+
+def _describe(taken: TakenColumns, known: KnownPrompts, columns: ColumnNames) -> dict[str, str]:
+    """What was read, and where it was taken from."""
+    absent = {"essay_id": "rows are numbered", "prompt_id": "each text of a prompt is a prompt"}
+    if known.only_id is not None:
+        absent["prompt_id"] = f"all essays answer prompt {known.only_id!r}"
+    elif columns.no_prompts or taken.prompt is None:
+        absent["prompt_id"] = "all essays are one task"
+    told: dict[str, str] = {}
+    for role, name in taken.single.items():
+        if role == "split":
+            continue
+        is_read = name is not None and not (role == "prompt_id" and known.only_id is not None)
+        if is_read or role in absent:
+            told[role] = f"column {name!r}" if is_read else absent[role]
+    for role, names in (("raters", taken.raters), ("traits", taken.traits), ("groups", taken.groups)):
+        if names:
+            told[role] = f"columns {', '.join(map(repr, names))}"
+    return told
+
+
+def _notes(taken: TakenColumns, raw: pd.DataFrame) -> list[str]:
+    others = [str(name) for name in raw.columns if name not in taken.named]
+    return [f"Columns that ride along: {listing(others, '')}"] if others else []

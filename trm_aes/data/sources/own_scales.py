@@ -1,6 +1,6 @@
 """On which scale each essay of a table of one's own was scored: as somebody says, or as its prompt's scores look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -16,8 +16,8 @@ def given_scales(
     prompt_ids: Sequence[str],
     columns: Sequence[str],
     source: str,
-    prompt_infos: dict[str, PromptInfo],
-    score_ranges: dict[str | None, ScoreRange],
+    prompt_infos: Mapping[str, PromptInfo],
+    score_ranges: Mapping[str | None, ScoreRange],
 ) -> list[ScoreRange | None]:
     """
     The scale that is given for each row: by the user, by the table of prompts, or by columns of the file, in this order;

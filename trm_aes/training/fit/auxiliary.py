@@ -9,8 +9,8 @@ from pandas.api.types import is_numeric_dtype
 
 from ...data.dataset import EssayDataset
 from ...errors import InputError
-from ...evaluation.evaluate import RATER_COLUMNS
 from ...model.modeling_trm import TRMForEssayScoring
+from ...naming import listing
 
 
 def choose_auxiliary_targets(data: EssayDataset, columns: Sequence[str] | None) -> list[str]:
@@ -19,21 +19,24 @@ def choose_auxiliary_targets(data: EssayDataset, columns: Sequence[str] | None) 
 
     Args:
         data: the data set.
-        columns: those that the user names; None for the raters' own scores, where the data set has both as numbers.
+        columns: those that the user names; None for the raters' own scores, where the data set has any.
 
     Raises:
         InputError: if a column that is named is not there or does not hold numbers.
     """
     train = data.splits["train"]
     if columns is None:
-        return list(RATER_COLUMNS) if all(_holds_numbers(train, name) for name in RATER_COLUMNS) else []
+        return [name for name in data.rater_columns if _holds_numbers(train, name)]
     for name in columns:
         if name not in train.column_names:
             raise InputError(
-                f"`auxiliary_columns`: {data.folder} has no column {name!r}; it has {', '.join(train.column_names)}."
+                f"`auxiliary_columns`: {data.folder} has no column {name!r}; it has {listing(train.column_names, name)}"
             )
         if not _holds_numbers(train, name):
-            raise InputError(f"`auxiliary_columns`: column {name!r} of {data.folder} does not hold numbers.")
+            raise InputError(
+                f"`auxiliary_columns`: column {name!r} of {data.folder} does not hold numbers. Build the data set with it as "
+                "--trait-column or --rater-columns."
+            )
     return list(columns)
 
 

@@ -10,7 +10,6 @@ from scipy.sparse import csr_matrix, vstack
 from transformers import PreTrainedConfig
 
 from ...data.dataset import EssayDataset
-from ...evaluation.evaluate import RATER_COLUMNS
 from ...model.encoder_trm import EncoderStates
 from ...model.essay_tokens import EssayCollator
 from ...model.essays_trm import EssayBatch
@@ -60,16 +59,15 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
     columns = [name for name in input_columns(model.config) if name != "encoder_states"]
     train = data.splits["train"]
     rows = train.select_columns(columns)
-    scores = train.select_columns(
-        [name for name in ("prompt_id", "score", *RATER_COLUMNS) if name in train.column_names]
-    ).to_pandas()
+    raters = list(data.rater_columns)
+    scores = train.select_columns(["prompt_id", "score", *raters]).to_pandas()
     collate = EssayCollator.for_model(data.load_tokenizer(), model.config)
     by_having_seen = np.zeros(len(scores))
     for place, prompt_id in enumerate(data.score_ranges):
         essays = scores[scores["prompt_id"] == prompt_id]
         inputs = head_inputs(model, rows, essays.index.to_numpy(), states, collate)
         _set_state_statistics(head, place, inputs.moments)
-        regression = solve(inputs.standardized(head, place), _targets(essays), weighing)
+        regression = solve(inputs.standardized(head, place), _targets(essays, raters), weighing)
         regression.add_to(head, place)
         difference = regression.fitted() - regression.left_out()
         by_having_seen[essays.index.to_numpy()] = bank.score_stds[place].item() * difference
@@ -77,13 +75,13 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
     return by_having_seen
 
 
-def _targets(essays: pd.DataFrame) -> np.ndarray:
-    """Scores of a prompt's essays in standard deviations from their mean: `(essays,)`."""
+def _targets(essays: pd.DataFrame, raters: list[str]) -> np.ndarray:
+    """Scores of a prompt's essays (the mean of the raters', where each has several) in standard deviations from their mean."""
     scores = essays["score"].to_numpy(dtype=float)
-    if set(RATER_COLUMNS) <= set(essays):
-        raters = essays[list(RATER_COLUMNS)].apply(pd.to_numeric, errors="coerce").mean(axis=1, skipna=False).to_numpy()
-        if np.isfinite(raters).all() and raters.std() > 0:
-            scores = raters
+    if len(raters) > 1:
+        means = essays[raters].mean(axis=1, skipna=False).to_numpy(dtype=float)
+        if np.isfinite(means).all() and means.std() > 0:
+            scores = means
     return (scores - scores.mean()) / max(scores.std(), 1e-6)
 
 

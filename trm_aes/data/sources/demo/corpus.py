@@ -18,6 +18,9 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
+from ....model.score_scale import ScoreRange
+from ...columns import USUAL_RATERS
+from ...provenance import ValueColumns
 from ...schema import EssayTable, check_table
 
 DEMO_CORPUS = "synthetic demo corpus"
@@ -56,7 +59,8 @@ def load_demo(seed: int = 0, essays_per_prompt: int = ESSAYS_PER_PROMPT) -> Essa
     frame = pd.DataFrame(rows)
     frame.index += 1
     checksum = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
-    table = EssayTable(frame, f"synthetic demo corpus (seed {seed})", checksum, DEMO_CORPUS)
+    values = ValueColumns(USUAL_RATERS, {name: ScoreRange(0, 100) for name in TRAITS})
+    table = EssayTable(frame, f"synthetic demo corpus (seed {seed})", checksum, DEMO_CORPUS, values=values)
     check_table(table)
     return table
 

@@ -1,0 +1,383 @@
+"""`trm-aes build`: what is named must be there, what is taken for what is said, and splits are as the user has them."""
+
+import csv
+
+import pandas as pd
+import pytest
+
+from trm_aes.cli import build
+from trm_aes.data.dataset import load_essay_dataset
+from trm_aes.errors import InputError
+
+LEVELS = ["bad", "fair", "good", "excellent"]
+LIMITS = ["--max-tokens", "64", "--max-prompt-tokens", "8"]
+
+
+def essays(number=60, start=0, **columns):
+    """Rows of essays whose score is told by a word; columns are functions of the row's number."""
+    rows = range(start, start + number)
+    frame = pd.DataFrame({"essay": [f"Essay {n} is {LEVELS[n % 4]}." for n in rows], "score": [n % 4 for n in rows]})
+    return frame.assign(**{name: [value(n) for n in rows] for name, value in columns.items()})
+
+
+def write(path, frame):
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
+def run(tmp_path, *arguments):
+    build.main([*map(str, arguments), *LIMITS, "--output-dir", str(tmp_path / "out")])
+    return load_essay_dataset(tmp_path / "out")
+
+
+def rows_of(data):
+    return pd.concat(split.to_pandas() for split in data.splits.values())
+
+
+def assert_refused(tmp_path, message, *arguments):
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=message) as caught:
+        run(tmp_path, *arguments)
+    assert len(str(caught.value).splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+# ---- What is named must be there
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--prompt-id-column", "task"],
+            "has no column 'task'; it has essay, .*Did you mean 'Task'.*--prompt-id-column",
+        ),
+        (["--essay-id-column", "id"], "has no column 'id'; .*Name the right one with --essay-id-column"),
+        (["--essay-id-column", "essay_id"], "has no column 'essay_id'"),
+        (["--prompt-column", "prompt"], "has no column 'prompt'"),
+        (["--min-score-column", "low"], "has no column 'low'.* --min-score-column"),
+        (["--split-column", "fold"], "has no column 'fold'.* --split-column"),
+        (["--rater-columns", "human1,human3"], "has no column 'human3'; .*Did you mean 'human[12]'.*--rater-columns"),
+        (["--trait-column", "style=1:6"], "has no column 'style'.* --trait-column"),
+        (["--trait-column", "1:6"], "--trait-column: give COLUMN=LOWEST:HIGHEST"),
+        (["--trait-column", "human1=2:3"], "row 1, column 'human1': 0 lies outside 2 to 3"),
+        (["--group-columns", "sex"], "has no column 'sex'.* --group-columns"),
+        (["--group-columns", ","], "--group-columns names no column"),
+        (["--rater-columns", "human1,human1"], "--rater-columns human1,human1: a column is named twice"),
+        (["--rater-columns", "Task"], "row 1, column 'Task': 'b' is not a number"),
+        (["--prompt-column", "Task", "--prompt-id-column", "Task"], "column 'Task' cannot be read as two things"),
+        (["--score-range", "c=0:4"], "--score-range: .* has no prompt 'c'; it has 1"),
+        (["--prompt-set", "2"], "there is no prompt '2'; there are 1"),
+        (["--folds", ".", "--fold", "3"], "fold_3"),
+        (["--test-source", "nowhere.csv"], "nowhere.csv does not exist"),
+        (["--no-prompts", "--prompt-id-column", "Task"], "--prompt-id-column has no effect with --no-prompts"),
+        (["--no-prompts", "--prompt-set", "1"], "--prompt-set has no effect with --no-prompts"),
+        (["--analyze-lengths"], "--output-dir has no effect with --analyze-lengths"),
+    ],
+)
+def test_what_is_named_and_is_not_there_is_refused(tmp_path, options, message):
+    table = essays(Task=lambda n: "ab"[n % 2 - 1], human1=lambda n: n % 4, human2=lambda n: n % 4)
+    assert_refused(tmp_path, message, "--source", write(tmp_path / "e.csv", table), *options)
+
+
+@pytest.mark.parametrize("options", [["--score-column", "x"], ["--no-prompts"], ["--score-range", "1:4"]])
+def test_options_of_tables_have_no_effect_on_the_demo_corpus(tmp_path, options):
+    assert_refused(tmp_path, f"^{options[0]} has no effect with --source demo", "--source", "demo", *options)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ("prompt_id,prompt\n1.0,Why?\n2,How?\n", "--prompts has a prompt '1.0' where .* has '1': write them alike"),
+        ("prompt_id,prompt\n01,Why?\n2,How?\n", "--prompts has a prompt '01' where"),
+        ("prompt_id,prompt\n7,Why?\n", "--prompts has no prompt of .*, which has 1, 2; it has 7."),
+        ("prompt_id,prompt,max_score\n1,Why?,10\n", "has a column 'max_score' and no column 'min_score': half a range"),
+        ("prompt_ID,prompt\n1,Why?\n", "has no column 'prompt_id'; it has prompt_ID, prompt. Did you mean 'prompt_ID'"),
+    ],
+)
+def test_a_table_of_prompts_must_be_of_these_prompts(tmp_path, prompts, message):
+    source = write(tmp_path / "e.csv", essays(prompt_id=lambda n: n % 2 + 1))
+    (tmp_path / "p.csv").write_text(prompts, encoding="utf-8")
+    assert_refused(tmp_path, message, "--source", source, "--prompts", tmp_path / "p.csv")
+
+
+def test_a_table_of_prompts_may_hold_more(tmp_path, capsys):
+    (tmp_path / "p.csv").write_text(
+        "prompt_id,prompt,min_score,max_score\n1,Why?,0,10\n9,What?,0,4\n", encoding="utf-8"
+    )
+    source = write(tmp_path / "e.csv", essays(prompt_id=lambda n: n % 2 + 1))
+    data = run(tmp_path, "--source", source, "--prompts", tmp_path / "p.csv")
+    assert (data.score_ranges["1"].max_score, data.score_ranges["2"].max_score) == (10, 3)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if line.startswith(("1 ", "2 "))] == [
+        ["1", "0", "to", "10", "table", "of", "prompts", "18", "6", "6", "table", "of", "prompts"],
+        ["2", "1", "to", "3", "scores", "seen", "18", "6", "6", "none"],
+    ]
+
+
+def test_half_a_range_is_refused_unless_the_range_is_given(tmp_path):
+    source = write(tmp_path / "e.csv", essays(max_score=lambda n: 10))
+    assert_refused(tmp_path, "has a column 'max_score' and no min_score: half a range", "--source", source)
+    assert run(tmp_path, "--source", source, "--score-range", "0:10").score_ranges["1"].max_score == 10
+
+
+# ---- The release
+
+
+def write_release(path):
+    """Prompts 1 and 2; prompt 2 has a second domain, whose scores are 1 to 4."""
+    lines = [
+        "essay_id\tessay_set\tessay\trater1_domain1\trater2_domain1\tdomain1_score\trater1_domain2\trater2_domain2\tdomain2_score"
+    ]
+    for n in range(120):
+        first = f"{n}\t{n % 2 + 1}\tEssay {n} is {LEVELS[n // 2 % 4]}.\t2\t{n // 2 % 4 + 1}\t{n // 2 % 4 + 2}"
+        second = f"{n // 2 % 4 + 1}\t{n // 2 % 4 + 1}\t{n // 2 % 4 + 1}" if n % 2 else "\t\t"
+        lines.append(f"{first}\t{second}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_options_of_tables_are_honored_on_the_release(tmp_path, capsys):
+    source = write_release(tmp_path / "training_set_rel3.tsv")
+    data = run(tmp_path, "--source", source, "--score-column", "domain2_score", "--score-range", "1:4")
+    rows = rows_of(data)
+    assert list(data.score_ranges) == ["2"] and len(rows) == 60
+    assert (data.score_ranges["2"].min_score, data.score_ranges["2"].max_score) == (1, 4)
+    assert rows["score"].isin([1, 2, 3, 4]).all() and (rows["rater1"] == rows["score"]).all()
+    printed = capsys.readouterr().out
+    assert "Left out, since they have no domain2_score: prompts 1." in printed and "column 'domain2_score'" in printed
+
+
+def test_the_release_as_it_is(tmp_path):
+    source = write_release(tmp_path / "training_set_rel3.tsv")
+    data = run(tmp_path, "--source", source)
+    assert [(r.min_score, r.max_score) for r in data.score_ranges.values()] == [(2, 12), (1, 6)]
+    assert data.rater_columns == ("rater1", "rater2")
+    (tmp_path / "p.csv").write_text("prompt_id,prompt\n9,Why?\n", encoding="utf-8")
+    more = ["--source", source, "--overwrite"]
+    assert_refused(tmp_path, "--prompts has no prompt of", *more, "--prompts", tmp_path / "p.csv")
+    assert_refused(
+        tmp_path, "has no column 'domain3_score'; .*'domain2_score'", *more, "--score-column", "domain3_score"
+    )
+
+
+# ---- Said before anything is written
+
+
+def test_what_was_taken_for_what_is_said_before_anything_is_written(tmp_path, capsys, monkeypatch):
+    table = essays(Rater=lambda n: n % 4, region=lambda n: "NS"[n % 2], note=lambda n: "x")
+    source = write(tmp_path / "e.csv", table.rename(columns={"essay": "text"}))
+
+    def fail(*args, **kwargs):
+        raise InputError("not today")
+
+    monkeypatch.setattr("trm_aes.data.dataset.build_dataset", fail)
+    options = [
+        "--essay-column",
+        "text",
+        "--rater-columns",
+        "Rater",
+        "--group-columns",
+        "region",
+        "--score-range",
+        "0:5",
+    ]
+    with pytest.raises(InputError, match="not today"):
+        run(tmp_path, "--source", source, *options)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        f"{source}: 60 essays",
+        "essay column 'text'",
+        "score column 'score'",
+        "essay_id rows are numbered",
+        "prompt_id all essays are one task",
+        "raters columns 'Rater'",
+        "groups columns 'region'",
+        "splits drawn: 0.2 validate, 0.2 test",
+        "Columns that ride along: note.",
+        "prompt range from train valid. test text from",
+        "1 0 to 5 given 36 12 12 none",
+        "all 36 12 12",
+    ]
+
+
+def test_a_column_that_happens_to_be_called_prompt(tmp_path, capsys):
+    source = write(tmp_path / "e.csv", essays(120, prompt=lambda n: f"Topic {n // 40}"))
+    run(tmp_path, "--source", source)
+    printed = capsys.readouterr().out
+    assert "Warning: 3 of 3 prompts have fewer than 30 training essays: 1 (2" in printed
+    assert "Each text of column 'prompt' is a prompt; if it holds no tasks, --no-prompts reads all essays" in printed
+    many = write(tmp_path / "many.csv", essays(120, prompt=lambda n: f"Topic {n % 90}"))
+    message = (
+        r"of 90 prompts have no training essays: .* --prompt-set, .*'prompt' is a prompt; .*--no-prompts reads all"
+    )
+    options = ["--score-range", "0:3", "--overwrite"]
+    assert_refused(tmp_path, message, "--source", many, *options)
+    data = run(tmp_path, "--source", many, "--no-prompts", *options)
+    assert list(data.score_ranges) == ["1"] and data.prompt_texts == {"1": "Prompt 1"}
+
+
+# ---- Values beside the score
+
+
+def test_values_are_read_and_all_else_stays_as_it_is(tmp_path):
+    table = essays(
+        human1=lambda n: n % 4, human2=lambda n: "" if n == 3 else n % 4, organization=lambda n: n % 6 + 1,
+        region=lambda n: f"0{n % 2}", code=lambda n: f"{n:05}", odd=lambda n: "2E3",
+    )  # fmt: skip
+    source = write(tmp_path / "e.csv", table)
+    options = ["--rater-columns", "human1,human2", "--trait-column", "organization=1:6", "--group-columns", "region"]
+    data = run(tmp_path, "--source", source, *options)
+    rows = rows_of(data).sort_values("code").reset_index()
+    assert data.rater_columns == ("human1", "human2")
+    assert data.card["values"] == {
+        "raters": ["human1", "human2"],
+        "traits": {"organization": {"min_score": 1, "max_score": 6}},
+        "groups": ["region"],
+    }
+    assert rows["human2"].isna().sum() == 1 and rows["organization"].dtype == float
+    assert list(rows["code"]) == list(table["code"]) and list(rows["region"]) == list(table["region"])
+    assert set(rows["odd"]) == {"2E3"}
+
+
+# ---- Splits
+
+
+NAMES = ["train", "Training", "TRAIN", "dev", "val", "test", "held-out"]
+
+
+def test_a_column_says_which_essays_are_in_which_split(tmp_path, capsys):
+    table = essays(70, split=lambda n: NAMES[n % 7])
+    data = run(tmp_path, "--source", write(tmp_path / "e.csv", table))
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 30, "validation": 20, "test": 20}
+    assert set(data.splits["validation"]["essay_id"]) == {str(n + 1) for n in range(70) if n % 7 in (3, 4)}
+    assert "splits the source's own" in " ".join(capsys.readouterr().out.split())
+    # Shares that are given draw; a column that is named wins over no share.
+    more = ["--source", tmp_path / "e.csv", "--overwrite"]
+    drawn = run(tmp_path, *more, "--test-share", "0.2", "--validation-share", "0.1")
+    assert {name: len(split) for name, split in drawn.splits.items()} == {"train": 49, "validation": 7, "test": 14}
+    named = ["--split-column", "split"]
+    assert_refused(tmp_path, "--test-share has no effect with --split-column", *more, *named, "--test-share", "0.2")
+    assert_refused(tmp_path, "--validation-share has no effect", *more, *named, "--validation-share", "0.2")
+
+
+def test_splits_that_are_called_by_other_names_are_refused(tmp_path):
+    source = write(tmp_path / "e.csv", essays(split=lambda n: "train" if n else "tset"))
+    assert_refused(
+        tmp_path, "row 1: 'tset' is no name of a split; .*Did you mean 'test'.*--test-share", "--source", source
+    )
+    source = write(tmp_path / "e.csv", essays(split=lambda n: "test"))
+    assert_refused(tmp_path, "has no training essays", "--source", source)
+
+
+def test_without_validation_essays_they_are_drawn(tmp_path):
+    source = write(tmp_path / "e.csv", essays(split=lambda n: "train" if n < 40 else "test"))
+    data = run(tmp_path, "--source", source, "--split-column", "split", "--validation-share", "0.25")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 30, "validation": 10, "test": 20}
+    assert set(data.splits["test"]["essay_id"]) == {str(n + 1) for n in range(40, 60)}
+
+
+def test_files_of_their_own_for_splits(tmp_path):
+    paths = [write(tmp_path / name, essays(number, start)) for name, number, start in
+             (("train.csv", 40, 0), ("dev.csv", 12, 40), ("test.csv", 8, 52))]  # fmt: skip
+    options = ["--source", paths[0], "--validation-source", paths[1], "--test-source", paths[2]]
+    data = run(tmp_path, *options)
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 40, "validation": 12, "test": 8}
+    assert list(data.splits["test"]["essay_id"])[:2] == ["test-1", "test-2"]
+    more = [*options, "--overwrite"]
+    assert_refused(tmp_path, "--test-share has no effect with --validation-source", *more, "--test-share", "0.1")
+    assert_refused(tmp_path, "--split-column has no effect with --validation-source", *more, "--split-column", "score")
+    write(tmp_path / "dev.csv", essays(12, 40).rename(columns={"score": "Score"}))
+    assert_refused(tmp_path, "dev.csv lacks; it has essay, Score. Did you mean 'Score'. Splits need the same", *more)
+    write(tmp_path / "dev.csv", essays(12, 40, score=lambda n: "x" if n == 41 else 1))
+    assert_refused(tmp_path, "row 2 of .*dev.csv, column 'score': 'x' is not a number", *more)
+
+
+def test_a_text_in_two_splits_is_reported_and_dropped(tmp_path, capsys):
+    table = essays(60, split=lambda n: "train" if n < 40 else "dev" if n < 50 else "test")
+    table.loc[0, "essay"] = table.loc[55, "essay"].upper()
+    table.loc[1, "essay"] = table.loc[45, "essay"]
+    table.loc[46, "essay"] = "  ".join(table.loc[57, "essay"].split())
+    data = run(tmp_path, "--source", write(tmp_path / "e.csv", table))
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 38, "validation": 9, "test": 10}
+    assert not {"1", "2"} & set(data.splits["train"]["essay_id"]) and "47" not in data.splits["validation"]["essay_id"]
+    assert "Note: 3 essays were dropped" in capsys.readouterr().out and data.card["num_copies_dropped"] == 3
+
+
+def test_there_may_be_no_test_split(tmp_path):
+    data = run(tmp_path, "--source", write(tmp_path / "e.csv", essays()), "--test-share", "0")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 48, "validation": 12}
+    assert data.card["num_essays"] == {"train": 48, "validation": 12, "test": 0}
+    with pytest.raises(InputError, match="has train, validation"):
+        data.split("test")
+
+
+# ---- Rows that cannot be used
+
+
+def test_bad_rows_are_set_aside_with_the_reason(tmp_path, capsys):
+    table = essays(60, essay_id=lambda n: f"e{n}").astype(object)
+    table.loc[3, "score"], table.loc[5, "essay"], table.loc[7, "essay_id"] = "good", " ", "e8"
+    table.loc[9, "score"] = 9
+    source = write(tmp_path / "e.csv", table)
+    options = ["--source", source, "--score-range", "0:3"]
+    assert_refused(tmp_path, "row 4, column 'score': 'good' is not a number", *options)
+    data = run(tmp_path, *options, "--on-error", "skip")
+    assert set(rows_of(data)["essay_id"]) == set(table["essay_id"]) - {"e3", "e5", "e9"} and len(rows_of(data)) == 56
+    with open(tmp_path / "out.rejected.csv", encoding="utf-8", newline="") as file:
+        rejected = list(csv.DictReader(file))
+    reasons = {row["essay_id"]: row["reason"].split(", row ")[1] for row in rejected}
+    assert reasons == {
+        "e3": "4, column 'score': 'good' is not a number.",
+        "e5": "6 (essay_id e5): the essay is empty.",
+        "e8": "9: essay_id 'e8' is that of an earlier row.",
+        "e9": "10: the score 9 lies outside 0 to 3.",
+    }
+    assert "4 rows cannot be used; they are in" in capsys.readouterr().out
+    # Nothing of an earlier day is replaced unasked, and what is no longer true does not stay.
+    assert_refused(tmp_path, "out exists", *options, "--on-error", "skip")
+    write(tmp_path / "e.csv", essays())
+    run(tmp_path, *options, "--on-error", "skip", "--overwrite")
+    assert not (tmp_path / "out.rejected.csv").exists()
+    write(tmp_path / "e.csv", essays(score=lambda n: "x"))
+    assert_refused(tmp_path, "no row can be used. The first: .*row 1", *options, "--on-error", "skip", "--overwrite")
+
+
+# ---- The Hub
+
+
+def hub_copy(folder, **splits):
+    folder.mkdir()
+    for name, frame in splits.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    return f"hub:{folder}"
+
+
+def test_a_data_set_on_the_hub(tmp_path):
+    table = essays(60, essay_id=lambda n: n).rename(columns={"essay": "text", "score": "grade"})
+    source = hub_copy(tmp_path / "one", train=table)
+    data = run(tmp_path, "--source", source, "--essay-column", "text", "--score-column", "grade")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 36, "validation": 12, "test": 12}
+    assert set(rows_of(data)["essay_id"]) == {str(n) for n in range(60)}
+    assert_refused(tmp_path, "has no column 'essay'; it has text, grade", "--source", source, "--overwrite")
+
+
+def test_splits_of_a_data_set_on_the_hub_are_taken(tmp_path):
+    source = hub_copy(tmp_path / "many", train=essays(40), validation=essays(12, 40), test=essays(8, 52))
+    data = run(tmp_path, "--source", source)
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 40, "validation": 12, "test": 8}
+    drawn = run(tmp_path, "--source", source, "--test-share", "0.5", "--overwrite")
+    assert len(drawn.splits["test"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("hub:user/name", "user/name cannot be downloaded: offline mode is set"),
+        ("hub:", "--source hub:: give the name of a data set"),
+        ("hub:{folder}:other", "cannot be loaded: .*other"),
+    ],
+)
+def test_a_data_set_on_the_hub_that_is_not_there(tmp_path, source, message):
+    hub_copy(tmp_path / "one", train=essays())
+    assert_refused(tmp_path, message, "--source", source.format(folder=tmp_path / "one"))

@@ -1,0 +1,118 @@
+"""Essays of prompts that a scorer has never seen, and rows that cannot be used."""
+
+import csv
+import json
+
+import pytest
+
+from trm_aes.cli import score
+from trm_aes.errors import InputError
+from trm_aes.scoring import stream
+from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.scoring.unknown_prompts import PromptRule
+
+# The model knows the prompts a and b, whose texts are "Write about a." and "Write about b.".
+ROWS = [
+    {"prompt_id": "a", "prompt": "Write about a.", "essay": "Essay one is good."},
+    {"prompt_id": "z", "prompt": "Tell us of a b, please.", "essay": "Essay two is bad."},
+    {"prompt_id": "b", "prompt": "Write about b.", "essay": "Essay three is fair."},
+]
+
+
+def write(path, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def read(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(model_dir, source, output, *options):
+    score.main(["--model", str(model_dir), "--input", str(source), "--output", str(output), *options])
+
+
+def test_unknown_prompts_are_an_error_unless_told_otherwise(model_dir, tmp_path):
+    source = write(tmp_path / "in.csv", ROWS)
+    with pytest.raises(InputError, match="row 2: Unknown prompt_id 'z'; this model scores a, b.*--unknown-prompt"):
+        run(model_dir, source, tmp_path / "out.csv")
+    with pytest.raises(InputError, match="--unknown-prompt: invalid choice: 'guess'"):
+        run(model_dir, source, tmp_path / "out.csv", "--unknown-prompt", "guess")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize("window", [1024, 2])
+def test_essays_of_unknown_prompts_may_be_skipped(model_dir, tmp_path, capsys, monkeypatch, window):
+    monkeypatch.setattr(stream, "WINDOW", window)
+    run(model_dir, write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv", "--unknown-prompt", "skip")
+    scored = read(tmp_path / "out.csv")
+    assert [row["essay"] for row in scored] == [row["essay"] for row in ROWS]
+    assert [row["scored_as_prompt"] for row in scored] == ["a", "", "b"]
+    assert scored[1]["predicted_score"] == scored[1]["confidence"] == "" and float(scored[2]["predicted_score"]) >= 1
+    assert "1 essays answer prompts that the model does not know" in capsys.readouterr().err
+    # The others have the scores that they have alone.
+    run(model_dir, write(tmp_path / "known.csv", [ROWS[0], ROWS[2]]), tmp_path / "alone.csv")
+    alone = read(tmp_path / "alone.csv")
+    assert "scored_as_prompt" not in alone[0]
+    assert [row["predicted_score"] for row in alone] == [scored[0]["predicted_score"], scored[2]["predicted_score"]]
+
+
+def test_essays_of_unknown_prompts_may_be_scored_as_of_the_nearest(model_dir, tmp_path):
+    rows = [ROWS[0], {**ROWS[0], "prompt_id": "new", "prompt": "WRITE about: a!"}]
+    run(model_dir, write(tmp_path / "in.csv", rows), tmp_path / "out.jsonl", "--unknown-prompt", "nearest")
+    known, new = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (known["scored_as_prompt"], new["scored_as_prompt"], new["prompt_id"]) == ("a", "a", "new")
+    assert new["predicted_score"] == known["predicted_score"]
+    write(tmp_path / "odd.csv", [{**rows[1], "prompt": "Xyzzy"}])
+    with pytest.raises(InputError, match="row 1: the text of this prompt has no word in common"):
+        run(model_dir, tmp_path / "odd.csv", tmp_path / "odd-out.csv", "--unknown-prompt", "nearest")
+    write(tmp_path / "untold.csv", [{"prompt_id": "new", "essay": "An essay."}])
+    with pytest.raises(InputError, match="row 1: which of the model's prompts is nearest is told by the text"):
+        run(model_dir, tmp_path / "untold.csv", tmp_path / "untold-out.csv", "--unknown-prompt", "nearest")
+
+
+def test_a_row_that_names_no_prompt_is_an_error_whatever_the_rule(model_dir):
+    scorer = EssayScorer.from_pretrained(model_dir, device="cpu")
+    for unknown in ("error", "nearest", "skip"):
+        with pytest.raises(InputError, match="here: No prompt_id"):
+            PromptRule(scorer, unknown).prompt_of(None, None, "here")
+        assert PromptRule(scorer, unknown).prompt_of(None, " Write about b. ", "here") == "b"
+    assert PromptRule(scorer, "skip").prompt_of(None, "Another task.", "here") is None
+
+
+def test_bad_rows_are_set_aside(model_dir, tmp_path, capsys):
+    rows = [ROWS[0], {**ROWS[0], "essay": "  "}, ROWS[1], ROWS[2]]
+    source, output = write(tmp_path / "in.csv", rows), tmp_path / "out.csv"
+    run(model_dir, source, output, "--on-error", "skip")
+    assert [row["essay"] for row in read(output)] == [ROWS[0]["essay"], ROWS[2]["essay"]]
+    rejected = read(tmp_path / "out.csv.rejected.csv")
+    assert [{name: row[name] for name in rows[0]} for row in rejected] == rows[1:3]
+    assert "row 2: the essay is empty" in rejected[0]["reason"] and "Unknown prompt_id 'z'" in rejected[1]["reason"]
+    assert "2 rows cannot be used; they are in" in capsys.readouterr().err
+    with pytest.raises(InputError, match="exists"):
+        run(model_dir, source, tmp_path / "out.csv", "--on-error", "skip")
+    with pytest.raises(InputError, match="^--on-error skip needs an --output that is a file"):
+        run(model_dir, source, "-", "--on-error", "skip")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--prompt-id-column", "task"],
+            "row 1: no column 'task'; there are prompt_id, .* Name it with --prompt-id-column",
+        ),
+        (["--prompt-column", "Prompt"], "no column 'Prompt'; .*Did you mean 'prompt'.*--prompt-column"),
+        (["--essay-column", "text"], "no column 'text'; .*--essay-column"),
+        (["--prompt-id", "a", "--prompt-id-column", "x"], "^--prompt-id-column has no effect with --prompt-id"),
+    ],
+)
+def test_columns_that_are_named_must_be_there(model_dir, tmp_path, options, message):
+    source = write(tmp_path / "in.csv", ROWS)
+    with pytest.raises(InputError, match=message):
+        run(model_dir, source, tmp_path / "out.csv", *options)
+    assert not (tmp_path / "out.csv").exists()

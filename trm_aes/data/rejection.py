@@ -1,0 +1,76 @@
+"""What becomes of rows that cannot be used."""
+
+import contextlib
+import csv
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..files import new_file
+
+FAIL, SKIP = CHOICES = ("fail", "skip")
+REASON = "reason"
+
+
+class RowCheck:
+    """
+    Rows that cannot be used: the first is an error, or all of them are set aside, each with the reason.
+
+    Args:
+        skip: whether they are set aside.
+    """
+
+    def __init__(self, skip: bool = False):
+        self.skip = skip
+        self.reasons: dict[Hashable, str] = {}
+        self.rows: dict[Hashable, Mapping[str, Any]] = {}
+
+    @contextlib.contextmanager
+    def of(self, row: Hashable, cells: Mapping[str, Any]) -> Iterator[None]:
+        """
+        A block that raises [`InputError`] where a row cannot be used. Of several reasons the first is kept.
+
+        Args:
+            row: what the row is called.
+            cells: `column -> value`, to be written beside the reason.
+        """
+        try:
+            yield
+        except InputError as error:
+            if not self.skip:
+                raise
+            self.reject(row, cells, str(error))
+
+    def reject(self, row: Hashable, cells: Mapping[str, Any], reason: str):
+        """Sets a row aside."""
+        if row not in self.reasons:
+            self.reasons[row], self.rows[row] = reason, cells
+
+    def write(self, path: Path, overwrite: bool) -> str | None:
+        """
+        Writes the rows that were set aside as CSV, with a last column `reason`.
+
+        Args:
+            path: of the file, which appears whole; where there are no such rows, there is no file.
+            overwrite: whether an existing file may be replaced.
+
+        Returns:
+            A sentence on how many they are and where; None if there are none.
+        """
+        if not self.rows:
+            if overwrite:
+                path.unlink(missing_ok=True)
+            return None
+        columns = list(dict.fromkeys(name for cells in self.rows.values() for name in cells if name != REASON))
+        with new_file(path, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*columns, REASON], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows({**cells, REASON: self.reasons[row]} for row, cells in self.rows.items())
+        return f"{len(self.rows):,} rows cannot be used; they are in {path}, each with the reason."
+
+
+def rejected_path(output: str | Path) -> Path:
+    """Where the rows go that were set aside on the way to an output: `OUTPUT.rejected.csv`."""
+    output = Path(output)
+    return output.with_name(f"{output.name}.rejected.csv")

@@ -1,0 +1,88 @@
+"""What becomes of an essay of a prompt that a scorer has never seen."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from ..errors import InputError
+from ..model.essay_tokens import known_prompt_texts
+from .scorer import EssayScorer
+
+ERROR, NEAREST, SKIP = CHOICES = ("error", "nearest", "skip")
+# Added to each row where unknown prompts are no error: the prompt as whose the essay was scored, or nothing.
+SCORED_AS = "scored_as_prompt"
+
+
+class PromptRule:
+    """
+    Finds the prompt as whose an essay is scored.
+
+    Args:
+        scorer: knows some prompts.
+        unknown: what becomes of an essay of another: an `error`; scored as of the prompt whose text is `nearest`, which is
+            that of the highest cosine of words weighted by TF-IDF among the scorer's prompts; or `skip`, not scored.
+
+    Raises:
+        InputError: if `unknown` is none of these.
+    """
+
+    def __init__(self, scorer: EssayScorer, unknown: str = ERROR):
+        if unknown not in CHOICES:
+            raise InputError(f"`unknown_prompt` {unknown}: there are {', '.join(CHOICES)}.")
+        self.scorer = scorer
+        self.unknown = unknown
+
+    def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str | None:
+        """
+        The id of a prompt that the scorer knows; None for an essay that is not to be scored.
+
+        Args:
+            prompt_id, prompt_text: what an essay's row says of its prompt; None where it says nothing.
+            where: names its place, for messages.
+
+        Raises:
+            InputError: if the prompt is unknown and that is an error, or no text tells which is nearest; and whenever
+                nothing is said of the prompt, or not enough, and the scorer knows several.
+        """
+        if not self._is_unknown(prompt_id, prompt_text):
+            return self.scorer.prompt_of(prompt_id, prompt_text, where)
+        if self.unknown == SKIP:
+            return None
+        if self.unknown == NEAREST:
+            return self._nearest(prompt_text, where)
+        try:
+            return self.scorer.prompt_of(prompt_id, prompt_text, where)
+        except InputError as error:
+            raise InputError(f"{error} Or choose what becomes of such essays with `unknown_prompt`.") from None
+
+    def added(self, prompt_id: str | None) -> Mapping[str, Any]:
+        """What a row says of what was done: nothing where unknown prompts are an error."""
+        return {} if self.unknown == ERROR else {SCORED_AS: prompt_id or ""}
+
+    def _is_unknown(self, prompt_id: str | None, prompt_text: str | None) -> bool:
+        if prompt_id is not None:
+            return prompt_id not in self.scorer.score_ranges
+        return prompt_text is not None and prompt_text.strip() not in {text.strip() for text in self._texts.values()}
+
+    def _nearest(self, prompt_text: str | None, where: str) -> str:
+        if prompt_text is None:
+            raise InputError(
+                f"{where}: which of the model's prompts is nearest is told by the text of the essay's prompt, and there is "
+                "none. Add a column with it, or choose another `unknown_prompt`."
+            )
+        vectorizer, known = self._vectors
+        similarity = (known @ vectorizer.transform([prompt_text]).T).toarray()[:, 0]
+        if similarity.max() <= 0:
+            raise InputError(f"{where}: the text of this prompt has no word in common with any prompt of the model.")
+        return list(self._texts)[int(similarity.argmax())]
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return known_prompt_texts(self.scorer.model.config)
+
+    @cached_property
+    def _vectors(self) -> tuple[TfidfVectorizer, Any]:
+        vectorizer = TfidfVectorizer()
+        return vectorizer, vectorizer.fit_transform(self._texts.values())
