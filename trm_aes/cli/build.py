@@ -13,6 +13,7 @@ from . import own_file
 from .options import check_is_folder, new_parser
 from .parser import CommandParser
 from .source import constant
+from .table_options import reading_of
 
 if TYPE_CHECKING:
     from ..data.schema import EssayTable
@@ -32,7 +33,7 @@ def build_parser() -> CommandParser:
         "--source",
         required=True,
         help=f"'{DEMO_SOURCE}' (synthetic essays), '{HUB_SOURCE}' (ASAP from the Hub), the ASAP release file "
-        "training_set_rel3.tsv, or your own .csv, .tsv, .jsonl or .parquet",
+        "training_set_rel3.tsv, or your own .csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods",
     )
     parser.add_argument("--output-dir", help="folder to write; needed unless --analyze-lengths is given")
     parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 1-2 or 3-6,8")
@@ -109,6 +110,7 @@ def _build(args: argparse.Namespace):
     from ..data.prompts import select_prompt_ids
 
     table = _load_source(args)
+    print(f"Read {len(table.frame):,} rows of {table.source}.")
     prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
     checkpoint = find_checkpoint(args.tokenizer)
     tokenizer = load_tokenizer(checkpoint)
@@ -130,17 +132,16 @@ def _build(args: argparse.Namespace):
 def _load_source(args: argparse.Namespace) -> "EssayTable":
     """The whole source that `--source` names."""
     from ..data.choices import expand_prompt_set
-    from ..data.sources.asap import is_release_file, load_from_hub, load_release
+    from ..data.sources.asap import is_release, load_from_hub, load_release
     from ..data.sources.demo import load_demo
-    from ..data.tables import first_line
 
     if args.source == DEMO_SOURCE:
         return load_demo(args.seed)
     if args.source == HUB_SOURCE:
         prompt_ids = None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set)
         return load_from_hub(prompt_ids, own_file.read_prompts(args))
-    if file_format(args.source) == "tsv" and is_release_file(first_line(args.source)):
-        return load_release(args.source, own_file.read_prompts(args))
+    if is_release(args.source, reading_of(args)):
+        return load_release(args.source, own_file.read_prompts(args), reading_of(args))
     return own_file.load_own_file(args, args.source)
 
 

@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ..data.formats import check_is_file, file_format
+from ..data.formats import AS_FOUND, BINARY_FORMATS, TableReading, check_is_file, file_format
+from .table_options import add_reading_options, reading_of
 
 if TYPE_CHECKING:
     from ..data.prompts import PromptInfo
@@ -30,7 +31,7 @@ def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str):
         metavar="[PROMPT=]LOWEST:HIGHEST",
         help=f"score range, of one prompt or of all; may be repeated; {range_unknown}",
     )
-    own.add_argument("--encoding", default="utf-8", help="of CSV, TSV and JSON lines")
+    add_reading_options(own)
     parser.add_argument("--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score")
 
 
@@ -39,10 +40,12 @@ def check_own_file_options(args: argparse.Namespace):
     Checks what can be told of the options that [`load_own_file`] reads before the library is there, the file aside.
 
     Raises:
-        InputError: if the table of prompts is missing or of an unknown format, or a score range is no range.
+        InputError: if the table of prompts is missing or of an unknown format, a score range is no range, or an encoding or
+            a delimiter is none.
     """
     from ..data.choices import parse_score_ranges
 
+    reading_of(args)
     if args.prompts is not None:
         file_format(check_is_file(args.prompts))
     parse_score_ranges(args.score_range)
@@ -57,7 +60,12 @@ def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
     """
     from ..data.prompts import read_prompt_infos
 
-    return read_prompt_infos(args.prompts, args.encoding) if args.prompts else {}
+    if not args.prompts:
+        return {}
+    # Its delimiter and its sheet are its own; so is the encoding of a format that has one.
+    is_text = file_format(args.prompts) not in BINARY_FORMATS
+    reading = TableReading(args.encoding, args.encoding_errors) if is_text else AS_FOUND
+    return read_prompt_infos(args.prompts, reading)
 
 
 def load_own_file(
@@ -79,4 +87,4 @@ def load_own_file(
 
     columns = ColumnNames(**{name: getattr(args, f"{name}_column") for name in ColumnNames.__dataclass_fields__})
     ranges = parse_score_ranges(args.score_range)
-    return load_own_table(path, columns, args.encoding, read_prompts(args), ranges, prompt_id, observe_ranges)
+    return load_own_table(path, columns, reading_of(args), read_prompts(args), ranges, prompt_id, observe_ranges)

@@ -7,8 +7,11 @@ from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from .choices import expand_prompt_set
+from .formats import AS_FOUND, TableReading
 from .schema import parse_score
 from .tables import read_rows
+
+PROMPT_COLUMNS = ("prompt_id", "essay_set", "prompt")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class PromptInfo:
     score_range: ScoreRange | None = None
 
 
-def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, PromptInfo]:
+def read_prompt_infos(path: str | Path, reading: TableReading = AS_FOUND) -> dict[str, PromptInfo]:
     """
     Reads a table with the columns `prompt_id` (or ASAP's `essay_set`), `prompt` and, where ranges are known,
     `min_score` and `max_score`.
@@ -31,7 +34,7 @@ def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, Pr
         InputError: if a column is missing, a prompt has two rows, or a score is no number.
     """
     prompt_infos: dict[str, PromptInfo] = {}
-    for number, row in enumerate(read_rows(path, encoding), start=1):
+    for number, row in enumerate(read_rows(path, reading, PROMPT_COLUMNS), start=1):
         name = "prompt_id" if "prompt_id" in row else "essay_set"
         for column in (name, "prompt"):
             if column not in row:

@@ -1,24 +1,30 @@
 """Scores a stream of essays of any length: rows in, the same rows with their scores out, in order."""
 
-import csv
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any
 
 from accelerate import PartialState
 from tqdm import tqdm
 
-from ..data.formats import STANDARD_STREAM, output_format
+from ..data.formats import AS_FOUND, STANDARD_STREAM, TableReading, output_format
 from ..data.schema import check_essay_text
-from ..data.tables import file_checksum, read_rows
+from ..data.tables import (
+    check_fits_sheet,
+    check_safe_for_spreadsheets,
+    file_checksum,
+    read_rows,
+    write_rows,
+    write_rows_to_stream,
+)
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_free, new_file
 from ..model.essay_tokens import EncodedEssay
+from ..naming import listing
 from ..version import __version__
 from .parts import ScoringParts
 from .scorer import EssayScore, EssayScorer
@@ -55,28 +61,31 @@ def score_file(
     output: str,
     columns: InputColumns = InputColumns(),
     prompt_id: str | None = None,
-    encoding: str = "utf-8",
+    reading: TableReading = AS_FOUND,
     overwrite: bool = False,
     processes: PartialState | None = None,
+    safe_for_spreadsheets: bool = False,
 ) -> ScoringSummary:
     """
     Scores every essay of a table, in memory that does not grow with their number.
 
-    The output has the input's rows and columns in the input's order, and after them `predicted_score` (in the prompt's
-    range), `rounded_score`, `confidence` (the halting head's, that the rounded score is right) and
-    `supervision_steps`. A file is checked from end to end before its first essay is scored. Scores are kept in parts
+    The output has the input's rows and columns in the input's order, each cell as it stands there, and after them
+    `predicted_score` (in the prompt's range), `rounded_score`, `confidence` (the halting head's, that the rounded score is
+    right) and `supervision_steps`. A file is checked from end to end before its first essay is scored. Scores are kept in parts
     beside the output until that is whole: the same call goes on where an earlier one was interrupted.
 
     Args:
         scorer: what scores.
-        source: CSV, TSV, JSON lines, Parquet, text with an essay a line, or `-` for standard input.
-        output: `.csv`, `.tsv` or `.jsonl`, or `-` for CSV on standard output. It appears when it is whole.
+        source: CSV, TSV, JSON lines, Parquet, a workbook, text with an essay a line, or `-` for standard input.
+        output: `.csv`, `.tsv` or `.jsonl`, compressed or not, `.parquet`, `.xlsx`, or `-` for CSV on standard output. It
+            appears when it is whole.
         columns: what the input's columns are called.
         prompt_id: the prompt that all essays answer, whatever the input says.
-        encoding: of the input.
+        reading: what the input does not say of itself.
         overwrite: whether an existing output may be replaced.
         processes: this process's place among several that were started together and share the work; their output must
             lie on a file system that all of them see.
+        safe_for_spreadsheets: whether text that a spreadsheet could take for a formula gets an apostrophe before it.
 
     Raises:
         InputError: if a row cannot be scored, or the output exists.
@@ -86,24 +95,27 @@ def score_file(
     if output != STANDARD_STREAM:
         output_format(output)
         check_is_free(output, overwrite)
+        if safe_for_spreadsheets:
+            check_safe_for_spreadsheets(output)
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
 
     def checked_rows() -> Iterator[CheckedRow]:
-        for number, row in enumerate(read_rows(source, encoding), start=1):
+        for number, row in enumerate(read_rows(source, reading, [columns.essay]), start=1):
             yield row, _check_row(row, number, source, columns, prompt_id, scorer)
 
     if STANDARD_STREAM in (source, output):
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
-        rows = _of_like_columns(checked_rows(), output)
-        return _score_stream(scorer, rows, columns.essay, output, overwrite)
+        rows = _writable(checked_rows(), output)
+        return _score_stream(scorer, rows, columns.essay, output, overwrite, safe_for_spreadsheets)
 
     settings = {
         "version": __version__,
         "source_sha256": file_checksum(source),
         "weights_sha256": scorer.checksum(),
         "dtype": str(scorer.model.dtype),
+        "reading": vars(reading),
         "columns": vars(columns),
         "prompt_id": prompt_id,
         "window": WINDOW,
@@ -112,7 +124,7 @@ def score_file(
     num_essays = None
     with processes.main_process_first():
         if processes.is_main_process:
-            num_essays = sum(1 for _ in _of_like_columns(checked_rows(), output))
+            num_essays = sum(1 for _ in _writable(checked_rows(), output))
             if not num_essays:
                 raise InputError(f"{source} holds no essays.")
             parts.prepare()
@@ -120,7 +132,7 @@ def score_file(
     processes.wait_for_everyone()
     counts: Counter[str] = Counter()
     if processes.is_main_process:
-        _write_output(_rows_with_parts(checked_rows(), parts, counts), output, overwrite)
+        _write_output(_rows_with_parts(checked_rows(), parts, counts), output, overwrite, safe_for_spreadsheets)
         parts.remove()
     return ScoringSummary(counts["scored"], counts["cut"])
 
@@ -132,7 +144,7 @@ def _check_row(
     where = f"{source}, row {number}"
     if columns.essay not in row:
         raise InputError(
-            f"{where}: no column {columns.essay!r}; there are {', '.join(map(str, row))}. Name it with `columns.essay`."
+            f"{where}: no column {columns.essay!r}; there are {listing(row, columns.essay)} Name it with `columns.essay`."
         )
     taken = [name for name in ADDED_COLUMNS if name in row]
     if taken:
@@ -140,22 +152,33 @@ def _check_row(
     check_essay_text(row[columns.essay], where)
     if prompt_id is not None:
         return prompt_id
-    # A blank cell names no prompt.
-    named, text = (str(row.get(column) or "").strip() or None for column in (columns.prompt_id, columns.prompt))
+    named, text = (_name_in_cell(row.get(column), where, column) for column in (columns.prompt_id, columns.prompt))
     return scorer.prompt_of(named, text, where)
 
 
-def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
+def _name_in_cell(value: Any, where: str, column: str) -> str | None:
+    """A prompt's id or text; None for a blank cell, which names no prompt."""
+    if isinstance(value, (list, dict)):
+        raise InputError(
+            f"{where}, column {column!r}: a {type(value).__name__} names no prompt. Give text or a number."
+        )
+    return None if value is None else str(value).strip() or None
+
+
+def _writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
     """The rows as they come, as long as the output's format can hold them."""
+    written_as = "csv" if output == STANDARD_STREAM else output_format(output)
     first = None
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
         strange = [name for name in row if name not in first]
-        if strange and (output == STANDARD_STREAM or output_format(output) != "jsonl"):
+        if strange and written_as != "jsonl":
             raise InputError(
                 f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
                 "throughout. Write .jsonl instead."
             )
+        if written_as == "xlsx":
+            check_fits_sheet(row, number, output)
         yield row, prompt_id
 
 
@@ -225,7 +248,12 @@ def _rows_with_parts(rows: Iterable[CheckedRow], parts: ScoringParts, counts: Co
 
 
 def _score_stream(
-    scorer: EssayScorer, rows: Iterable[CheckedRow], essay_column: str, output: str, overwrite: bool
+    scorer: EssayScorer,
+    rows: Iterable[CheckedRow],
+    essay_column: str,
+    output: str,
+    overwrite: bool,
+    safe_for_spreadsheets: bool,
 ) -> ScoringSummary:
     """From standard input or to standard output: nothing is kept, so nothing can be taken up again."""
     counts: Counter[str] = Counter()
@@ -235,8 +263,10 @@ def _score_stream(
             for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
                 yield from _with_scores(window, scorer.score_encoded(encoded, [name for _, name in window]), counts)
                 bar.update(len(window))
+        if not counts["scored"]:
+            raise InputError("The input holds no essays.")
 
-    _write_output(scored(), output, overwrite)
+    _write_output(scored(), output, overwrite, safe_for_spreadsheets)
     return ScoringSummary(counts["scored"], counts["cut"])
 
 
@@ -252,28 +282,10 @@ def _added(result: EssayScore) -> dict[str, Any]:
     return dict(zip(ADDED_COLUMNS, values, strict=True))
 
 
-def _write_output(rows: Iterator[dict], output: str, overwrite: bool):
+def _write_output(rows: Iterator[dict[str, Any]], output: str, overwrite: bool, safe_for_spreadsheets: bool):
     """To a file, which appears when it is whole, or as CSV to standard output."""
     if output == STANDARD_STREAM:
-        _write(rows, sys.stdout, "csv")
+        write_rows_to_stream(rows, sys.stdout, safe_for_spreadsheets)
         return
-    with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        _write(rows, file, output_format(output))
-
-
-def _write(rows: Iterator[dict], file: TextIO, file_format: str):
-    if file_format == "jsonl":
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-        return
-    writer = None
-    for row in rows:
-        if writer is None:
-            delimiter = "\t" if file_format == "tsv" else ","
-            writer = csv.DictWriter(file, list(row), delimiter=delimiter, lineterminator="\n")
-            writer.writeheader()
-        writer.writerow({name: _as_cell(value) for name, value in row.items()})
-
-
-def _as_cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+    with new_file(output, overwrite) as temporary:
+        write_rows(rows, temporary, output, safe_for_spreadsheets)

@@ -1,8 +1,8 @@
 """ASAP-AES (The Hewlett Foundation, 2012): the Kaggle release file, and its copies on the Hub."""
 
-import codecs
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +11,10 @@ from ...checkpoints import hub_problem
 from ...errors import InputError
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
+from ..formats import AS_FOUND, WORKBOOKS, TableReading, file_format
 from ..prompts import PromptInfo
-from ..schema import REQUIRED_COLUMNS, EssayTable, check_table, parse_score
-from ..tables import file_checksum, read_bytes
+from ..schema import REQUIRED_COLUMNS, EssayTable, as_it_stands, check_table, numbers_if_all, parse_score
+from ..tables import file_checksum, first_line, read_rows, release_lines
 
 # The ranges over which published work computes QWK.
 SCORE_RANGES = {
@@ -45,6 +46,8 @@ TELLING_WORDS = {
 }
 CORPUS = "ASAP-AES"
 RELEASE_COLUMNS = ("essay_id", "essay_set", "essay", "domain1_score")
+# The release's own; columns that somebody added ride along as they stand.
+VALUE_COLUMNS = re.compile(r"rater[1-3]_(domain[12]|trait[1-6])|domain[12]_score")
 RATERS = {f"rater{number}_domain1": f"rater{number}" for number in (1, 2, 3)}
 
 
@@ -53,35 +56,46 @@ def is_release_file(header: str) -> bool:
     return set(RELEASE_COLUMNS) <= set(header.rstrip("\r\n").split("\t"))
 
 
-def load_release(path: str | Path, prompt_infos: dict[str, PromptInfo] | None = None) -> EssayTable:
+def is_release(path: str | Path, reading: TableReading = AS_FOUND) -> bool:
     """
-    Reads the Kaggle release file (`training_set_rel3.tsv`), UTF-8 or Windows-1252, plain or compressed.
+    Whether a file is the Kaggle release, as .tsv or as a workbook, by the names of its columns.
 
-    Every line is one essay. Fields that a spreadsheet quoted are unquoted; a quote that merely opens an essay is part
-    of it. (A CSV reader takes that quote for the start of a quoted field, and merges rows.)
+    Raises:
+        InputError: if it cannot be read.
+    """
+    name = file_format(path)
+    if name in WORKBOOKS:
+        return set(RELEASE_COLUMNS) <= set(next(read_rows(path, reading), {}))
+    return name == "tsv" and is_release_file(first_line(path))
+
+
+def load_release(
+    path: str | Path,
+    prompt_infos: dict[str, PromptInfo] | None = None,
+    reading: TableReading = AS_FOUND,
+) -> EssayTable:
+    """
+    Reads the Kaggle release file (`training_set_rel3.tsv`, plain or compressed, or a workbook).
+
+    In the .tsv every line is one essay. Fields that a spreadsheet quoted are unquoted; a quote that merely opens an essay
+    is part of it. (A CSV reader takes that quote for the start of a quoted field, and merges rows.) It was published in
+    Windows-1252, and is read as that unless `reading` names an encoding or a byte beyond ASCII is UTF-8.
 
     Args:
         path: the file.
         prompt_infos: texts and ranges by prompt id; the release file lacks the texts.
+        reading: what the file does not say of itself.
 
     Raises:
         InputError: if the file is not that file, or a row is damaged.
     """
     source = str(path)
-    lines = _decode(read_bytes(path)).split("\n")
-    header = lines[0].rstrip("\r").split("\t")
-    missing = [name for name in RELEASE_COLUMNS if name not in header]
+    rows = _release_rows(path, reading) if file_format(path) == "tsv" else read_rows(path, reading)
+    raw = pd.DataFrame(list(rows), dtype=str)
+    raw.index += 1
+    missing = [name for name in RELEASE_COLUMNS if name not in raw]
     if missing:
         raise InputError(f"{source} is not the ASAP release: column {missing[0]!r} is missing.")
-    rows = []
-    for number, line in enumerate(lines[1:], start=1):
-        if not line.strip():
-            continue
-        values = line.rstrip("\r").split("\t")
-        if len(values) != len(header):
-            raise InputError(f"{source}, row {number}: {len(values)} fields where the header has {len(header)}.")
-        rows.append((number, [_unquote(value) for value in values]))
-    raw = pd.DataFrame([values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=str)
     table = EssayTable(_to_schema(raw, source, prompt_infos or {}), source, file_checksum(path), CORPUS)
     check_table(table)
     return table
@@ -146,20 +160,17 @@ def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _decode(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Windows-1252 leaves five bytes undefined, and some occur in the release: keep them as control characters.
-        return content.decode("cp1252", errors="trm_aes.latin1")
-
-
-def _latin1_errors(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return error.object[error.start : error.end].decode("latin1"), error.end
-
-
-codecs.register_error("trm_aes.latin1", _latin1_errors)
+def _release_rows(path: str | Path, reading: TableReading) -> Iterator[dict[str, str]]:
+    if reading.delimiter not in (None, "\t"):
+        raise InputError(f"`delimiter` has no effect on {path}: tabs separate the fields of the ASAP release.")
+    lines = release_lines(path, reading)
+    _, first = next(lines, (0, ""))
+    header = first.split("\t")
+    for number, line in lines:
+        values = line.split("\t")
+        if len(values) != len(header):
+            raise InputError(f"{path}, row {number}: {len(values)} fields where the header has {len(header)}.")
+        yield dict(zip(header, map(_unquote, values), strict=True))
 
 
 def _unquote(value: str) -> str:
@@ -196,5 +207,6 @@ def _to_schema(raw: pd.DataFrame, source: str, prompt_infos: dict[str, PromptInf
     for name in raw.columns:
         values = raw[name]
         if name not in used and not values.isna().all() and not (values.astype(str).str.strip() == "").all():
-            frame[RATERS.get(name, name)] = pd.to_numeric(values, errors="coerce")
+            is_value = VALUE_COLUMNS.fullmatch(name) is not None
+            frame[RATERS.get(name, name)] = numbers_if_all(values) if is_value else as_it_stands(values)
     return frame

@@ -1,4 +1,4 @@
-"""Your own scored essays: a CSV, TSV, JSON-lines or Parquet file whose columns you name."""
+"""Your own scored essays: a CSV, TSV, JSON-lines or Parquet file or a workbook whose columns you name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,14 @@ import pandas as pd
 from ...errors import InputError
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
+from ...naming import listing
+from ..formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format
 from ..prompts import PromptInfo
-from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_table, parse_score
-from ..tables import STANDARD_STREAM, file_checksum, file_format, read_rows
+from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, as_it_stands, check_table, numbers_if_all, parse_score
+from ..tables import file_checksum, read_rows
+
+# Read as values, where they hold numbers.
+RATER_NAMES = ("rater1", "rater2")
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class ColumnNames:
 def load_own_table(
     path: str | Path,
     columns: ColumnNames = ColumnNames(),
-    encoding: str = "utf-8",
+    reading: TableReading = AS_FOUND,
     prompt_infos: dict[str, PromptInfo] | None = None,
     score_ranges: dict[str | None, ScoreRange] | None = None,
     prompt_id: str | None = None,
@@ -45,7 +50,7 @@ def load_own_table(
     Args:
         path: the file; its name tells the format.
         columns: what its columns are called.
-        encoding: of CSV, TSV and JSON lines.
+        reading: what the file does not say of itself.
         prompt_infos: texts and ranges by prompt id, for what the file itself lacks.
         score_ranges: score ranges by prompt id, and under `None` for every other prompt. They win over the file's and
             over `prompt_infos`.
@@ -57,18 +62,18 @@ def load_own_table(
         InputError: if the file, a column, a row or a range cannot be used; it says which.
     """
     if str(path) == STANDARD_STREAM or file_format(path) == "txt":
-        raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
+        raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl, .parquet or .xlsx file.")
     if prompt_id is not None and not prompt_id.strip():
         raise InputError("`prompt_id` is blank: a prompt needs an id.")
     source = str(path)
-    raw = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
+    raw = pd.DataFrame(list(read_rows(path, reading, [columns.essay, columns.score])), dtype=object)
     if raw.empty:
         raise InputError(f"{source} holds no rows.")
     raw.index += 1
     for field, name in (("essay", columns.essay), ("score", columns.score)):
         if name not in raw:
             raise InputError(
-                f"{source} has no column {name!r}; it has {', '.join(map(str, raw.columns))}. Name the right one with "
+                f"{source} has no column {name!r}; it has {listing(raw.columns, name)} Name the right one with "
                 f"`columns.{field}`."
             )
     scores = [parse_score(value, row, source, columns.score) for row, value in raw[columns.score].items()]
@@ -85,10 +90,14 @@ def load_own_table(
     )
     _add_ranges(frame, raw, columns, source, prompt_infos or {}, score_ranges or {}, observe_ranges)
     used = {getattr(columns, name) for name in REQUIRED_COLUMNS}
-    for name in raw.columns:
-        if name not in used:
-            kept = f"{name}_in_source" if name in REQUIRED_COLUMNS + TOKEN_COLUMNS else name
-            frame[kept] = _as_numbers(raw[name])
+    riding = {
+        f"{name}_in_source" if name in REQUIRED_COLUMNS + TOKEN_COLUMNS else name: numbers_if_all(raw[name])
+        if name in RATER_NAMES
+        else as_it_stands(raw[name])
+        for name in raw.columns
+        if name not in used
+    }
+    frame = pd.concat([frame, pd.DataFrame(riding, index=frame.index)], axis=1)
     table = EssayTable(frame, source, file_checksum(path))
     check_table(table)
     return table
@@ -98,9 +107,11 @@ def _read_ids(raw: pd.DataFrame, column: str, source: str) -> Sequence[str]:
     if column not in raw:
         return [str(row) for row in raw.index]
     for row, value in raw[column].items():
+        if isinstance(value, (list, dict)):
+            raise InputError(f"{source}, row {row}, column {column!r}: a {type(value).__name__} is no id.")
         if pd.isna(value) or not str(value).strip():
             raise InputError(f"{source}, row {row}, column {column!r}: there is no id.")
-    return [str(value).strip() for value in raw[column]]
+    return [str(value) for value in raw[column]]
 
 
 def _prompt_ids_and_texts(
@@ -115,7 +126,7 @@ def _prompt_ids_and_texts(
     if only_prompt_id is not None:
         prompt_ids: Sequence[str] = [only_prompt_id] * len(raw)
     elif columns.prompt_id in raw:
-        prompt_ids = _read_ids(raw, columns.prompt_id, source)
+        prompt_ids = [prompt_id.strip() for prompt_id in _read_ids(raw, columns.prompt_id, source)]
     elif own_texts is not None:
         prompt_ids = [str(code + 1) for code in pd.factorize(own_texts)[0]]
     else:
@@ -173,12 +184,3 @@ def _add_ranges(
             else:
                 values = float(observed)
             frame.loc[essays.index, name] = values
-
-
-def _as_numbers(values: pd.Series) -> pd.Series:
-    """The column as numbers if every cell that is filled in holds one, else as text."""
-    filled = values.where(values.notna() & (values.astype(str).str.strip() != ""))
-    try:
-        return pd.to_numeric(filled)
-    except (TypeError, ValueError):
-        return values.where(values.notna(), "").astype(str)
