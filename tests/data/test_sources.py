@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -97,7 +98,8 @@ def test_the_whole_release_loads(tmp_path):
     assert frame["prompt_id"].value_counts().to_dict() == {str(n + 1): count for n, count in enumerate(counts)}
     assert not frame["essay"].str.contains("\t").any()
     # The same essays from a copy in Windows-1252, the encoding that users download.
-    text = lzma.open(path, "rt", encoding="utf-8", newline="").read()
+    with fsspec.open(path, "rt", encoding="utf-8", newline="", compression="infer") as file:
+        text = file.read()
     copy = tmp_path / "training_set_rel3.tsv"
     copy.write_bytes(text.encode("cp1252", errors="trm_aes.test"))
     pd.testing.assert_frame_equal(load_release(copy).frame, frame)

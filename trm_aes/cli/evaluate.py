@@ -54,13 +54,16 @@ def _checked_output_dir(args: argparse.Namespace) -> Path:
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
     from ..data.dataset import load_essay_dataset
+    from ..data.tables import write_rows
     from ..evaluation.evaluate import compare_with_ridge, evaluate_scorer, evaluation_record, evaluation_table
 
     data = load_essay_dataset(args.data)
     scorer = load_scorer(args)
     evaluation = compare_with_ridge(evaluate_scorer(scorer, data, args.split), data, args.split)
     with new_folder(output_dir, args.overwrite) as folder:
-        evaluation.predictions.to_csv(folder / PREDICTIONS_NAME, index=False)
+        # An empty cell where there is no value.
+        predictions = evaluation.predictions.astype(object).where(evaluation.predictions.notna(), None)
+        write_rows(predictions.to_dict("records"), folder / PREDICTIONS_NAME, PREDICTIONS_NAME)
         evaluation_record(evaluation, scorer, data, args.split).write(folder)
     print(evaluation_table(evaluation))
     print(f"Wrote {output_dir}")

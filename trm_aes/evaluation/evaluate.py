@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from datasets import Dataset
 from tqdm import tqdm
 
 from ..data.dataset import EssayDataset
-from ..data.schema import LIST_COLUMNS
+from ..data.schema import LIST_COLUMNS, REQUIRED_COLUMNS, TOKEN_COLUMNS
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, denormalize_by_prompt, round_scores
@@ -19,6 +20,8 @@ from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
 RATER_COLUMNS = ("rater1", "rater2")
+# Of the predictions; a data set's own column of such a name is renamed.
+OWN_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps", "ridge")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd")
 
 
@@ -32,8 +35,8 @@ class Evaluation:
         means: plain means over prompts, `mean_qwk` first among them.
         constant_mean_qwk: that of a predictor which gives every essay its prompt's mean training score.
         rater_qwk: `prompt_id -> QWK` of the columns `rater1` and `rater2` with each other, for prompts that have both.
-        predictions: a row an essay: ids, gold score, predicted score, confidence, supervision steps, and the score of the
-            ridge regression where there is one.
+        predictions: a row an essay: ids, gold score, the columns that ride along in the data set, predicted score,
+            confidence, supervision steps, and the score of the ridge regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
     """
 
@@ -72,7 +75,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
     with tqdm(total=len(tokens), desc=f"Scoring {split}", unit="essay", disable=None) as bar:
         raw = scorer.score_tokens(tokens, bar)
     predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], scorer.score_ranges)
-    predictions = frame[["essay_id", "prompt_id", "score"]].assign(
+    predictions = _with_riding_columns(frame[["essay_id", "prompt_id", "score"]], rows).assign(
         predicted_score=predicted,
         rounded_score=round_scores(predicted),
         confidence=raw.confidence,
@@ -89,6 +92,16 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str) -> Eval
         _rater_qwk(frame),
         predictions,
     )
+
+
+def _with_riding_columns(frame: pd.DataFrame, rows: Dataset) -> pd.DataFrame:
+    """A frame with the columns that ride along in a data set, their values of the types that they have there."""
+    riding = {
+        f"{name}_in_source" if name in OWN_COLUMNS else name: pd.Series(rows[name][:], index=frame.index, dtype=object)
+        for name in rows.column_names
+        if name not in REQUIRED_COLUMNS + TOKEN_COLUMNS
+    }
+    return pd.concat([frame, pd.DataFrame(riding, index=frame.index)], axis=1)
 
 
 def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -> Evaluation:

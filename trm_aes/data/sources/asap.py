@@ -79,7 +79,7 @@ def load_release(
 
     In the .tsv every line is one essay. Fields that a spreadsheet quoted are unquoted; a quote that merely opens an essay
     is part of it. (A CSV reader takes that quote for the start of a quoted field, and merges rows.) It was published in
-    Windows-1252, and is read as that unless `reading` names an encoding or a byte beyond ASCII is UTF-8.
+    Windows-1252, and is read as that if `reading` names no encoding and most of what it has beyond ASCII is not UTF-8.
 
     Args:
         path: the file.

@@ -76,7 +76,7 @@ def is_zip_of_parts(head: bytes) -> bool:
 
 def _unpacked(file: BinaryIO, name: str, stack: contextlib.ExitStack) -> io.BufferedReader:
     packed = _Counted(file)
-    buffered = io.BufferedReader(packed)
+    buffered: io.BufferedReader = io.BufferedReader(packed)
     for _ in range(MAX_LAYERS):
         layer = _without_compression(buffered, name, stack)
         if layer is None:

@@ -36,9 +36,9 @@ def workbook_rows(content: bytes, source: str, reading: TableReading) -> Iterato
         workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
         sheet = _choose_sheet(workbook, source, reading.sheet)
         yield from _rows(sheet.iter_rows(), source)
+    except InputError:
+        raise
     except (python_calamine.CalamineError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{source} is not a workbook that can be read: {brief(error)}.") from None
 
 
@@ -57,9 +57,8 @@ def _choose_sheet(workbook: Any, source: str, wanted: str | None) -> Any:
     if wanted is not None:
         if wanted not in names:
             raise InputError(f"`sheet`: {source} has no sheet {wanted!r}; it has {listing(names, wanted)}")
-        return workbook.get_sheet_by_name(wanted)
-    sheets = [workbook.get_sheet_by_name(name) for name in names]
-    filled = [sheet for sheet in sheets if sheet.height]
+        names = [wanted]
+    filled = [sheet for sheet in map(workbook.get_sheet_by_name, names) if sheet.height]
     if not filled:
         raise InputError(f"{source} holds no rows.")
     if len(filled) > 1:

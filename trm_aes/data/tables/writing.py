@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO
 
 from ...errors import InputError, brief
 from ..formats import compression, output_format
@@ -54,16 +54,15 @@ def write_rows(rows: Iterable[dict[str, Any]], path: Path, output: str | Path, s
     Raises:
         InputError: if the format cannot hold a value; it names the row.
     """
-    name, rows = output_format(output), iter(rows)
-    if safe_for_spreadsheets:
-        rows = map(_safe, rows)
+    name = output_format(output)
+    written: Iterator[dict[str, Any]] = map(_safe, rows) if safe_for_spreadsheets else iter(rows)
     if name == "parquet":
-        _write_parquet(rows, path, str(output))
+        _write_parquet(written, path, str(output))
     elif name == "xlsx":
-        _write_workbook(rows, path, str(output))
+        _write_workbook(written, path, str(output))
     else:
         with _text_file(path, output) as file:
-            _write_text(rows, file, name)
+            _write_text(written, file, name)
 
 
 def write_rows_to_stream(rows: Iterable[dict[str, Any]], file: TextIO, safe_for_spreadsheets: bool = False):
@@ -76,26 +75,31 @@ def write_rows_to_stream(rows: Iterable[dict[str, Any]], file: TextIO, safe_for_
 
 @contextlib.contextmanager
 def _text_file(path: Path, output: str | Path) -> Iterator[TextIO]:
-    """A text file in UTF-8, compressed as the output's name says, without the time or the file's name in it."""
+    """A text file in UTF-8, compressed as the output's name says."""
     with contextlib.ExitStack() as stack:
-        binary: BinaryIO = stack.enter_context(open(path, "wb"))
-        kind = compression(output)
-        if kind == "gzip":
-            binary = stack.enter_context(cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=binary, mtime=0)))
-        elif kind == "bz2":
-            binary = stack.enter_context(cast(BinaryIO, bz2.BZ2File(binary, "wb")))
-        elif kind == "xz":
-            binary = stack.enter_context(cast(BinaryIO, lzma.open(binary, "wb")))
-        elif kind == "zstd":
-            import pyarrow as pa
+        binary = _compressed(stack.enter_context(open(path, "wb")), output, stack)
+        yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline=""))
 
-            binary = stack.enter_context(pa.CompressedOutputStream(pa.PythonFile(binary, "w"), "zstd"))
-        elif kind == "zip":
-            archive = stack.enter_context(zipfile.ZipFile(binary, "w"))
-            member = zipfile.ZipInfo(Path(output).with_suffix("").name)
-            member.compress_type = zipfile.ZIP_DEFLATED
-            binary = stack.enter_context(cast(BinaryIO, archive.open(member, "w", force_zip64=True)))
-        yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8", newline="", write_through=False))
+
+def _compressed(file: BinaryIO, output: str | Path, stack: contextlib.ExitStack) -> Any:
+    """A binary file that compresses into another, without the time or that file's name in it."""
+    kind = compression(output)
+    if kind == "gzip":
+        return stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+    if kind == "bz2":
+        return stack.enter_context(bz2.open(file, "wb"))
+    if kind == "xz":
+        return stack.enter_context(lzma.open(file, "wb"))
+    if kind == "zstd":
+        import pyarrow as pa
+
+        return stack.enter_context(pa.CompressedOutputStream(pa.PythonFile(file, "w"), "zstd"))
+    if kind == "zip":
+        archive = stack.enter_context(zipfile.ZipFile(file, "w"))
+        member = zipfile.ZipInfo(Path(output).with_suffix("").name)
+        member.compress_type = zipfile.ZIP_DEFLATED
+        return stack.enter_context(archive.open(member, "w", force_zip64=True))
+    return file
 
 
 def _write_text(rows: Iterator[dict[str, Any]], file: TextIO, name: str):
@@ -111,7 +115,8 @@ def _write_text(rows: Iterator[dict[str, Any]], file: TextIO, name: str):
     # A row of several lines has every cell in quotes: a lone CR needs them, and no part of it looks like a row.
     quoted = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     names = list(first)
-    for values in chain([names], ([row.get(name) for name in names] for row in chain([first], rows))):
+    table: Iterator[list[Any]] = chain([names], ([row.get(name) for name in names] for row in chain([first], rows)))
+    for values in table:
         cells = [as_text(value) for value in values]
         spans_lines = any("\n" in cell or "\r" in cell for cell in cells)
         (quoted if spans_lines else plain).writerow(cells)
