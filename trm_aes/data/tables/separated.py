@@ -61,6 +61,10 @@ def separated_rows(
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             raise _at_start(record, "a quote is opened and never closed") from None
+        if "expected after" in str(error):
+            raise lines.error(
+                "text follows a quote that is closed. A quote inside a quoted text must be doubled."
+            ) from None
         raise lines.error(f"{error}.") from None
 
 
