@@ -52,7 +52,8 @@ BOTH = {
         "t.csv", ",".join(f"c{n}" for n in range(16_000)) + "\n" + "," * 15_999 + "\n", "c19 and 15,980 more"),
     "NUL bytes": ("t.csv", "essay,score\na,1\nb\0,2\n", "row 2, line 3: NUL bytes"),
     "a line without end": ("t.csv", "essay,score\n" + "a" * 2**25, "row 1, line 2: longer than 16,777,216 characters"),
-    "a quote without end": ("t.csv", 'essay,score\n"' + ("a" * 999 + "\n") * 17_000, "row 1, line 2: longer than 16,777,216 characters"),
+    "a quote without end": (
+        "t.csv", 'essay,score\n"' + ("a" * 999 + "\n") * 17_000, "row 1, line 2: longer than 16,777,216 characters"),
     "a byte of another encoding": (
         "t.csv", b"essay,score\ncaf\xc3\xa9,1\nx\xe9,2\n", "row 2, line 3: the text is not utf-8: byte 0xe9"),
     "UTF-16": ("t.csv", "essay,score\na,1\n".encode("utf-16"), "begins with the mark of UTF-16. Give --encoding utf-16"),
