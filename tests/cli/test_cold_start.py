@@ -102,13 +102,22 @@ REFUSED = {
         "scores.docx: unknown format. Known are .csv",
     ),
     "output that is only read": (
-        ["score", "--model", "folder", "--input", "-", "--output", "scores.parquet"],
-        "scores.parquet cannot be written. Scores are written as csv, tsv, jsonl",
+        ["score", "--model", "folder", "--input", "-", "--output", "scores.ods"],
+        "scores.ods cannot be written. Scores are written as csv, tsv, jsonl, parquet, xlsx.",
     ),
-    "compressed output": (
-        ["score", "--model", "folder", "--input", "-", "--output", "scores.csv.gz"],
-        "scores.csv.gz cannot be written. Scores are written as csv, tsv, jsonl, not compressed.",
+    "output that is no JSON": (
+        ["score", "--model", "folder", "--input", "-", "--output", "scores.json"],
+        "scores.json cannot be written: scores are written as one JSON object a line. Name it .jsonl.",
     ),
+    "output compressed twice": (
+        ["score", "--model", "folder", "--input", "-", "--output", "scores.parquet.gz"],
+        "scores.parquet.gz cannot be written: .parquet is compressed within itself. Leave .gz out.",
+    ),
+    "encoding": (
+        ["score", "--model", "folder", "--input", "-", "--output", "-", "--encoding", "klingon"],
+        "--encoding klingon: no such encoding",
+    ),
+    "delimiter": ([*BUILD, "--delimiter", "xx"], "--delimiter 'xx': give one character such as ; or |"),
     "occupied output": (
         ["score", "--model", "folder", "--input", "-", "--output", "essays.csv"],
         "essays.csv exists. Choose another output, or pass --overwrite to replace it.",

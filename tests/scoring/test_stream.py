@@ -173,7 +173,7 @@ def test_outputs_are_not_overwritten_and_appear_whole(scorer, tmp_path, monkeypa
     with pytest.raises(InputError, match="exists.*`overwrite`"):
         score_file(scorer, str(source), str(output))
     with pytest.raises(InputError, match="Scores are written as csv, tsv, jsonl"):
-        score_file(scorer, str(source), str(tmp_path / "out.parquet"))
+        score_file(scorer, str(source), str(tmp_path / "out.xls"))
 
     def breaks_off(window, scores, counts):
         yield from list(with_scores(window, scores, counts))[:5]

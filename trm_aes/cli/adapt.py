@@ -25,7 +25,11 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--model", required=True, type=Path, help="folder that `trm-aes train` or `trm-aes adapt` wrote"
     )
-    parser.add_argument("--data", required=True, help="scored essays of the new prompt: .csv, .tsv, .jsonl or .parquet")
+    parser.add_argument(
+        "--data",
+        required=True,
+        help="scored essays of the new prompt: .csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods",
+    )
     parser.add_argument("--output-dir", required=True, help="folder for the scorer that knows the new prompt, too")
     parser.add_argument(
         "--prompt-id", help="id of the new prompt, which all essays answer (else the column prompt_id, for one or more)"

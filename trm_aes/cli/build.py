@@ -14,6 +14,7 @@ from . import own_file
 from .options import add_on_error_option, check_is_folder, new_parser, refuse_idle
 from .parser import CommandParser
 from .source import constant
+from .table_options import reading_of
 
 if TYPE_CHECKING:
     from ..data.dataset import TokenLimits
@@ -40,7 +41,8 @@ def build_parser() -> CommandParser:
         "--source",
         required=True,
         help=f"'{DEMO_SOURCE}' (synthetic essays), '{ASAP_HUB_SOURCE}' (ASAP from the Hub), '{HUB_PREFIX}user/name[:config]' "
-        "(a data set there), the ASAP release file training_set_rel3.tsv, or your own .csv, .tsv, .jsonl or .parquet",
+        "(a data set there), the ASAP release file training_set_rel3.tsv, or your own .csv, .tsv, .jsonl, .parquet, .xlsx, "
+        ".xls or .ods",
     )
     parser.add_argument("--output-dir", help="folder to write; needed unless --analyze-lengths is given")
     parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 1-2 or 3-6,8")
@@ -260,17 +262,16 @@ def _load_source(args: argparse.Namespace, check: "RowCheck") -> "EssayTable":
         prompt_ids = None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set)
         return load_from_hub(prompt_ids, prompts, columns, ranges, check)
     if _is_release(args):
-        return load_release(args.source, prompts, columns, ranges, check)
+        return load_release(args.source, prompts, columns, ranges, check, reading_of(args))
     return make_table(_read_rows(args), columns, KnownPrompts(prompts, ranges), check)
 
 
 def _is_release(args: argparse.Namespace) -> bool:
-    from ..data.sources.asap import is_release_file
-    from ..data.tables import first_line
+    from ..data.sources.asap import is_release
 
     if not _is_file(args.source) or any(getattr(args, name) is not None for name in SPLIT_SOURCES):
         return False
-    return file_format(args.source) == "tsv" and is_release_file(first_line(args.source))
+    return is_release(args.source, reading_of(args))
 
 
 def _read_rows(args: argparse.Namespace) -> "SourceRows":
@@ -281,8 +282,8 @@ def _read_rows(args: argparse.Namespace) -> "SourceRows":
         return read_hub_source(args.source)
     paths = {"train": args.source, "validation": args.validation_source, "test": args.test_source}
     if args.validation_source is None and args.test_source is None:
-        return read_source(args.source, args.encoding)
-    return read_split_sources({split: path for split, path in paths.items() if path is not None}, args.encoding)
+        return read_source(args.source, reading_of(args))
+    return read_split_sources({split: path for split, path in paths.items() if path is not None}, reading_of(args))
 
 
 def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace) -> tuple["Splits", str]:

@@ -21,6 +21,7 @@ from .options import (
 )
 from .parser import CommandParser
 from .source import constant
+from .table_options import reading_of
 
 if TYPE_CHECKING:
     from ..data.dataset import EssayDataset
@@ -42,7 +43,8 @@ def build_parser() -> CommandParser:
         help="data set that `trm-aes build` wrote; its training essays train the ridge regression, whatever trained the model",
     )
     parser.add_argument(
-        "--input", help="in place of --data, scored essays that were not built: .csv, .tsv, .jsonl or .parquet"
+        "--input",
+        help="in place of --data, scored essays that were not built: .csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods",
     )
     parser.add_argument("--split", help=f"split of --data to evaluate on ({DEFAULT_SPLIT} if not given)")
     parser.add_argument(
@@ -115,6 +117,7 @@ def _is_trained_on(model: Path, data: Path) -> bool:
 
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
+    from ..data.tables import write_rows
     from ..evaluation.evaluate import (
         compare_with_ridge,
         evaluate_scorer,
@@ -129,7 +132,10 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
     data, split = _load(args, rule)
     evaluation = compare_with_ridge(evaluate_scorer(scorer, data, split, rule), data, split)
     with new_folder(output_dir, args.overwrite, EVALUATION) as folder:
-        predictions_for_people(evaluation, data.score_ranges).to_csv(folder / PREDICTIONS_NAME, index=False)
+        predictions = predictions_for_people(evaluation, data.score_ranges)
+        # An empty cell where there is no value.
+        predictions = predictions.astype(object).where(predictions.notna(), None)
+        write_rows(predictions.to_dict("records"), folder / PREDICTIONS_NAME, PREDICTIONS_NAME)
         evaluation_record(evaluation, scorer, data, split).write(folder)
     print("Scores are rounded to those of the scale, but for the columns that are named continuous.")
     print(evaluation_table(evaluation))
@@ -145,6 +151,6 @@ def _load(args: argparse.Namespace, rule: "PromptRule") -> tuple["EssayDataset",
 
     if args.data is not None:
         return load_essay_dataset(args.data), args.split or DEFAULT_SPLIT
-    rows, ranges = read_source(args.input, args.encoding), parse_score_ranges(args.score_range, args.score_labels)
+    rows, ranges = read_source(args.input, reading_of(args)), parse_score_ranges(args.score_range, args.score_labels)
     columns = own_file.column_names(args)
     return labelled_essays(rows, columns, rule, args.prompt_id, ranges, vars(args)), SPLIT

@@ -3,9 +3,10 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ..data.formats import check_is_file, file_format
+from ..data.formats import AS_FOUND, BINARY_FORMATS, TableReading, check_is_file, file_format
 from ..errors import InputError
 from .options import refuse_idle
+from .table_options import add_reading_options, reading_of
 
 if TYPE_CHECKING:
     from ..data.columns import ColumnNames
@@ -55,7 +56,7 @@ def add_own_file_options(parser: argparse.ArgumentParser, range_unknown: str, wi
         metavar="[PROMPT=]LABEL,LABEL,...",
         help="scores that are no numbers, the lowest first, as in A1,A2,B1,B2,C1,C2; may be repeated",
     )
-    own.add_argument("--encoding", default="utf-8", help="of CSV, TSV and JSON lines")
+    add_reading_options(own)
     if with_prompts:
         parser.add_argument(
             "--prompts", metavar="FILE", help="table of prompts: prompt_id, prompt, min_score, max_score, score_step"
@@ -76,10 +77,12 @@ def check_own_file_options(args: argparse.Namespace):
     Checks what can be told of the options that [`load_own_file`] reads before the library is there, the file aside.
 
     Raises:
-        InputError: if the table of prompts is missing or of an unknown format, or a range or a list of columns is none.
+        InputError: if the table of prompts is missing or of an unknown format, a range or a list of columns is none, or an
+            encoding or a delimiter is none.
     """
     from ..data.choices import parse_score_ranges
 
+    reading_of(args)
     if getattr(args, "prompts", None) is not None:
         file_format(check_is_file(args.prompts))
     parse_score_ranges(args.score_range, args.score_labels)
@@ -140,7 +143,12 @@ def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
     """
     from ..data.prompts import read_prompt_infos
 
-    return read_prompt_infos(args.prompts, args.encoding) if args.prompts else {}
+    if not args.prompts:
+        return {}
+    # Its delimiter and its sheet are its own; so is the encoding of a format that has one.
+    is_text = file_format(args.prompts) not in BINARY_FORMATS
+    reading = TableReading(args.encoding, args.encoding_errors) if is_text else AS_FOUND
+    return read_prompt_infos(args.prompts, reading)
 
 
 def load_own_file(
@@ -166,5 +174,5 @@ def load_own_file(
 
     ranges = parse_score_ranges(args.score_range, args.score_labels)
     return load_own_table(
-        path, column_names(args), args.encoding, read_prompts(args), ranges, prompt_id, observe_ranges, check
+        path, column_names(args), reading_of(args), read_prompts(args), ranges, prompt_id, observe_ranges, check
     )

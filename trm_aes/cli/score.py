@@ -18,6 +18,7 @@ from .options import (
     refuse_idle,
 )
 from .parser import CommandParser
+from .table_options import add_reading_options, reading_of
 
 # Fields of the library's `columns`, each an option of its own here.
 RENAMED = {"source": "input"} | {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id", "prompt")}
@@ -33,14 +34,24 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--input",
         required=True,
-        help=".csv, .tsv, .jsonl or .parquet with a column of essays, .txt with an essay a line, or - for standard input",
+        help=".csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods with a column of essays, .txt with an essay a line, or - for "
+        "standard input",
     )
-    parser.add_argument("--output", required=True, help=".csv, .tsv or .jsonl, or - for CSV on standard output")
+    parser.add_argument(
+        "--output",
+        required=True,
+        help=".csv, .tsv or .jsonl (each also .gz, .bz2, .xz, .zst or .zip), .parquet, .xlsx, or - for CSV on standard output",
+    )
     parser.add_argument("--prompt-id", help="the prompt that all essays answer (else the input's prompt_id or prompt)")
     for name in ("essay", "prompt-id", "prompt"):
         usual = name.replace("-", "_")
         parser.add_argument(f"--{name}-column", metavar="NAME", help=f"column with the {name} ({usual} if not given)")
-    parser.add_argument("--encoding", default="utf-8", help="of the input")
+    add_reading_options(parser)
+    parser.add_argument(
+        "--safe-for-spreadsheets",
+        action="store_true",
+        help="put an apostrophe before text that a spreadsheet could take for a formula",
+    )
     add_unknown_prompt_option(parser)
     add_on_error_option(parser, "OUTPUT")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
@@ -68,6 +79,7 @@ def _check_options(args: argparse.Namespace):
         refuse_idle(args, ("prompt_id_column", "prompt_column"), "with `prompt_id`, which all essays answer")
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
+    reading_of(args)
     if args.output != STANDARD_STREAM:
         output_format(args.output)
         check_is_file_to_be(args.output, args.overwrite)
@@ -90,13 +102,18 @@ def _score(args: argparse.Namespace):
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
     bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP)
     summary = score_file(
-        scorer, args.input, args.output, columns, args.prompt_id, args.encoding, args.overwrite, processes, bad_rows
-    )
+        scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, processes, bad_rows,
+        args.safe_for_spreadsheets,
+    )  # fmt: skip
     if not processes.is_main_process:
         return
     # Standard output may be the scores themselves.
+    source = "standard input" if args.input == STANDARD_STREAM else args.input
     at = "" if scorer.commit is None else f" at commit {scorer.commit}"
-    print(f"Scored {summary.num_scored} essays with {scorer.name}{at}.", file=sys.stderr)
+    print(
+        f"Read {summary.num_read:,} rows of {source}. Scored {summary.num_scored:,} essays with {scorer.name}{at}.",
+        file=sys.stderr,
+    )
     if summary.num_unknown:
         print(
             f"{summary.num_unknown} essays answer prompts that the model does not know; they have no score.",

@@ -9,8 +9,11 @@ from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..naming import MAX_LISTED, is_same_name, listing
 from .choices import expand_prompt_set
+from .formats import AS_FOUND, TableReading
 from .schema import parse_score_range
 from .tables import read_rows
+
+PROMPT_COLUMNS = ("prompt_id", "essay_set", "prompt")
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class PromptInfo:
     score_range: ScoreRange | None = None
 
 
-def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, PromptInfo]:
+def read_prompt_infos(path: str | Path, reading: TableReading = AS_FOUND) -> dict[str, PromptInfo]:
     """
     Reads a table with the columns `prompt_id` (or ASAP's `essay_set`), `prompt` and, where ranges are known,
     `min_score`, `max_score` and, where it is not 1, `score_step`.
@@ -33,7 +36,7 @@ def read_prompt_infos(path: str | Path, encoding: str = "utf-8") -> dict[str, Pr
         InputError: if a column is missing, a prompt has two rows, or a score is no number or a range none.
     """
     prompt_infos: dict[str, PromptInfo] = {}
-    for number, row in enumerate(read_rows(path, encoding), start=1):
+    for number, row in enumerate(read_rows(path, reading, PROMPT_COLUMNS), start=1):
         name = "essay_set" if "essay_set" in row and "prompt_id" not in row else "prompt_id"
         for column in (name, "prompt"):
             if column not in row:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, as_number
 from .provenance import Provenance, ValueColumns
 from .scales import SCALE_COLUMNS, scale_of_row
+from .tables import as_text
 
 REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_score", "max_score")
 # Added by the builder; a source's own column of such a name is renamed. The first hold a list for each essay.
@@ -154,6 +156,21 @@ def check_essay_text(essay: Any, where: str) -> str:
     if "\0" in essay:
         raise InputError(f"{where}: the essay holds NUL bytes: the file is damaged, or not in the encoding it claims.")
     return essay
+
+
+def as_it_stands(column: pd.Series) -> pd.Series:
+    """
+    A column that rides along, each value as it stands in its source, None where there is none. Values of types that no
+    one column of a data set can hold become text, as a CSV file would have it.
+    """
+    values = [
+        None if value is pd.NaT or (isinstance(value, float) and math.isnan(value)) else value for value in column
+    ]
+    try:
+        pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        values = [None if value is None else as_text(value) for value in values]
+    return pd.Series(values, index=column.index, dtype=object)
 
 
 def check_table(table: EssayTable):

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..naming import listing
 from .choices import DEFAULT_SHARE, check_shares
 from .schema import EssayTable
+from .tables import read_ids
 
 SPLITS = ("train", "validation", "test")
 # The published folds call validation "dev".
@@ -146,7 +147,7 @@ def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
         path = Path(folds) / f"fold_{fold}" / name
         if not path.is_file():
             raise InputError(f"{path} does not exist: `folds` is the folder that holds fold_0, fold_1 and so on.")
-        ids = path.read_text(encoding="utf-8").split()
+        ids = read_ids(path)
         for essay_id in ids:
             if essay_id not in known:
                 raise InputError(f"{path}: essay_id {essay_id} is not in {table.source}.")

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from datasets import Dataset
 from tqdm import tqdm
 
 from ..data.dataset import EssayDataset
-from ..data.schema import LIST_COLUMNS
+from ..data.scales import SCALE_COLUMNS
+from ..data.schema import LIST_COLUMNS, REQUIRED_COLUMNS, TOKEN_COLUMNS
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
@@ -20,6 +22,8 @@ from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
+# Of the predictions; a data set's own column of such a name is renamed.
+OWN_COLUMNS = (SCORED_AS, "predicted_score", "rounded_score", "confidence", "supervision_steps", "ridge")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd", "qwk_continuous",
                  "rmse_continuous", "pearson_continuous")  # fmt: skip
 
@@ -36,7 +40,8 @@ class Evaluation:
             scale where no essay of the prompt trains; None without training essays.
         rater_qwk: `prompt_id -> QWK` of the first two raters with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, that score rounded and as people write it,
-            confidence, supervision steps, and the score of the ridge regression where there is one.
+            the columns that ride along in the data set, confidence, supervision steps, and the score of the ridge
+            regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
     """
 
@@ -85,7 +90,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
     # Of prompts that the scorer knows, too, these are the scorer's own.
     ranges = data.score_ranges
     predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], ranges)
-    predictions = frame[["essay_id", "prompt_id", "score"]].assign(
+    predictions = _with_riding_columns(frame[["essay_id", "prompt_id", "score"]], rows).assign(
         **({} if rule.unknown == ERROR else {SCORED_AS: scored_as}),
         predicted_score=predicted,
         rounded_score=_shown(predicted, frame["prompt_id"], ranges),
@@ -114,6 +119,16 @@ def _constant_mean_qwk(frame: pd.DataFrame, data: EssayDataset) -> float | None:
     constant = constant.fillna(pd.Series(middle, index=frame.index))
     by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], constant, data.score_ranges)
     return mean_over_prompts(by_prompt)["mean_qwk"]
+
+
+def _with_riding_columns(frame: pd.DataFrame, rows: Dataset) -> pd.DataFrame:
+    """A frame with the columns that ride along in a data set, their values of the types that they have there."""
+    riding = {
+        f"{name}_in_source" if name in OWN_COLUMNS else name: pd.Series(rows[name][:], index=frame.index, dtype=object)
+        for name in rows.column_names
+        if name not in REQUIRED_COLUMNS + SCALE_COLUMNS + TOKEN_COLUMNS
+    }
+    return pd.concat([frame, pd.DataFrame(riding, index=frame.index)], axis=1)
 
 
 def compare_with_ridge(evaluation: Evaluation, data: EssayDataset, split: str) -> Evaluation:

@@ -1,23 +1,27 @@
 """Scores a stream of essays of any length: rows in, the same rows with their scores out, in order."""
 
 import contextlib
-import csv
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any
 
 from accelerate import PartialState
 from tqdm import tqdm
 
-from ..data.formats import STANDARD_STREAM, file_format, output_format
+from ..data.formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format, output_format
 from ..data.rejection import RowCheck, rejected_path
 from ..data.schema import check_essay_text
-from ..data.tables import read_rows
+from ..data.tables import (
+    check_fits_sheet,
+    check_safe_for_spreadsheets,
+    read_rows,
+    write_rows,
+    write_rows_to_stream,
+)
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_file_to_be, check_is_outside, new_file, owned
 from ..model.essay_tokens import EncodedEssay
@@ -72,12 +76,13 @@ class BadRows:
 @dataclass(frozen=True)
 class ScoringSummary:
     """
-    How many essays were scored, how many of them were too long to be read to the end, how many were not scored because
-    their prompt is unknown, and a sentence on rows that were set aside (None if there are none).
+    How many essays were scored, how many of them were too long to be read to the end, how many rows were read, how many
+    were not scored because their prompt is unknown, and a sentence on rows that were set aside (None if there are none).
     """
 
     num_scored: int
     num_cut: int
+    num_read: int
     num_unknown: int = 0
     rejected: str | None = None
 
@@ -88,32 +93,35 @@ def score_file(
     output: str,
     columns: InputColumns = InputColumns(),
     prompt_id: str | None = None,
-    encoding: str = "utf-8",
+    reading: TableReading = AS_FOUND,
     overwrite: bool = False,
     processes: PartialState | None = None,
     bad_rows: BadRows = BadRows(),
+    safe_for_spreadsheets: bool = False,
 ) -> ScoringSummary:
     """
     Scores every essay of a table, in memory that does not grow with their number.
 
-    The output has the input's rows and columns in the input's order, and after them `predicted_score` (in the prompt's
-    range), `rounded_score`, `confidence` (the halting head's, that the rounded score is right) and
-    `supervision_steps`. A file is checked from end to end before its first essay is scored. Scores are kept in parts
+    The output has the input's rows and columns in the input's order, each cell as it stands there, and after them
+    `predicted_score` (in the prompt's range), `rounded_score`, `confidence` (the halting head's, that the rounded score is
+    right) and `supervision_steps`. A file is checked from end to end before its first essay is scored. Scores are kept in parts
     beside the output until that is whole: the same call goes on where an earlier one was interrupted.
 
     Args:
         scorer: what scores.
-        source: CSV, TSV, JSON lines, Parquet, text with an essay a line, or `-` for standard input.
-        output: `.csv`, `.tsv` or `.jsonl`, or `-` for CSV on standard output. It appears when it is whole.
+        source: CSV, TSV, JSON lines, Parquet, a workbook, text with an essay a line, or `-` for standard input.
+        output: `.csv`, `.tsv` or `.jsonl`, compressed or not, `.parquet`, `.xlsx`, or `-` for CSV on standard output. It
+            appears when it is whole.
         columns: what the input's columns are called.
         prompt_id: the prompt that all essays answer, whatever the input says.
-        encoding: of the input.
+        reading: what the input does not say of itself.
         overwrite: whether an existing output may be replaced.
         processes: this process's place among several that were started together and share the work; their output must
             lie on a file system that all of them see.
         bad_rows: what becomes of rows that cannot be scored. Where unknown prompts are no error, a column
             `scored_as_prompt` before the scores says as whose prompt each essay was scored; it is empty, and so are the
             scores, for those that were skipped.
+        safe_for_spreadsheets: whether text that a spreadsheet could take for a formula gets an apostrophe before it.
 
     Raises:
         InputError: if a row cannot be scored, the input changes meanwhile, the output exists, or another run is writing it.
@@ -124,6 +132,8 @@ def score_file(
         output_format(output)
         check_is_file_to_be(output, overwrite)
         check_is_outside(source, output, "source")
+        if safe_for_spreadsheets:
+            check_safe_for_spreadsheets(output)
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
     rule, check = PromptRule(scorer, bad_rows.unknown_prompt), RowCheck(bad_rows.skip)
@@ -131,7 +141,7 @@ def score_file(
         check_can_reject(output, overwrite)
 
     def checked_rows() -> Iterator[CheckedRow]:
-        for number, row in enumerate(read_rows(source, encoding), start=1):
+        for number, row in enumerate(read_rows(source, reading, [columns.usual("essay")]), start=1):
             _check_columns(row, f"{source}, row {number}", columns, rule)
             with check.of(number, row):
                 found = _check_row(row, f"{source}, row {number}", columns, prompt_id, rule)
@@ -141,9 +151,9 @@ def score_file(
     if STANDARD_STREAM in (source, output):
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
-        rows = _of_like_columns(checked_rows(), output)
+        rows = _writable(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
-            streamed = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite)
+            streamed = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets)
             return _summary(streamed, check, output, overwrite)
 
     is_main = processes.is_main_process
@@ -154,7 +164,7 @@ def score_file(
             "packages": package_versions(),
             "source_sha256": file.checksum,
             "format": file_format(source),
-            "encoding": encoding,
+            "reading": vars(reading),
             "columns": vars(columns),
             "prompt_id": prompt_id,
             "bad_rows": vars(bad_rows),
@@ -168,7 +178,7 @@ def score_file(
         num_essays = None
         with processes.main_process_first():
             if is_main:
-                num_essays = sum(1 for _ in _of_like_columns(checked_rows(), output))
+                num_essays = sum(1 for _ in _writable(checked_rows(), output))
                 if not num_essays:
                     raise InputError(f"{source} holds no essays that can be scored.")
                 parts.prepare()
@@ -181,10 +191,12 @@ def score_file(
         processes.wait_for_everyone()
         counts: Counter[str] = Counter()
         if is_main:
-            _write_output(_rows_with_parts(checked_rows(), parts, counts, file), output, overwrite)
+            _write_output(
+                _rows_with_parts(checked_rows(), parts, counts, file), output, overwrite, safe_for_spreadsheets
+            )
             parts.remove()
             return _summary(counts, check, output, overwrite)
-    return ScoringSummary(0, 0)
+    return ScoringSummary(0, 0, 0)
 
 
 def check_can_reject(output: str, overwrite: bool):
@@ -201,7 +213,8 @@ def check_can_reject(output: str, overwrite: bool):
 
 def _summary(counts: Counter, check: RowCheck, output: str, overwrite: bool) -> ScoringSummary:
     rejected = check.write(rejected_path(output), overwrite) if check.skip else None
-    return ScoringSummary(counts["scored"], counts["cut"], counts["unknown"], rejected)
+    num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
+    return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected)
 
 
 def _check_columns(row: dict, where: str, columns: InputColumns, rule: PromptRule):
@@ -222,22 +235,35 @@ def _check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | No
     check_essay_text(row[columns.usual("essay")], where)
     if prompt_id is not None:
         return prompt_id
-    # A blank cell names no prompt.
-    named, text = (str(row.get(columns.usual(role)) or "").strip() or None for role in ("prompt_id", "prompt"))
+    named, text = (
+        _name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")
+    )
     return rule.prompt_of(named, text, where)
 
 
-def _of_like_columns(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
+def _name_in_cell(value: Any, where: str, column: str) -> str | None:
+    """A prompt's id or text; None for a blank cell, which names no prompt."""
+    if isinstance(value, (list, dict)):
+        raise InputError(
+            f"{where}, column {column!r}: a {type(value).__name__} names no prompt. Give text or a number."
+        )
+    return None if value is None else str(value).strip() or None
+
+
+def _writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
     """The rows as they come, as long as the output's format can hold them."""
+    written_as = "csv" if output == STANDARD_STREAM else output_format(output)
     first = None
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
         strange = [name for name in row if name not in first]
-        if strange and (output == STANDARD_STREAM or output_format(output) != "jsonl"):
+        if strange and written_as != "jsonl":
             raise InputError(
                 f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
                 "throughout. Write .jsonl instead."
             )
+        if written_as == "xlsx":
+            check_fits_sheet(row, number, output)
         yield row, prompt_id
 
 
@@ -314,7 +340,12 @@ def _rows_with_parts(
 
 
 def _score_stream(
-    scorer: EssayScorer, rows: Iterable[CheckedRow], essay_column: str, output: str, overwrite: bool
+    scorer: EssayScorer,
+    rows: Iterable[CheckedRow],
+    essay_column: str,
+    output: str,
+    overwrite: bool,
+    safe_for_spreadsheets: bool,
 ) -> Counter:
     """From standard input or to standard output: nothing is kept, so nothing can be taken up again."""
     counts: Counter[str] = Counter()
@@ -324,8 +355,10 @@ def _score_stream(
             for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
                 yield from _with_scores(window, scorer.score_encoded(encoded, _prompt_ids(window)), counts)
                 bar.update(len(window))
+        if not counts:
+            raise InputError("The input holds no essays that can be scored.")
 
-    _write_output(scored(), output, overwrite)
+    _write_output(scored(), output, overwrite, safe_for_spreadsheets)
     return counts
 
 
@@ -352,28 +385,10 @@ def _added(result: EssayScore) -> dict[str, Any]:
     return dict(zip(ADDED_COLUMNS, values, strict=True))
 
 
-def _write_output(rows: Iterator[dict], output: str, overwrite: bool):
+def _write_output(rows: Iterator[dict[str, Any]], output: str, overwrite: bool, safe_for_spreadsheets: bool):
     """To a file, which appears when it is whole, or as CSV to standard output."""
     if output == STANDARD_STREAM:
-        _write(rows, sys.stdout, "csv")
+        write_rows_to_stream(rows, sys.stdout, safe_for_spreadsheets)
         return
-    with new_file(output, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        _write(rows, file, output_format(output))
-
-
-def _write(rows: Iterator[dict], file: TextIO, file_format: str):
-    if file_format == "jsonl":
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-        return
-    writer = None
-    for row in rows:
-        if writer is None:
-            delimiter = "\t" if file_format == "tsv" else ","
-            writer = csv.DictWriter(file, list(row), delimiter=delimiter, lineterminator="\n")
-            writer.writeheader()
-        writer.writerow({name: _as_cell(value) for name, value in row.items()})
-
-
-def _as_cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+    with new_file(output, overwrite) as temporary:
+        write_rows(rows, temporary, output, safe_for_spreadsheets)

@@ -1,9 +1,8 @@
 """ASAP-AES (The Hewlett Foundation, 2012): the Kaggle release file, and its copies on the Hub."""
 
-import codecs
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +14,11 @@ from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
 from ...naming import listing
 from ..columns import USUAL_COLUMNS, ColumnNames
+from ..formats import AS_FOUND, WORKBOOKS, TableReading, file_format
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
 from ..schema import EssayTable
-from ..tables import file_checksum, read_bytes
+from ..tables import file_checksum, first_line, read_rows, release_lines
 from .own import make_table
 from .rows import SourceRows
 
@@ -61,18 +61,33 @@ def is_release_file(header: str) -> bool:
     return set(RELEASE_COLUMNS) <= set(header.rstrip("\r\n").split("\t"))
 
 
+def is_release(path: str | Path, reading: TableReading = AS_FOUND) -> bool:
+    """
+    Whether a file is the Kaggle release, as .tsv or as a workbook, by the names of its columns.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    name = file_format(path)
+    if name in WORKBOOKS:
+        return set(RELEASE_COLUMNS) <= set(next(read_rows(path, reading), {}))
+    return name == "tsv" and is_release_file(first_line(path))
+
+
 def load_release(
     path: str | Path,
     prompt_infos: Mapping[str, PromptInfo] | None = None,
     columns: ColumnNames = USUAL_COLUMNS,
     score_ranges: Mapping[str | None, ScoreRange] | None = None,
     check: RowCheck | None = None,
+    reading: TableReading = AS_FOUND,
 ) -> EssayTable:
     """
-    Reads the Kaggle release file (`training_set_rel3.tsv`), UTF-8 or Windows-1252, plain or compressed.
+    Reads the Kaggle release file (`training_set_rel3.tsv`, plain or compressed, or a workbook).
 
-    Every line is one essay. Fields that a spreadsheet quoted are unquoted; a quote that merely opens an essay is part
-    of it. (A CSV reader takes that quote for the start of a quoted field, and merges rows.)
+    In the .tsv every line is one essay. Fields that a spreadsheet quoted are unquoted; a quote that merely opens an essay
+    is part of it. (A CSV reader takes that quote for the start of a quoted field, and merges rows.) It was published in
+    Windows-1252, and is read as that if `reading` names no encoding and most of what it has beyond ASCII is not UTF-8.
 
     Args:
         path: the file.
@@ -81,27 +96,18 @@ def load_release(
             lack that score are left out, and [`Provenance`] says so.
         score_ranges: as of [`KnownPrompts`].
         check: what becomes of rows that cannot be used; an error if not given.
+        reading: what the file does not say of itself.
 
     Raises:
         InputError: if the file is not that file, or a row is damaged.
     """
     source = str(path)
-    lines = _decode(read_bytes(path)).split("\n")
-    header = lines[0].rstrip("\r").split("\t")
-    missing = [name for name in RELEASE_COLUMNS if name not in header]
+    rows = _release_rows(path, reading) if file_format(path) == "tsv" else read_rows(path, reading)
+    raw = pd.DataFrame(list(rows), dtype=object)
+    raw.index += 1
+    missing = [name for name in RELEASE_COLUMNS if name not in raw]
     if missing:
         raise InputError(f"{source} is not the ASAP release: column {missing[0]!r} is missing.")
-    rows = []
-    for number, line in enumerate(lines[1:], start=1):
-        if not line.strip():
-            continue
-        values = line.rstrip("\r").split("\t")
-        if len(values) != len(header):
-            raise InputError(f"{source}, row {number}: {len(values)} fields where the header has {len(header)}.")
-        rows.append((number, [_unquote(value) for value in values]))
-    raw = pd.DataFrame(
-        [values for _, values in rows], columns=header, index=[number for number, _ in rows], dtype=object
-    )
     return _make_table(raw, source, file_checksum(path), prompt_infos, columns, score_ranges, check)
 
 
@@ -166,20 +172,17 @@ def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _decode(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Windows-1252 leaves five bytes undefined, and some occur in the release: keep them as control characters.
-        return content.decode("cp1252", errors="trm_aes.latin1")
-
-
-def _latin1_errors(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return error.object[error.start : error.end].decode("latin1"), error.end
-
-
-codecs.register_error("trm_aes.latin1", _latin1_errors)
+def _release_rows(path: str | Path, reading: TableReading) -> Iterator[dict[str, str]]:
+    if reading.delimiter not in (None, "\t"):
+        raise InputError(f"`delimiter` has no effect on {path}: tabs separate the fields of the ASAP release.")
+    lines = release_lines(path, reading)
+    _, first = next(lines, (0, ""))
+    header = first.split("\t")
+    for number, line in lines:
+        values = line.split("\t")
+        if len(values) != len(header):
+            raise InputError(f"{path}, row {number}: {len(values)} fields where the header has {len(header)}.")
+        yield dict(zip(header, map(_unquote, values), strict=True))
 
 
 def _unquote(value: str) -> str:

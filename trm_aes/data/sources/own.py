@@ -1,6 +1,5 @@
 """Your own scored essays: tables whose columns you name."""
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,20 @@ from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
 from ...naming import listing
 from ..columns import USUAL_COLUMNS, ColumnNames, TakenColumns
+from ..formats import AS_FOUND, TableReading
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..provenance import Provenance, ValueColumns
 from ..rejection import RowCheck
 from ..scales import SCALE_COLUMNS, scale_columns
-from ..schema import REQUIRED_COLUMNS, TOKEN_COLUMNS, EssayTable, check_essay_text, check_table, parse_score
+from ..schema import (
+    REQUIRED_COLUMNS,
+    TOKEN_COLUMNS,
+    EssayTable,
+    as_it_stands,
+    check_essay_text,
+    check_table,
+    parse_score,
+)
 from .own_scales import given_scales, scales_from_scores
 from .rows import SourceRows, read_source
 
@@ -24,7 +32,7 @@ from .rows import SourceRows, read_source
 def load_own_table(
     path: str | Path,
     columns: ColumnNames = USUAL_COLUMNS,
-    encoding: str = "utf-8",
+    reading: TableReading = AS_FOUND,
     prompt_infos: dict[str, PromptInfo] | None = None,
     score_ranges: dict[str | None, ScoreRange] | None = None,
     prompt_id: str | None = None,
@@ -37,7 +45,7 @@ def load_own_table(
     Args:
         path: the file; its name tells the format.
         columns: what its columns are called.
-        encoding: of CSV, TSV and JSON lines.
+        reading: what the file does not say of itself.
         prompt_infos, score_ranges, prompt_id, observe_ranges: as of [`KnownPrompts`].
         check: what becomes of rows that cannot be used; an error if not given.
 
@@ -45,7 +53,7 @@ def load_own_table(
         InputError: if the file, a column, a row or a range cannot be used; it says which.
     """
     known = KnownPrompts(prompt_infos or {}, score_ranges or {}, prompt_id, observe_ranges)
-    return make_table(read_source(path, encoding), columns, known, check or RowCheck())
+    return make_table(read_source(path, reading), columns, known, check or RowCheck())
 
 
 def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, check: RowCheck) -> EssayTable:
@@ -101,7 +109,7 @@ def _riding(raw: pd.DataFrame, taken: TakenColumns, values: Mapping[str, pd.Seri
     """Columns beside those of the schema: values as numbers, all others as they are."""
     used = {name for role, name in taken.single.items() if role != "split"}
     return {
-        _kept_name(str(name)): values[name] if name in values else _as_it_is(raw[name])
+        _kept_name(str(name)): values[name] if name in values else as_it_stands(raw[name])
         for name in raw.columns
         if name not in used
     }
@@ -128,6 +136,10 @@ def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.D
 
 
 def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
+    if isinstance(value, (list, dict)):
+        raise InputError(
+            f"{rows.source}, row {row}, column {column!r}: a {type(value).__name__} is no id. Give text or a number."
+        )
     if is_missing(value) or not str(value).strip():
         raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
     return str(value).strip()
@@ -254,18 +266,6 @@ def _value_columns(taken: TakenColumns, values: Mapping[str, pd.Series]) -> Valu
 
 def _kept_name(name: str) -> str:
     return f"{name}_in_source" if name in REQUIRED_COLUMNS + SCALE_COLUMNS + TOKEN_COLUMNS else name
-
-
-def _as_it_is(values: pd.Series) -> pd.Series:
-    """A column that rides along: as it is, where its cells are of one kind; else, since a column has one, as text."""
-    kinds = {type(value) for value in values if not is_missing(value)}
-    if len(kinds) <= 1 and kinds <= {str, bool, int, float} or kinds == {int, float}:
-        return values
-    return values.map(lambda value: value if is_missing(value) or isinstance(value, str) else _as_text(value))
-
-
-def _as_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, bool)) else str(value)
 
 
 def _describe(taken: TakenColumns, known: KnownPrompts, columns: ColumnNames) -> dict[str, str]:

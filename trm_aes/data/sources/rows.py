@@ -8,7 +8,8 @@ import pandas as pd
 
 from ...errors import InputError
 from ...naming import listing
-from ..tables import STANDARD_STREAM, file_checksum, file_format, read_rows
+from ..formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format
+from ..tables import file_checksum, read_rows
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class SourceRows:
     notes: tuple[str, ...] = ()
 
 
-def read_source(path: str | Path, encoding: str = "utf-8") -> SourceRows:
+def read_source(path: str | Path, reading: TableReading = AS_FOUND) -> SourceRows:
     """
     The rows of a file, as they are.
 
@@ -43,26 +44,28 @@ def read_source(path: str | Path, encoding: str = "utf-8") -> SourceRows:
         InputError: if it cannot be read, holds no columns, or no rows.
     """
     if str(path) == STANDARD_STREAM or file_format(path) == "txt":
-        raise InputError(f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl or .parquet file.")
-    frame = pd.DataFrame(list(read_rows(path, encoding)), dtype=object)
+        raise InputError(
+            f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods file."
+        )
+    frame = pd.DataFrame(list(read_rows(path, reading)), dtype=object)
     if frame.empty:
         raise InputError(f"{path} holds no rows.")
     frame.index += 1
     return SourceRows(frame, str(path), file_checksum(path), [str(row) for row in frame.index])
 
 
-def read_split_sources(paths: Mapping[str, str | Path], encoding: str = "utf-8") -> SourceRows:
+def read_split_sources(paths: Mapping[str, str | Path], reading: TableReading = AS_FOUND) -> SourceRows:
     """
     The rows of several files, one for each split, as one source.
 
     Args:
         paths: `split -> file`.
-        encoding: of CSV, TSV and JSON lines.
+        reading: what the files do not say of themselves.
 
     Raises:
         InputError: as of [`read_source`], or if the files have different columns.
     """
-    parts = {split: read_source(path, encoding) for split, path in paths.items()}
+    parts = {split: read_source(path, reading) for split, path in paths.items()}
     return join_splits(parts, ", ".join(part.source for part in parts.values()))
 
 
