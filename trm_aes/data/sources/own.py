@@ -128,7 +128,9 @@ def _check_cells(rows: SourceRows, taken: TakenColumns, check: RowCheck) -> pd.D
     for number, row, raw in zip(rows.numbered, rows.frame.index, rows.frame.to_dict("records"), strict=True):
         with check.of(row, raw):
             essay_id = number if taken.essay_id is None else _read_id(raw[taken.essay_id], row, rows, taken.essay_id)
-            prompt_id = None if taken.prompt_id is None else _read_id(raw[taken.prompt_id], row, rows, taken.prompt_id)
+            prompt_id = (
+                None if taken.prompt_id is None else _read_id(raw[taken.prompt_id], row, rows, taken.prompt_id).strip()
+            )
             essay = None if is_missing(raw[taken.essay]) else raw[taken.essay]
             essay = check_essay_text(essay, f"{rows.source}, row {row} (essay_id {essay_id})")
             cells[row] = (essay_id, prompt_id, essay)
@@ -142,7 +144,7 @@ def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
         )
     if is_missing(value) or not str(value).strip():
         raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
-    return str(value).strip()
+    return str(value)
 
 
 def is_missing(value: Any) -> bool:
