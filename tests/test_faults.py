@@ -138,7 +138,7 @@ def test_two_processes_killed(work):
     generator = random.Random(SEED)
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     program = [str(Path(__file__).parent / "scoring" / "score_worker.py"), "--model", "model", "--device", "cpu",
-               "--input", "essays.csv"]  # fmt: skip
+               "--input", "essays.csv", "--overwrite"]  # fmt: skip
 
     def launch(output):
         command = [*words, "--master-port", str(free_port()), *program, "--output", output]
