@@ -18,6 +18,7 @@ from bad_inputs import tree
 from helpers import SMALL_MODEL, free_port
 
 from trm_aes.cli.main import main
+from trm_aes.files import remove
 from trm_aes.scoring import stream
 from trm_aes.training.folder import unfinished_folder
 from trm_aes.training.resuming import last_checkpoint
@@ -129,6 +130,7 @@ def test_killed_at_random_moments(work):
         assert again.exitcode == 0, (work / "said.txt").read_text(encoding="utf-8")[-3000:]
         assert outcome(output, output.name) == expected[program], f"{program} after {share:.2f} of its time"
         assert not list(work.glob(f".*{name}*")), f"{program} after {share:.2f} of its time"
+        remove(output)
     print(f"{killed} of {MOMENTS} were killed at work")
     assert killed > MOMENTS / 2
 
@@ -138,7 +140,7 @@ def test_two_processes_killed(work):
     generator = random.Random(SEED)
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     program = [str(Path(__file__).parent / "scoring" / "score_worker.py"), "--model", "model", "--device", "cpu",
-               "--input", "essays.csv"]  # fmt: skip
+               "--input", "essays.csv", "--overwrite"]  # fmt: skip
 
     def launch(output):
         command = [*words, "--master-port", str(free_port()), *program, "--output", output]

@@ -10,6 +10,7 @@ from bad_inputs import assert_refused, run_command
 from helpers import SMALL_MODEL
 from safetensors.torch import load_file, save_file
 
+from trm_aes.training.folder import checkpoints
 from trm_aes.training.resuming import last_checkpoint
 
 ESSAYS = "essay_id,prompt_id,essay,score\n" + "".join(
@@ -32,6 +33,8 @@ def good(tmp_path_factory, model_dir, data_dir):
     """A folder with a scorer, its data set and essays, all good."""
     folder = tmp_path_factory.mktemp("good")
     shutil.copytree(model_dir, folder / "model")
+    for checkpoint in checkpoints(folder / "model")[:-1]:
+        shutil.rmtree(checkpoint)
     shutil.copytree(data_dir, folder / "data")
     assert run_command(folder, "evaluate", "--model", "model", "--data", "data")[0] == 0
     (folder / "essays.csv").write_text(ESSAYS, encoding="utf-8")
@@ -46,12 +49,13 @@ def good(tmp_path_factory, model_dir, data_dir):
 
 @pytest.fixture
 def around(good, tmp_path):
-    """A copy of it, to be damaged; with what cannot be copied."""
+    """A copy of it, to be damaged; with what cannot be copied. It goes at once: a hundred copies would fill a disk."""
     shutil.copytree(good, tmp_path / "work")
     os.mkfifo(tmp_path / "work" / "pipe.csv")
     (tmp_path / "work" / "loop.csv").symlink_to("loop.csv")
     (tmp_path / "work" / "loop").symlink_to("loop")
-    return tmp_path / "work"
+    yield tmp_path / "work"
+    shutil.rmtree(tmp_path / "work")
 
 
 def option(words, name, value):

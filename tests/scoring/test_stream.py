@@ -17,6 +17,7 @@ from helpers import free_port
 from trm_aes import EssayScoringPipeline
 from trm_aes.cli import evaluate, score
 from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.files import owned
 from trm_aes.scoring import stream
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.stream import ADDED_COLUMNS, score_file
@@ -245,6 +246,93 @@ def test_parts_of_other_essays_are_thrown_away(scorer, tmp_path, monkeypatch):
     (parts / "settings.json").write_text("{}", encoding="utf-8")
     (parts / "00000000.json").write_text("[]", encoding="utf-8")
     assert score_file(scorer, str(source), str(output)).num_scored == 40
+
+
+def leave_parts(scorer, source, output, **options):
+    """A run that is stopped before it writes its output."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "_write_output", lambda *_: pytest.fail("stopped before the output"))
+        with pytest.raises(pytest.fail.Exception):
+            score_file(scorer, str(source), str(output), **options)
+
+
+def scored_anew(scorer, source, output, monkeypatch, **options):
+    """How many essays the next run scores itself."""
+    calls = []
+
+    def count(encoded, prompt_ids):
+        calls.append(len(encoded))
+        return EssayScorer.score_encoded(scorer, encoded, prompt_ids)
+
+    monkeypatch.setattr(scorer, "score_encoded", count)
+    score_file(scorer, str(source), str(output), **options)
+    return sum(calls)
+
+
+def test_parts_belong_to_all_that_a_score_depends_on(model_dir, tmp_path, monkeypatch):
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    changes = {
+        "range": lambda scorer: scorer.model.config.score_ranges.update(a=[0, 30]),
+        "cycles": lambda scorer: setattr(scorer.model.config, "H_cycles", 1),
+        "prompt": lambda scorer: scorer.model.config.prompt_texts.update(a="Sing!"),
+        "tokenizer": lambda scorer: setattr(scorer.tokenizer, "model_max_length", 63),
+        "weights": lambda scorer: scorer.model.score_head.bias.data.add_(1),
+        "batches": lambda scorer: setattr(scorer, "batch_tokens", 100),
+    }
+    options = {"encoding": {"encoding": "latin-1"}, "prompt id": {"prompt_id": "a"}}
+    for case in ("nothing", *changes, *options):
+        scorer = EssayScorer.from_pretrained(model_dir, "cpu")
+        leave_parts(scorer, source, output)
+        changes.get(case, lambda scorer: None)(scorer)
+        expected = 0 if case == "nothing" else 40
+        assert scored_anew(scorer, source, output, monkeypatch, **options.get(case, {})) == expected, case
+        output.unlink()
+        assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize("damage", ["", "null", "[]", '{"scores": []}'])
+def test_a_damaged_part_is_scored_again(scorer, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(stream, "WINDOW", 10)
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    leave_parts(scorer, source, output)
+    (tmp_path / ".out.csv.parts" / "00000002.json").write_text(damage, encoding="utf-8")
+    assert scored_anew(scorer, source, output, monkeypatch) == 10
+
+
+def test_two_runs_do_not_share_an_output(scorer, tmp_path):
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    with owned(output), pytest.raises(InputError, match="is being written by process"):
+        score_file(scorer, str(source), str(output))
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("when", ["scoring", "writing"])
+def test_an_input_that_changes_meanwhile_is_an_error(scorer, tmp_path, monkeypatch, when):
+    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    name = "score_encoded" if when == "scoring" else "encode"
+    compute, before = getattr(scorer, name), source.read_text(encoding="utf-8")
+
+    def change(*args):
+        # As long as before, and as old: its content alone tells.
+        state = source.stat()
+        source.write_text(before.replace("good", "evil"), encoding="utf-8")
+        if when == "writing":
+            os.utime(source, ns=(state.st_atime_ns, state.st_mtime_ns))
+        return compute(*args)
+
+    monkeypatch.setattr(scorer, name, change)
+    with pytest.raises(InputError, match="in.csv changed while it was being scored: nothing was written"):
+        score_file(scorer, str(source), str(output))
+    assert not output.exists()
+
+
+def test_scores_that_are_no_numbers_reach_no_output(model_dir, tmp_path):
+    scorer = EssayScorer.from_pretrained(model_dir, "cpu")
+    scorer.model.score_head.bias.data.fill_(float("nan"))
+    source = write(tmp_path / "in.csv")
+    with pytest.raises(InputError, match=f"{model_dir} gives scores that are not finite numbers"):
+        score_file(scorer, str(source), str(tmp_path / "out.csv"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
 def test_processes_share_the_work_and_one_may_be_lost(model_dir, tmp_path):

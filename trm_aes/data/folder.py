@@ -61,7 +61,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def _check_card(card: Any, where: str):
-    parts = [(card, CARD_TYPES, where)]
+    parts: list[tuple[Any, dict[str, Any], str]] = [(card, CARD_TYPES, where)]
     if isinstance(card, dict) and isinstance(card.get("prompts"), dict):
         parts += [(prompt, PROMPT_TYPES, f"{where}, prompt {name}") for name, prompt in card["prompts"].items()]
     for values, types, place in parts:

@@ -101,9 +101,10 @@ def folder_to_train_in(output_dir: str | os.PathLike, overwrite: bool, resume_fr
 
 def _choose_folder(output: Path, overwrite: bool, resume_from: Path | None) -> Path:
     unfinished = unfinished_folder(output)
-    run = None if resume_from is None else Path(os.path.realpath(resume_from)).parent
-    if run in (output, unfinished):
-        return run  # type: ignore[return-value]  # not None
+    if resume_from is not None:
+        run = Path(os.path.realpath(resume_from)).parent
+        if run in (output, unfinished):
+            return run
     check_may_write(output, overwrite)
     clear(unfinished)
     return unfinished if is_occupied(output) else output

@@ -19,7 +19,7 @@ from .folder import AVERAGE_STATE_NAME, STATE_NAME, checkpoints, unfinished_fold
 LAST_CHECKPOINT = "last"
 # Without each of these a run cannot go on as if it had not been interrupted. Under FSDP and with several processes the
 # names go on (`rng_state_0.pth`).
-NEEDED_FILES = ("model", "optimizer", "scheduler", "rng_state")
+NEEDED_FILES = ("model.safetensors", "optimizer", "scheduler", "rng_state")
 OWN_WEIGHTS_NAME = "optimizer_weights.safetensors"
 # What is needed of the files that are JSON.
 JSON_FILES: dict[str, dict[str, Any]] = {
