@@ -91,7 +91,10 @@ def test_options_of_tables_have_no_effect_on_the_demo_corpus(tmp_path, options):
         ("prompt_id,prompt\n1.0,Why?\n2,How?\n", "--prompts has a prompt '1.0' where .* has '1': write them alike"),
         ("prompt_id,prompt\n01,Why?\n2,How?\n", "--prompts has a prompt '01' where"),
         ("prompt_id,prompt\n7,Why?\n", "--prompts has no prompt of .*, which has 1, 2; it has 7."),
-        ("prompt_id,prompt,max_score\n1,Why?,10\n", "has a column 'max_score', but a scale is told by both 'min_score' and 'max_score'"),
+        (
+            "prompt_id,prompt,max_score\n1,Why?,10\n",
+            "has a column 'max_score', but a scale is told by both 'min_score' and 'max_score'",
+        ),
         ("prompt_ID,prompt\n1,Why?\n", "has no column 'prompt_id'; it has prompt_ID, prompt. Did you mean 'prompt_ID'"),
     ],
 )
@@ -328,7 +331,8 @@ def test_bad_rows_are_set_aside_with_the_reason(tmp_path, capsys):
         rejected = list(csv.DictReader(file))
     reasons = {row["essay_id"]: row["reason"].split(", row ")[1] for row in rejected}
     assert reasons == {
-        "e3": "4, column 'score': 'good' is not a number.",
+        "e3": "4, column 'score': 'good' is not a number. If scores are labels, name all of them, the lowest first, with "
+        "--score-labels.",
         "e5": "6 (essay_id e5): the essay is empty.",
         "e8": "9: essay_id 'e8' is that of an earlier row.",
         "e9": "10: the score 9 is not on the scale 0 to 3.",
