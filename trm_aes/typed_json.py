@@ -56,8 +56,7 @@ def in_words(kind: Any) -> str:
 def _is_of(value: Any, kind: Any) -> bool:
     """Whether a value is of a type, numbers in it finite."""
     kind = float | int if kind is float else kind
-    declared = {"value": kind}
-    schema: Any = TypedDict("Declared", declared)  # type: ignore[misc]
+    schema: Any = TypedDict("schema", {"value": kind})
     try:
         validate_typed_dict(schema, {"value": value})  # type: ignore[type-var]
     except StrictDataclassFieldValidationError:

@@ -60,7 +60,7 @@ def assert_refused(tmp_path, message, *arguments):
         (["--rater-columns", "human1,human3"], "has no column 'human3'; .*Did you mean 'human[12]'.*--rater-columns"),
         (["--trait-column", "style=1:6"], "has no column 'style'.* --trait-column"),
         (["--trait-column", "1:6"], "--trait-column: give COLUMN=LOWEST:HIGHEST"),
-        (["--trait-column", "human1=2:3"], "row 1, column 'human1': 0 lies outside 2 to 3"),
+        (["--trait-column", "human1=2:3"], "row 1, column 'human1': 0 is not on the scale 2 to 3"),
         (["--group-columns", "sex"], "has no column 'sex'.* --group-columns"),
         (["--group-columns", ","], "--group-columns names no column"),
         (["--rater-columns", "human1,human1"], "--rater-columns human1,human1: a column is named twice"),
@@ -91,7 +91,10 @@ def test_options_of_tables_have_no_effect_on_the_demo_corpus(tmp_path, options):
         ("prompt_id,prompt\n1.0,Why?\n2,How?\n", "--prompts has a prompt '1.0' where .* has '1': write them alike"),
         ("prompt_id,prompt\n01,Why?\n2,How?\n", "--prompts has a prompt '01' where"),
         ("prompt_id,prompt\n7,Why?\n", "--prompts has no prompt of .*, which has 1, 2; it has 7."),
-        ("prompt_id,prompt,max_score\n1,Why?,10\n", "has a column 'max_score' and no column 'min_score': half a range"),
+        (
+            "prompt_id,prompt,max_score\n1,Why?,10\n",
+            "has a column 'max_score', but a scale is told by both 'min_score' and 'max_score'",
+        ),
         ("prompt_ID,prompt\n1,Why?\n", "has no column 'prompt_id'; it has prompt_ID, prompt. Did you mean 'prompt_ID'"),
     ],
 )
@@ -117,7 +120,7 @@ def test_a_table_of_prompts_may_hold_more(tmp_path, capsys):
 
 def test_half_a_range_is_refused_unless_the_range_is_given(tmp_path):
     source = write(tmp_path / "e.csv", essays(max_score=lambda n: 10))
-    assert_refused(tmp_path, "has a column 'max_score' and no min_score: half a range", "--source", source)
+    assert_refused(tmp_path, "has a column 'max_score', but a scale is told by both", "--source", source)
     assert run(tmp_path, "--source", source, "--score-range", "0:10").score_ranges["1"].max_score == 10
 
 
@@ -195,7 +198,7 @@ def test_what_was_taken_for_what_is_said_before_anything_is_written(tmp_path, ca
         "groups columns 'region'",
         "splits drawn: 0.2 validate, 0.2 test",
         "Columns that ride along: note.",
-        "prompt range from train valid. test text from",
+        "prompt scale from train valid. test text from",
         "1 0 to 5 given 36 12 12 none",
         "all 36 12 12",
     ]
@@ -232,7 +235,7 @@ def test_values_are_read_and_all_else_stays_as_it_is(tmp_path):
     assert data.rater_columns == ("human1", "human2")
     assert data.card["values"] == {
         "raters": ["human1", "human2"],
-        "traits": {"organization": {"min_score": 1, "max_score": 6}},
+        "traits": {"organization": {"min_score": 1, "max_score": 6, "step": 1, "labels": []}},
         "groups": ["region"],
     }
     assert rows["human2"].isna().sum() == 1 and rows["organization"].dtype == float
@@ -321,17 +324,18 @@ def test_bad_rows_are_set_aside_with_the_reason(tmp_path, capsys):
     table.loc[9, "score"] = 9
     source = write(tmp_path / "e.csv", table)
     options = ["--source", source, "--score-range", "0:3"]
-    assert_refused(tmp_path, "row 4, column 'score': 'good' is not a number", *options)
+    assert_refused(tmp_path, r"row 6 \(essay_id e5\): the essay is empty", *options)
     data = run(tmp_path, *options, "--on-error", "skip")
     assert set(rows_of(data)["essay_id"]) == set(table["essay_id"]) - {"e3", "e5", "e9"} and len(rows_of(data)) == 56
     with open(tmp_path / "out.rejected.csv", encoding="utf-8", newline="") as file:
         rejected = list(csv.DictReader(file))
     reasons = {row["essay_id"]: row["reason"].split(", row ")[1] for row in rejected}
     assert reasons == {
-        "e3": "4, column 'score': 'good' is not a number.",
+        "e3": "4, column 'score': 'good' is not a number. If scores are labels, name all of them, the lowest first, with "
+        "--score-labels.",
         "e5": "6 (essay_id e5): the essay is empty.",
         "e8": "9: essay_id 'e8' is that of an earlier row.",
-        "e9": "10: the score 9 lies outside 0 to 3.",
+        "e9": "10: the score 9 is not on the scale 0 to 3.",
     }
     assert "4 rows cannot be used; they are in" in capsys.readouterr().out
     # Nothing of an earlier day is replaced unasked, and what is no longer true does not stay.

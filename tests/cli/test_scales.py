@@ -144,7 +144,6 @@ def test_what_was_read_off_is_said(tmp_path, capsys):
     write_essays(tmp_path / "essays.csv", [4, 4.5, 5, 5.5, 6, 6.5])
     arguments = ["--source", str(tmp_path / "essays.csv"), "--max-tokens", "64", "--max-prompt-tokens", "8"]
     build.main([*arguments, "--output-dir", str(tmp_path / "read-off")])
-    said = "Prompt 1: scores are 4 to 6.5 by 0.5, as read off them"
-    assert said in capsys.readouterr().out
+    assert "1 4 to 6.5 by 0.5 scores seen" in " ".join(capsys.readouterr().out.split())
     build.main([*arguments, "--output-dir", str(tmp_path / "given"), "--score-range", "4:9:0.5"])
-    assert "read off" not in capsys.readouterr().out
+    assert "1 4 to 9 by 0.5 given" in " ".join(capsys.readouterr().out.split())

@@ -33,9 +33,10 @@ def test_what_nobody_gives_is_read_off_the_scores(tmp_path):
         "2": ScoreRange(1, 3),
         "3": ScoreRange(0.05, 0.3, 0.05),
     }
-    assert found.read_off == ("1", "2", "3")
+    assert found.provenance.ranges == dict.fromkeys("123", "scores seen")
     given = table(tmp_path, HEADER, *rows, score_ranges=parse_score_ranges(["1=0:9:0.5", "3=0:1:0.01"]))
-    assert score_ranges(given.frame)["1"] == ScoreRange(0, 9, 0.5) and given.read_off == ("2",)
+    assert score_ranges(given.frame)["1"] == ScoreRange(0, 9, 0.5)
+    assert given.provenance.ranges == {"1": "given", "2": "scores seen", "3": "given"}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,8 @@ def test_the_largest_usual_step_is_taken(scores, step):
 def test_columns_of_the_file_and_of_a_table_of_prompts(tmp_path):
     rows = ["a,x,1.5,1,5,0.5", "a,y,2,1,5,0.5", "b,z,2,0,4,", "b,w,3,0,4,"]
     found = table(tmp_path, f"{HEADER},min_score,max_score,score_step", *rows)
-    assert score_ranges(found.frame) == {"a": ScoreRange(1, 5, 0.5), "b": ScoreRange(0, 4)} and not found.read_off
+    assert score_ranges(found.frame) == {"a": ScoreRange(1, 5, 0.5), "b": ScoreRange(0, 4)}
+    assert found.provenance.ranges == {"a": "columns", "b": "columns"}
     named = table(
         tmp_path,
         f"{HEADER},low,high,by",

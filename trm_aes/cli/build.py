@@ -215,7 +215,9 @@ def _build(args: argparse.Namespace, parser: CommandParser):
     tokenizer = load_tokenizer(checkpoint)
     options = {**vars(args), "tokenizer_commit": checkpoint.commit}
     card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, options, args.overwrite)
-    rejected = check.write(rejected_path(args.output_dir), args.overwrite)
+    rejected = check.write(
+        rejected_path(args.output_dir), args.overwrite, lambda reason: parser.with_flags(reason, RENAMED)
+    )
     for sentence in (*cut_sentences(card), rejected):
         if sentence is not None:
             print(parser.with_flags(sentence))

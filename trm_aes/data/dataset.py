@@ -25,6 +25,8 @@ from .schema import LIST_COLUMNS, EssayTable, prompt_rows
 from .splits import SPLITS, Splits
 
 TOKENIZE_CHUNK = 512
+# Which of the splits every data set has: essays may be built without a test split.
+NEEDED_SPLITS = ("train", "validation")
 # As data sets call the types of columns of numbers.
 NUMBERS = ("float64", "float32", "int64", "int32")
 
@@ -232,7 +234,7 @@ def load_essay_dataset(folder: str | Path) -> EssayDataset:
     card = read_card(folder)
     with explained(f"{folder} is damaged", "Build it again."):
         splits = load_from_disk(str(folder))
-    missing = [name for name in SPLITS if name not in splits]
+    missing = [name for name in NEEDED_SPLITS if name not in splits]
     if missing:
         raise InputError(f"{folder} is damaged: it has no split {missing[0]}. Build it again.")
     return EssayDataset(splits, card, folder)

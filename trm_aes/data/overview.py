@@ -25,21 +25,21 @@ def overview(table: EssayTable, splits: Splits, splits_from: str) -> str:
     lines = [f"{table.source}: {sum(len(frame) for frame in splits.frames.values()):,} essays"]
     lines += [f"  {role:<12} {told}" for role, told in table.provenance.columns.items()]
     lines += [f"  {'splits':<12} {splits_from}", *(f"  {note}" for note in table.provenance.notes)]
-    lines.append(f"{'prompt':<20} {'range':<12} {'from':<17} {'train':>7}{'valid.':>8}{'test':>7}  text from")
+    lines.append(f"{'prompt':<20} {'scale':<18} {'from':<17} {'train':>7}{'valid.':>8}{'test':>7}  text from")
     known = prompt_rows(table.frame)
     for prompt_id in list(counts)[:MAX_SHOWN_PROMPTS]:
         row = known[prompt_id]
-        score_range = str(scale_of_row(row))
+        scale = str(scale_of_row(row))
         numbers = counts[prompt_id]
         lines.append(
-            f"{prompt_id:<20.20} {score_range:<12} {table.provenance.ranges.get(prompt_id, 'source'):<17} "
+            f"{prompt_id:<20.20} {scale:<18} {table.provenance.ranges.get(prompt_id, 'source'):<17} "
             f"{numbers['train']:>7}{numbers['validation']:>8}{numbers['test']:>7}  "
             f"{table.provenance.texts.get(prompt_id, 'source')}"
         )
     if len(counts) > MAX_SHOWN_PROMPTS:
         lines.append(f"and {len(counts) - MAX_SHOWN_PROMPTS:,} more prompts")
     total = {split: sum(numbers[split] for numbers in counts.values()) for split in SPLITS}
-    lines.append(f"{'all':<51} {total['train']:>7}{total['validation']:>8}{total['test']:>7}")
+    lines.append(f"{'all':<57} {total['train']:>7}{total['validation']:>8}{total['test']:>7}")
     return "\n".join(lines)
 
 

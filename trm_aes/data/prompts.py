@@ -41,9 +41,6 @@ def read_prompt_infos(path: str | Path, reading: TableReading = AS_FOUND) -> dic
         for column in (name, "prompt"):
             if column not in row:
                 raise InputError(f"{path} has no column {column!r}; it has {listing(row, column)}")
-        if ("min_score" in row) != ("max_score" in row):
-            there, missing = ("min_score", "max_score") if "min_score" in row else ("max_score", "min_score")
-            raise InputError(f"{path} has a column {there!r} and no column {missing!r}: half a range. Add the other.")
         prompt_id = str(row[name]).strip()
         if prompt_id in prompt_infos:
             raise InputError(f"{path}, row {number}: prompt {prompt_id!r} is listed twice.")

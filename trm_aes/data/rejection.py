@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,14 @@ class RowCheck:
         if row not in self.reasons:
             self.reasons[row], self.rows[row] = reason, cells
 
-    def write(self, path: Path, overwrite: bool) -> str | None:
+    def write(self, path: Path, overwrite: bool, in_words: Callable[[str], str] = str) -> str | None:
         """
         Writes the rows that were set aside as CSV, with a last column `reason`.
 
         Args:
             path: of the file, which appears whole; where there are no such rows, there is no file.
             overwrite: whether an existing file may be replaced.
+            in_words: makes of a reason what the file says.
 
         Returns:
             A sentence on how many they are and where; None if there are none.
@@ -66,7 +67,7 @@ class RowCheck:
         with new_file(path, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [*columns, REASON], extrasaction="ignore")
             writer.writeheader()
-            writer.writerows({**cells, REASON: self.reasons[row]} for row, cells in self.rows.items())
+            writer.writerows({**cells, REASON: in_words(self.reasons[row])} for row, cells in self.rows.items())
         return f"{len(self.rows):,} rows cannot be used; they are in {path}, each with the reason."
 
 

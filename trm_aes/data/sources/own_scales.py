@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from ...errors import InputError
+from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
+from ...naming import listing
 from ..prompts import PromptInfo
 from ..scales import MAX_STEPS, usual_step
 from ..schema import parse_score_range
@@ -34,9 +36,10 @@ def given_scales(
         InputError: for a scale of a prompt that the file lacks, one that is none, and one of more than 1,000 steps that the
             user did not give.
     """
-    unknown = {name for name in score_ranges if name is not None} - set(prompt_ids)
+    unknown = sorted({name for name in score_ranges if name is not None} - set(prompt_ids))
     if unknown:
-        raise InputError(f"`score_ranges`: {source} has no prompt {sorted(unknown)[0]!r}.")
+        there = listing(sort_prompt_ids(set(prompt_ids)), unknown[0])
+        raise InputError(f"`score_ranges`: {source} has no prompt {unknown[0]!r}; it has {there}")
     of_user = {prompt_id: score_ranges.get(prompt_id) or score_ranges.get(None) for prompt_id in set(prompt_ids)}
     rows = raw[[name for name in columns if name in raw]].to_dict("index")
     scales: list[ScoreRange | None] = []
