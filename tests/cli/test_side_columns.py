@@ -40,7 +40,7 @@ def test_scoring_adds_columns_and_changes_none(tmp_path, model_dir, first, capsy
         scored = list(read_rows(output))
         assert [{name: row[name] for name in rows[0]} for row in scored] == rows
         assert all(0 <= float(row["confidence"]) <= 1 for row in scored)
-        assert f"Read 10 rows of {tmp_path}/in.{first}, and scored as many essays" in capsys.readouterr().err
+        assert f"Read 10 rows of {tmp_path}/in.{first}. Scored 10 essays" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", FORMATS)

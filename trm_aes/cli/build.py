@@ -203,6 +203,7 @@ def _build(args: argparse.Namespace, parser: CommandParser):
 
     check = RowCheck(skip=args.on_error == SKIP)
     table = _load_source(args, check)
+    print(f"Read {len(table.frame) + len(check.reasons):,} rows of {table.source}.")
     prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
     if args.analyze_lengths:

@@ -85,7 +85,7 @@ def left_out_scores(
     num_validation = pd.Series(data.splits["validation"]["prompt_id"]).value_counts()
     num_validation = train["prompt_id"].map(num_validation).fillna(0).to_numpy()
     places = np.flatnonzero(num_validation < MIN_VALIDATION_ESSAYS)
-    of_essays = None if states is None else [states[place] for place in places]
+    of_essays = None if states is None else [states[int(place)] for place in places]
     raw = scorer.score_tokens(scorer.rows(data.splits["train"].select(places), of_essays))
     share = scorer.model.config.lexical_share
     return train.iloc[places].assign(normalized=raw.normalized - share * by_having_seen[places])

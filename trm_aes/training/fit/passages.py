@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,15 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from ...data.dataset import EssayDataset
 from ...model.modeling_trm import TRMForEssayScoring
-from ...model.passages_trm import CHECKS, NO_LIMIT, NUM_PAIRS, number_passages, number_places, pair_kinds
+from ...model.passages_trm import (
+    CHECKS,
+    NO_LIMIT,
+    NUM_PAIRS,
+    TRMPassageCheck,
+    number_passages,
+    number_places,
+    pair_kinds,
+)
 from ..states import EssayStates
 
 # Of a prompt: what more of them would say is not worth the time.
@@ -89,13 +98,13 @@ def fit_passage_check(model: TRMForEssayScoring, data: EssayDataset, states: Ess
         chosen = np.sort(rng.permutation(places)[:MOST_ESSAYS])
         passages = _count(tokens[chosen], model.config.vocab_size, rng)
         if states is None:
-            vectors = _means(passages.words, model.get_input_embeddings().weight.float().cpu().numpy())
+            vectors = _means(passages.words, _word_embeddings(model))
         else:
             lengths = [int(np.sum(segments)) for segments in tokens[chosen]["token_type_ids"]]
             vectors = _state_means(model, states, lengths, chosen)
         prompts.append(replace(passages, vectors=vectors))
-    _fit_topics(model, prompts, states is not None)
-    _fit_order(model, prompts)
+    _fit_topics(check, prompts, model, states is not None)
+    _fit_order(check, prompts)
     check.requires_grad_(False)
 
 
@@ -142,17 +151,18 @@ def _state_means(
 # ---- Topic
 
 
-def _fit_topics(model: TRMForEssayScoring, prompts: Sequence[Passages], are_states: bool):
+def _fit_topics(check: TRMPassageCheck, prompts: Sequence[Passages], model: TRMForEssayScoring, are_states: bool):
     """
     For each prompt, how a passage of its essays is told from one of the other prompts': by a naive Bayes ratio of its words
     and the mean of its vectors, in a linear discriminant. Where there is one prompt it is the ratio alone.
 
     Args:
-        model: changed.
+        check: changed.
         prompts: their passages.
+        model: has the word embeddings.
         are_states: whether the vectors are means of states; else of word embeddings, which words have once and for all.
     """
-    check, embeddings = model.passage_check, model.get_input_embeddings().weight.float().cpu().numpy()
+    embeddings = _word_embeddings(model)
     counts = [np.asarray(prompt.words.sum(axis=0))[0] for prompt in prompts]
     for place, prompt in enumerate(prompts):
         others = [other for other in range(len(prompts)) if other != place]
@@ -175,12 +185,17 @@ def _fit_topics(model: TRMForEssayScoring, prompts: Sequence[Passages], are_stat
                 np.column_stack((own, prompt.vectors)), np.concatenate(inputs), prompt.essays
             )
         words = weight * ratios
-        if are_states:
+        if are_states and check.states is not None:
             check.states.weight[place] = torch.tensor(of_vector)
         else:
             words = words + embeddings @ of_vector
         check.words.weight[:, place] = torch.tensor(words)
-        _set_limits(model, place, "topic", own, prompt)
+        _set_limits(check, place, "topic", own, prompt)
+
+
+def _word_embeddings(model: TRMForEssayScoring) -> np.ndarray:
+    embeddings: Any = model.get_input_embeddings()
+    return embeddings.weight.float().cpu().numpy()
 
 
 def _other_text(counts: Sequence[np.ndarray], vocab_size: int) -> np.ndarray:
@@ -236,7 +251,7 @@ def general_frequencies(vocab_size: int) -> np.ndarray:
 # ---- Order
 
 
-def _fit_order(model: TRMForEssayScoring, prompts: Sequence[Passages]):
+def _fit_order(check: TRMPassageCheck, prompts: Sequence[Passages]):
     """
     log of how often a kind of pair stands in essays over how often it stands in them when their words are in random
     order: log p(second | first) / p(second). One table for all prompts.
@@ -249,7 +264,7 @@ def _fit_order(model: TRMForEssayScoring, prompts: Sequence[Passages]):
     def ratios(real: np.ndarray, mixed: np.ndarray) -> np.ndarray:
         return np.clip(np.log((real + 0.5) / (mixed + 0.5)), -MAX_RATIO, MAX_RATIO)
 
-    model.passage_check.pairs.weight[:, 0] = torch.tensor(ratios(real, mixed))
+    check.pairs.weight[:, 0] = torch.tensor(ratios(real, mixed))
     for place, prompt in enumerate(prompts):
         order = np.zeros(len(prompt.essays))
         own_mixed = prompt.left_out(prompt.shuffled)
@@ -260,7 +275,7 @@ def _fit_order(model: TRMForEssayScoring, prompts: Sequence[Passages]):
             own_order = np.zeros(len(kinds))
             own_order[of_kinds] = count[of_mixed]
             order[rows] = _means(held[:, kinds], ratios(real[kinds] - own, mixed[kinds] - own_order))
-        _set_limits(model, place, "order", order, prompt)
+        _set_limits(check, place, "order", order, prompt)
 
 
 def _means(counts: csr_matrix, values: np.ndarray) -> np.ndarray:
@@ -268,8 +283,8 @@ def _means(counts: csr_matrix, values: np.ndarray) -> np.ndarray:
     return ((counts @ values).T / np.maximum(np.asarray(counts.sum(axis=1))[:, 0], 1)).T
 
 
-def _set_limits(model: TRMForEssayScoring, place: int, name: str, ratios: np.ndarray, prompt: Passages):
-    check, column = model.passage_check, CHECKS.index(name)
+def _set_limits(check: TRMPassageCheck, place: int, name: str, ratios: np.ndarray, prompt: Passages):
+    column = CHECKS.index(name)
     check.spreads[place, column] = max(RAMP * ratios.std(), MIN_SPREAD)
     enough = prompt.essays[-1] + 1 >= LEAST_ESSAYS
     check.limits[place, column] = np.quantile(ratios, BEYOND) if enough else NO_LIMIT

@@ -1,6 +1,7 @@
 """What it costs an essay to have passages unlike the training essays: measured on copies that were tampered with."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,8 @@ def _measure(scorer: EssayScorer, essays: Sequence[str], prompt_ids: Sequence[st
     units = units[[places.index(prompt_id) for prompt_id in prompt_ids]]
     for indices, outputs in scorer.outputs(rows):
         scores[indices] = outputs.logits[:, 0].float().cpu().numpy()
-        shares[indices] = outputs.unlike_shares.cpu().numpy()
-    penalties = model.passage_check.penalties.cpu().numpy()[[places.index(prompt_id) for prompt_id in prompt_ids]]
+        unlike: Any = outputs.unlike_shares
+        shares[indices] = unlike.cpu().numpy()
+    check: Any = model.passage_check
+    penalties = check.penalties.cpu().numpy()[[places.index(prompt_id) for prompt_id in prompt_ids]]
     return scores / units + (shares * penalties).sum(axis=1), shares
