@@ -141,7 +141,7 @@ def test_an_essay_of_100_000_words_is_scored_and_said_to_be_cut(model_dir, tmp_p
     source = write(tmp_path / "in.csv", [{"prompt_id": "a", "essay": "".join(f"w{n} " for n in range(100_000))}])
     score.main(["--model", str(model_dir), "--input", str(source), "--output", str(tmp_path / "out.csv")])
     assert "1 essays were too long" in capsys.readouterr().err
-    assert len(read(tmp_path / "out.csv")[0]["essay"]) == 588_890
+    assert len(read(tmp_path / "out.csv")[0]["essay"]) == 688_890
 
 
 BAD_INPUTS = {
