@@ -103,7 +103,7 @@ def _choose_folder(output: Path, overwrite: bool, resume_from: Path | None) -> P
     unfinished = unfinished_folder(output)
     run = None if resume_from is None else Path(os.path.realpath(resume_from)).parent
     if run in (output, unfinished):
-        return run  # type: ignore[return-value]  # not None
+        return run
     check_may_write(output, overwrite)
     clear(unfinished)
     return unfinished if is_occupied(output) else output
