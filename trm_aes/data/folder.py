@@ -12,11 +12,11 @@ CARD_NAME = "dataset_card.json"
 DATASET = FolderKind.with_record("`trm-aes build`", CARD_NAME)
 TOKENIZER_FOLDER = "tokenizer"
 # What readers need of a card, and of each prompt in it.
-CARD_TYPES = {
+CARD_TYPES: dict[str, Any] = {
     "source": str, "source_sha256": str, "options": dict[str, Any], "num_essays": dict[str, int],
     "prompts": dict[str, dict], "tokenizer": dict[str, str], "token_limits": dict[str, int | None],
 }  # fmt: skip
-PROMPT_TYPES = {"text": str, "min_score": float, "max_score": float}
+PROMPT_TYPES: dict[str, Any] = {"text": str, "min_score": float, "max_score": float}
 
 
 def check_is_dataset(folder: str | Path) -> Path:
