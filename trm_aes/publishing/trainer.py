@@ -30,8 +30,8 @@ class PublishingTrainer(Trainer):
     def __init__(self, model: Any = None, args: TrainingArguments | None = None, **kwargs):
         if args is not None and args.push_to_hub and args.hub_strategy in WITH_PICKLES:
             raise InputError(
-                f"`hub_strategy` {args.hub_strategy.value} would publish whole checkpoints, which are pickled files: anyone "
-                "could hide a program in such. Use end or every_save."
+                f"`hub_strategy` {HubStrategy(args.hub_strategy).value} would publish whole checkpoints, which are pickled "
+                "files: anyone could hide a program in such. Use end or every_save."
             )
         self._hub_token: str | None = None
         if args is not None:
