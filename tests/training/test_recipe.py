@@ -202,7 +202,7 @@ def test_options_win_over_a_recipe_file(tmp_path):
         ),
         (
             {"training": {"learning_rate": float("nan")}},
-            "mine.json, training: `learning_rate` must be at least 0, got nan",
+            "mine.json, training: 'learning_rate' must be a number, not NaN",
         ),
         ({"model": {"num_latents": -1}}, "mine.json, model: `num_latents` must be at least 0, got -1"),
         ({"encoder": {"name": "mine", "layers": 0}}, "mine.json, encoder: `encoder_layers` must be at least 1, got 0"),
