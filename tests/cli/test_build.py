@@ -189,6 +189,7 @@ def test_what_was_taken_for_what_is_said_before_anything_is_written(tmp_path, ca
         run(tmp_path, "--source", source, *options)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
+        f"Read 60 rows of {source}.",
         f"{source}: 60 essays",
         "essay column 'text'",
         "score column 'score'",

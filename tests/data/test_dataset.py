@@ -67,7 +67,8 @@ def test_lengths_are_printed_and_nothing_saved(essays_csv, tmp_path, capsys, mon
     monkeypatch.chdir(tmp_path)
     build.main(["--source", str(essays_csv), "--analyze-lengths", "--max-tokens", "20", "--max-prompt-tokens", "8"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["n", "mean", "median", "p90", "p95", "p99", "longest", "over", "20"]
+    assert lines[0] == f"Read 60 rows of {essays_csv}."
+    assert lines[2].split() == ["n", "mean", "median", "p90", "p95", "p99", "longest", "over", "20"]
     assert lines[-1].split()[:2] == ["all", "60"]
     # Essays have 5 to 11 telling words and 11 tokens besides.
     assert lines[-1].split()[-1] == f"{sum(5 + n % 7 + 11 > 20 for n in range(60)) / 60:.1%}"

@@ -16,11 +16,12 @@ from helpers import free_port
 
 from trm_aes import EssayScoringPipeline
 from trm_aes.cli import evaluate, score
+from trm_aes.data.formats import TableReading
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.files import owned
 from trm_aes.scoring import stream
 from trm_aes.scoring.scorer import EssayScorer
-from trm_aes.scoring.stream import ADDED_COLUMNS, score_file
+from trm_aes.scoring.stream import ADDED_COLUMNS, BadRows, score_file
 
 ROWS = [
     {
@@ -281,7 +282,11 @@ def test_parts_belong_to_all_that_a_score_depends_on(model_dir, tmp_path, monkey
         "weights": lambda scorer: scorer.model.score_head.bias.data.add_(1),
         "batches": lambda scorer: setattr(scorer, "batch_tokens", 100),
     }
-    options = {"encoding": {"encoding": "latin-1"}, "prompt id": {"prompt_id": "a"}}
+    options = {
+        "encoding": {"reading": TableReading(encoding="latin-1")},
+        "prompt id": {"prompt_id": "a"},
+        "bad rows": {"bad_rows": BadRows(skip=True)},
+    }
     for case in ("nothing", *changes, *options):
         scorer = EssayScorer.from_pretrained(model_dir, "cpu")
         leave_parts(scorer, source, output)

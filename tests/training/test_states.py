@@ -137,7 +137,8 @@ def test_an_encoder_that_is_trained_changes_and_keeps_nothing(data_dir, encoder_
     record = reading(data_dir, encoder_dir, tmp_path / "run", "--freeze-encoder", "false")
     assert states_size() == 0
     model = EssayScorer.from_pretrained(tmp_path / "run").model
-    frozen = sum(weight.numel() for weight in model.lexical_head.parameters())
+    closed = [*model.lexical_head.parameters(), *model.passage_check.parameters()]
+    frozen = sum(weight.numel() for weight in closed)
     assert record["num_trained_parameters"] == record["num_parameters"] - frozen
     weights = model.model.encoder.transformer.state_dict()
     assert not any(
