@@ -77,7 +77,7 @@ def _check_files(folder: Path):
     names = [path.name for path in folder.iterdir() if path.name != OWN_WEIGHTS_NAME]
     for needed in NEEDED_FILES:
         # A checkpoint may hold our code as well, `modeling_trm.py` among it.
-        if not any(re.match(rf"{needed}[._-]", name) for name in names):
+        if not any(re.fullmatch(rf"{re.escape(needed)}([._-].*)?", name) for name in names):
             raise InputError(f"{folder} holds no file {needed}, which a run needs to go on. {otherwise}")
     for path in folder.iterdir():
         if not _is_whole(path):
