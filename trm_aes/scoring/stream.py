@@ -14,63 +14,33 @@ from tqdm import tqdm
 
 from ..data.formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format, output_format
 from ..data.rejection import RowCheck, rejected_path
-from ..data.schema import check_essay_text
 from ..data.tables import (
-    check_fits_sheet,
     check_safe_for_spreadsheets,
-    read_rows,
     write_rows,
     write_rows_to_stream,
 )
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_file_to_be, check_is_outside, new_file, owned
 from ..model.essay_tokens import EncodedEssay
-from ..naming import listing
 from ..records import package_versions
 from ..version import __version__
+from .input_rows import (
+    ADDED_COLUMNS,
+    REFUSED,
+    USUAL_COLUMNS,
+    BadRows,
+    CheckedRow,
+    InputColumns,
+    check_rows,
+    writable,
+)
 from .parts import ScoringParts
 from .scorer import EssayScore, EssayScorer
 from .source_file import SourceFile
-from .unknown_prompts import ERROR, PromptRule
+from .unknown_prompts import PromptRule
 
 # Essays that are sorted by length among themselves, and kept as one part; three such windows are in memory at once.
 WINDOW = 1024
-ADDED_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps")
-
-
-# A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.
-CheckedRow = tuple[dict[str, Any], str | None]
-
-
-@dataclass(frozen=True)
-class InputColumns:
-    """
-    Which columns of the input hold what. One that is named must be there; None stands for the usual name, which is the
-    field's own. `prompt_id` and `prompt` may be absent where they are not named.
-    """
-
-    essay: str | None = None
-    prompt_id: str | None = None
-    prompt: str | None = None
-
-    def usual(self, role: str) -> str:
-        """The name of the column that holds something, whether or not it was named."""
-        return getattr(self, role) or role
-
-
-@dataclass(frozen=True)
-class BadRows:
-    """
-    What becomes of rows that cannot be scored.
-
-    Args:
-        unknown_prompt: as of [`PromptRule`].
-        skip: whether rows that cannot be used are set aside (see [`RowCheck`]) in `OUTPUT.rejected.csv`; the first is an
-            error otherwise.
-    """
-
-    unknown_prompt: str = ERROR
-    skip: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,12 +61,12 @@ def score_file(
     scorer: EssayScorer,
     source: str,
     output: str,
-    columns: InputColumns = InputColumns(),
+    columns: InputColumns = USUAL_COLUMNS,
     prompt_id: str | None = None,
     reading: TableReading = AS_FOUND,
     overwrite: bool = False,
     processes: PartialState | None = None,
-    bad_rows: BadRows = BadRows(),
+    bad_rows: BadRows = REFUSED,
     safe_for_spreadsheets: bool = False,
 ) -> ScoringSummary:
     """
@@ -141,17 +111,12 @@ def score_file(
         check_can_reject(output, overwrite)
 
     def checked_rows() -> Iterator[CheckedRow]:
-        for number, row in enumerate(read_rows(source, reading, [columns.usual("essay")]), start=1):
-            _check_columns(row, f"{source}, row {number}", columns, rule)
-            with check.of(number, row):
-                found = _check_row(row, f"{source}, row {number}", columns, prompt_id, rule)
-            if number not in check.reasons:
-                yield {**row, **rule.added(found)}, found
+        return check_rows(source, reading, columns, prompt_id, rule, check)
 
     if STANDARD_STREAM in (source, output):
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
-        rows = _writable(checked_rows(), output)
+        rows = writable(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
             streamed = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets)
             return _summary(streamed, check, output, overwrite)
@@ -178,7 +143,7 @@ def score_file(
         num_essays = None
         with processes.main_process_first():
             if is_main:
-                num_essays = sum(1 for _ in _writable(checked_rows(), output))
+                num_essays = sum(1 for _ in writable(checked_rows(), output))
                 if not num_essays:
                     raise InputError(f"{source} holds no essays that can be scored.")
                 parts.prepare()
@@ -215,56 +180,6 @@ def _summary(counts: Counter, check: RowCheck, output: str, overwrite: bool) -> 
     rejected = check.write(rejected_path(output), overwrite) if check.skip else None
     num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
     return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected)
-
-
-def _check_columns(row: dict, where: str, columns: InputColumns, rule: PromptRule):
-    """Checks that a row has the columns that are named, and none of those that are added."""
-    for role in ("essay", "prompt_id", "prompt"):
-        name = columns.usual(role)
-        if name not in row and (role == "essay" or getattr(columns, role) is not None):
-            raise InputError(
-                f"{where}: no column {name!r}; there are {listing(row, name)} Name it with `columns.{role}`."
-            )
-    taken = [name for name in (*rule.added(""), *ADDED_COLUMNS) if name in row]
-    if taken:
-        raise InputError(f"{where}: the input has a column {taken[0]!r} of its own. Rename it: the scores go there.")
-
-
-def _check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | None, rule: PromptRule) -> str | None:
-    """The id of the prompt as whose a row's essay is scored, after everything about the row has been checked."""
-    check_essay_text(row[columns.usual("essay")], where)
-    if prompt_id is not None:
-        return prompt_id
-    named, text = (
-        _name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")
-    )
-    return rule.prompt_of(named, text, where)
-
-
-def _name_in_cell(value: Any, where: str, column: str) -> str | None:
-    """A prompt's id or text; None for a blank cell, which names no prompt."""
-    if isinstance(value, (list, dict)):
-        raise InputError(
-            f"{where}, column {column!r}: a {type(value).__name__} names no prompt. Give text or a number."
-        )
-    return None if value is None else str(value).strip() or None
-
-
-def _writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
-    """The rows as they come, as long as the output's format can hold them."""
-    written_as = "csv" if output == STANDARD_STREAM else output_format(output)
-    first = None
-    for number, (row, prompt_id) in enumerate(rows, start=1):
-        first = first or row
-        strange = [name for name in row if name not in first]
-        if strange and written_as != "jsonl":
-            raise InputError(
-                f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
-                "throughout. Write .jsonl instead."
-            )
-        if written_as == "xlsx":
-            check_fits_sheet(row, number, output)
-        yield row, prompt_id
 
 
 def _windows(rows: Iterable[CheckedRow]) -> Iterator[list[CheckedRow]]:

@@ -1,0 +1,135 @@
+"""The rows of an input that is to be scored, each checked before any is scored."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.formats import STANDARD_STREAM, TableReading, output_format
+from ..data.rejection import RowCheck
+from ..data.schema import check_essay_text
+from ..data.tables import check_fits_sheet, read_rows
+from ..errors import InputError
+from ..naming import listing
+from .unknown_prompts import ERROR, PromptRule
+
+ADDED_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps")
+
+# A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.
+CheckedRow = tuple[dict[str, Any], str | None]
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """
+    Which columns of the input hold what. One that is named must be there; None stands for the usual name, which is the
+    field's own. `prompt_id` and `prompt` may be absent where they are not named.
+    """
+
+    essay: str | None = None
+    prompt_id: str | None = None
+    prompt: str | None = None
+
+    def usual(self, role: str) -> str:
+        """The name of the column that holds something, whether or not it was named."""
+        return getattr(self, role) or role
+
+
+USUAL_COLUMNS = InputColumns()
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """
+    What becomes of rows that cannot be scored.
+
+    Args:
+        unknown_prompt: as of [`PromptRule`].
+        skip: whether rows that cannot be used are set aside (see [`RowCheck`]) in `OUTPUT.rejected.csv`; the first is an
+            error otherwise.
+    """
+
+    unknown_prompt: str = ERROR
+    skip: bool = False
+
+
+# The first is an error.
+REFUSED = BadRows()
+
+
+def check_rows(
+    source: str,
+    reading: TableReading,
+    columns: InputColumns,
+    prompt_id: str | None,
+    rule: PromptRule,
+    check: RowCheck,
+) -> Iterator[CheckedRow]:
+    """
+    The rows of an input that can be used, in its order, each with the columns that the rule adds.
+
+    Args:
+        source, reading, columns, prompt_id: as of [`score_file`].
+        rule: what becomes of unknown prompts.
+        check: what becomes of rows that cannot be used.
+
+    Raises:
+        InputError: if a column that is named is not there or one of the scores' is, and for a row that cannot be used where
+            such rows are not set aside.
+    """
+    for number, row in enumerate(read_rows(source, reading, [columns.usual("essay")]), start=1):
+        where = f"{source}, row {number}"
+        _check_columns(row, where, columns, rule)
+        with check.of(number, row):
+            found = _check_row(row, where, columns, prompt_id, rule)
+        if number not in check.reasons:
+            yield {**row, **rule.added(found)}, found
+
+
+def _check_columns(row: dict, where: str, columns: InputColumns, rule: PromptRule):
+    """Checks that a row has the columns that are named, and none of those that are added."""
+    for role in ("essay", "prompt_id", "prompt"):
+        name = columns.usual(role)
+        if name not in row and (role == "essay" or getattr(columns, role) is not None):
+            raise InputError(
+                f"{where}: no column {name!r}; there are {listing(row, name)} Name it with `columns.{role}`."
+            )
+    taken = [name for name in (*rule.added(""), *ADDED_COLUMNS) if name in row]
+    if taken:
+        raise InputError(f"{where}: the input has a column {taken[0]!r} of its own. Rename it: the scores go there.")
+
+
+def _check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | None, rule: PromptRule) -> str | None:
+    """The id of the prompt as whose a row's essay is scored, after everything about the row has been checked."""
+    check_essay_text(row[columns.usual("essay")], where)
+    if prompt_id is not None:
+        return prompt_id
+    named, text = (
+        _name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")
+    )
+    return rule.prompt_of(named, text, where)
+
+
+def _name_in_cell(value: Any, where: str, column: str) -> str | None:
+    """A prompt's id or text; None for a blank cell, which names no prompt."""
+    if isinstance(value, (list, dict)):
+        raise InputError(
+            f"{where}, column {column!r}: a {type(value).__name__} names no prompt. Give text or a number."
+        )
+    return None if value is None else str(value).strip() or None
+
+
+def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
+    """The rows as they come, as long as the output's format can hold them."""
+    written_as = "csv" if output == STANDARD_STREAM else output_format(output)
+    first = None
+    for number, (row, prompt_id) in enumerate(rows, start=1):
+        first = first or row
+        strange = [name for name in row if name not in first]
+        if strange and written_as != "jsonl":
+            raise InputError(
+                f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
+                "throughout. Write .jsonl instead."
+            )
+        if written_as == "xlsx":
+            check_fits_sheet(row, number, output)
+        yield row, prompt_id
