@@ -20,6 +20,10 @@ CHECKS = ("topic", "order")
 NO_LIMIT = -1e4
 
 
+# The share of its pairs that must be known for a passage's order to be judged.
+MIN_KNOWN = 0.5
+
+
 class TRMPassageCheck(nn.Module):
     """
     Lowers an essay's score by the share of it that is unlike the training essays, so that text appended to it, or words in
@@ -85,7 +89,10 @@ class TRMPassageCheck(nn.Module):
             )
             topic = topic + self._mean(read, is_state, of_states)[0]
         is_pair = is_essay[:, :-1] & is_essay[:, 1:]
-        order, _ = self._mean(self.pairs(pair_kinds(ids)).float()[..., 0], is_pair, passages[:, 1:])
+        pairs = self.pairs(pair_kinds(ids)).float()[..., 0]
+        # Pairs that no training essay has say nothing; where hardly any is known, text of another kind is not out of order.
+        order, known = self._mean(pairs, is_pair & (pairs != 0), passages[:, 1:])
+        order = torch.where(known < MIN_KNOWN * sizes, -NO_LIMIT, order)
         return torch.stack((topic, order), dim=-1), sizes
 
     def _mean(self, values: torch.Tensor, counts: torch.Tensor, passages: torch.Tensor) -> tuple[torch.Tensor, ...]:

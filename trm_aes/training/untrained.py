@@ -122,7 +122,8 @@ def _configure(
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"The model cannot be configured like this: {one_line(error)}") from None
-    if config.lexical_head and plan.shrink_recursion:
+    # By words and lengths alone the lexical head is no better than the recursive one, however few the essays.
+    if config.lexical_head and config.text_features and plan.shrink_recursion:
         config.lexical_share = share_of_lexical_head(config.lexical_share, len(data.splits["train"]))
     longest = data.card["token_limits"]["max_tokens"]
     if longest > config.max_position_embeddings:

@@ -274,7 +274,8 @@ def _fit_order(check: TRMPassageCheck, prompts: Sequence[Passages]):
             in_both, of_kinds, of_mixed = np.intersect1d(kinds, mixed_kinds, assume_unique=True, return_indices=True)
             own_order = np.zeros(len(kinds))
             own_order[of_kinds] = count[of_mixed]
-            order[rows] = _means(held[:, kinds], ratios(real[kinds] - own, mixed[kinds] - own_order))
+            of_pairs = ratios(real[kinds] - own, mixed[kinds] - own_order)
+            order[rows] = _means(held[:, kinds[of_pairs != 0]], of_pairs[of_pairs != 0])
         _set_limits(check, place, "order", order, prompt)
 
 
