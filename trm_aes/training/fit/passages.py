@@ -266,17 +266,21 @@ def _fit_order(check: TRMPassageCheck, prompts: Sequence[Passages]):
 
     check.pairs.weight[:, 0] = torch.tensor(ratios(real, mixed))
     for place, prompt in enumerate(prompts):
-        order = np.zeros(len(prompt.essays))
-        own_mixed = prompt.left_out(prompt.shuffled)
-        for (rows, held, kinds, own), (_, _, mixed_kinds, count) in zip(
-            prompt.left_out(prompt.pairs), own_mixed, strict=True
-        ):
-            in_both, of_kinds, of_mixed = np.intersect1d(kinds, mixed_kinds, assume_unique=True, return_indices=True)
-            own_order = np.zeros(len(kinds))
-            own_order[of_kinds] = count[of_mixed]
-            of_pairs = ratios(real[kinds] - own, mixed[kinds] - own_order)
-            order[rows] = _means(held[:, kinds[of_pairs != 0]], of_pairs[of_pairs != 0])
-        _set_limits(check, place, "order", order, prompt)
+        order, without_order = np.zeros((2, len(prompt.essays)))
+        both = zip(prompt.left_out(prompt.pairs), prompt.left_out(prompt.shuffled), strict=True)
+        for (rows, held, kinds, own), (_, held_mixed, mixed_kinds, own_mixed) in both:
+            all_kinds = np.union1d(kinds, mixed_kinds)
+            left, left_mixed = real[all_kinds], mixed[all_kinds]
+            left[np.searchsorted(all_kinds, kinds)] -= own
+            left_mixed[np.searchsorted(all_kinds, mixed_kinds)] -= own_mixed
+            of_pairs = ratios(left, left_mixed)
+            known = all_kinds[of_pairs != 0]
+            order[rows] = _means(held[:, known], of_pairs[of_pairs != 0])
+            without_order[rows] = _means(held_mixed[:, known], of_pairs[of_pairs != 0])
+        # Essays that are much alike (few sentences, often used) have many pairs that other text lacks, which is in order, too:
+        # a limit is no nearer to essays than to essays in no order.
+        highest = (order.mean() + without_order.mean()) / 2
+        _set_limits(check, place, "order", order, prompt, highest)
 
 
 def _means(counts: csr_matrix, values: np.ndarray) -> np.ndarray:
@@ -284,8 +288,10 @@ def _means(counts: csr_matrix, values: np.ndarray) -> np.ndarray:
     return ((counts @ values).T / np.maximum(np.asarray(counts.sum(axis=1))[:, 0], 1)).T
 
 
-def _set_limits(check: TRMPassageCheck, place: int, name: str, ratios: np.ndarray, prompt: Passages):
+def _set_limits(
+    check: TRMPassageCheck, place: int, name: str, ratios: np.ndarray, prompt: Passages, highest: float = np.inf
+):
     column = CHECKS.index(name)
     check.spreads[place, column] = max(RAMP * ratios.std(), MIN_SPREAD)
     enough = prompt.essays[-1] + 1 >= LEAST_ESSAYS
-    check.limits[place, column] = np.quantile(ratios, BEYOND) if enough else NO_LIMIT
+    check.limits[place, column] = min(np.quantile(ratios, BEYOND), highest) if enough else NO_LIMIT
