@@ -41,9 +41,12 @@ def fit_penalties(scorer: EssayScorer, data: EssayDataset, seed: int = 0) -> dic
         The penalty of each check, in standard deviations of a prompt's scores for an essay that is wholly unlike the
         training essays; the same for all prompts. Empty where no prompt has limits.
     """
+    check: Any = scorer.model.passage_check
+    # What is measured is the scores without them.
+    check.penalties.zero_()
     rng = np.random.default_rng(seed)
     train = data.splits["train"].select_columns(["prompt_id", "essay"]).to_pandas()
-    limited = (scorer.model.passage_check.limits > NO_LIMIT).all(dim=1).tolist()
+    limited = (check.limits > NO_LIMIT).all(dim=1).tolist()
     known = train[
         train["prompt_id"].isin([name for name, has in zip(scorer.score_ranges, limited, strict=True) if has])
     ]
@@ -68,7 +71,7 @@ def fit_penalties(scorer: EssayScorer, data: EssayDataset, seed: int = 0) -> dic
         more = np.maximum(unlike[:, column] - shares[:, column], LEAST_UNLIKE)
         needed = np.quantile((tampered - scores + margin) / more, covered)
         penalties[name] = float(np.clip(needed, 0, MAX_PENALTY))
-    scorer.model.passage_check.penalties.copy_(torch.tensor([penalties[name] for name in CHECKS]))
+    check.penalties.copy_(torch.tensor([penalties[name] for name in CHECKS]))
     return penalties
 
 
@@ -82,16 +85,12 @@ def append_other(essay: str, prompt_id: str, others: pd.DataFrame, rng: np.rando
 
 
 def _measure(scorer: EssayScorer, essays: Sequence[str], prompt_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores without penalties `(essays,)`, in standard deviations, and shares unlike the training essays `(essays, 2)`."""
-    model, places = scorer.model, list(scorer.score_ranges)
+    """Scores `(essays,)`, in standard deviations, and shares unlike the training essays `(essays, 2)`."""
     rows = tokenized_rows(scorer.encode(essays, prompt_ids), prompt_ids)
     scores, shares = np.zeros(len(rows)), np.zeros((len(rows), len(CHECKS)))
-    units = model.model.prompt_bank.score_stds.cpu().numpy()
-    units = units[[places.index(prompt_id) for prompt_id in prompt_ids]]
     for indices, outputs in scorer.outputs(rows):
-        scores[indices] = outputs.logits[:, 0].float().cpu().numpy()
         unlike: Any = outputs.unlike_shares
-        shares[indices] = unlike.cpu().numpy()
-    check: Any = model.passage_check
-    penalties = check.penalties.cpu().numpy()[[places.index(prompt_id) for prompt_id in prompt_ids]]
-    return scores / units + (shares * penalties).sum(axis=1), shares
+        scores[indices], shares[indices] = outputs.logits[:, 0].float().cpu().numpy(), unlike.cpu().numpy()
+    stds = scorer.model.model.prompt_bank.score_stds.tolist()
+    unit_of = dict(zip(scorer.score_ranges, stds, strict=True))
+    return scores / np.array([unit_of[prompt_id] for prompt_id in prompt_ids]), shares
