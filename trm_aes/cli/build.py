@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..data.folder import DATASET
 from ..data.formats import check_is_file, file_format
-from ..data.rejection import SKIP, RowCheck, rejected_path
+from ..data.rejection import SKIP, RowCheck, check_can_reject, rejected_path
 from ..errors import InputError
-from ..files import check_is_file_to_be, check_is_folder_to_be, check_is_outside
+from ..files import check_is_folder_to_be, check_is_outside
 from . import own_file
 from .options import add_on_error_option, check_is_folder, new_parser, refuse_idle
 from .parser import CommandParser
@@ -151,7 +151,7 @@ def _check_options(args: argparse.Namespace):
         if getattr(args, parameter) is not None:
             check_is_outside(getattr(args, parameter), args.output_dir, parameter)
     if args.on_error == SKIP:
-        check_is_file_to_be(rejected_path(args.output_dir), args.overwrite)
+        check_can_reject(args.output_dir, args.overwrite)
 
 
 def _is_file(source: str) -> bool:

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
-from ..data.rejection import SKIP, rejected_path
-from ..errors import InputError
+from ..data.rejection import SKIP, check_can_reject
 from ..files import check_is_file_to_be, check_is_outside
 from .options import (
     add_on_error_option,
@@ -84,10 +83,8 @@ def _check_options(args: argparse.Namespace):
         output_format(args.output)
         check_is_file_to_be(args.output, args.overwrite)
         check_is_outside(args.input, args.output, "input")
-        if args.on_error == SKIP:
-            check_is_file_to_be(rejected_path(args.output), args.overwrite)
-    elif args.on_error == SKIP:
-        raise InputError("`on_error` skip needs an `output` that is a file: the rows are set aside beside it.")
+    if args.on_error == SKIP:
+        check_can_reject(args.output, args.overwrite)
 
 
 def _score(args: argparse.Namespace):

@@ -1,13 +1,13 @@
 """What becomes of rows that cannot be used."""
 
 import contextlib
-import csv
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import new_file
+from ..files import check_is_file_to_be, new_file
+from .formats import STANDARD_STREAM
 
 FAIL, SKIP = CHOICES = ("fail", "skip")
 REASON = "reason"
@@ -63,11 +63,16 @@ class RowCheck:
             if overwrite:
                 path.unlink(missing_ok=True)
             return None
-        columns = list(dict.fromkeys(name for cells in self.rows.values() for name in cells if name != REASON))
-        with new_file(path, overwrite) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, [*columns, REASON], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows({**cells, REASON: in_words(self.reasons[row])} for row, cells in self.rows.items())
+        # Not above: the command line's options need no libraries that write tables.
+        from .tables import write_rows
+
+        columns = dict.fromkeys(name for cells in self.rows.values() for name in cells if name != REASON)
+        rejected = (
+            {**{name: cells.get(name) for name in columns}, REASON: in_words(self.reasons[row])}
+            for row, cells in self.rows.items()
+        )
+        with new_file(path, overwrite) as temporary:
+            write_rows(rejected, temporary, path)
         return f"{len(self.rows):,} rows cannot be used; they are in {path}, each with the reason."
 
 
@@ -75,3 +80,15 @@ def rejected_path(output: str | Path) -> Path:
     """Where the rows go that were set aside on the way to an output: `OUTPUT.rejected.csv`."""
     output = Path(output)
     return output.with_name(f"{output.name}.rejected.csv")
+
+
+def check_can_reject(output: str | Path, overwrite: bool):
+    """
+    Checks that rows may be set aside on the way to an output.
+
+    Raises:
+        InputError: if the output is standard output, which has no file beside it, or there is such a file already.
+    """
+    if str(output) == STANDARD_STREAM:
+        raise InputError("`on_error` skip needs an `output` that is a file: the rows are set aside beside it.")
+    check_is_file_to_be(rejected_path(output), overwrite)

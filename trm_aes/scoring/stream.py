@@ -13,7 +13,7 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from ..data.formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format, output_format
-from ..data.rejection import RowCheck, rejected_path
+from ..data.rejection import RowCheck, check_can_reject, rejected_path
 from ..data.tables import (
     check_safe_for_spreadsheets,
     write_rows,
@@ -162,18 +162,6 @@ def score_file(
             parts.remove()
             return _summary(counts, check, output, overwrite)
     return ScoringSummary(0, 0, 0)
-
-
-def check_can_reject(output: str, overwrite: bool):
-    """
-    Checks that rows may be set aside on the way to an output.
-
-    Raises:
-        InputError: if the output is standard output, which has no file beside it, or there is such a file already.
-    """
-    if output == STANDARD_STREAM:
-        raise InputError("`on_error` skip needs an `output` that is a file: the rows are set aside beside it.")
-    check_is_file_to_be(rejected_path(output), overwrite)
 
 
 def _summary(counts: Counter, check: RowCheck, output: str, overwrite: bool) -> ScoringSummary:

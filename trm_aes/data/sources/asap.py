@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...checkpoints import hub_problem
 from ...errors import InputError
 from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
@@ -19,6 +18,7 @@ from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
 from ..schema import EssayTable
 from ..tables import file_checksum, first_line, read_rows, release_lines
+from .hub import load_splits
 from .own import make_table
 from .rows import SourceRows
 
@@ -148,13 +148,9 @@ def tell_prompt(prompt_text: str, among: Sequence[str]) -> str | None:
 
 
 def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
-    problem = None if Path(repo_id).is_dir() else hub_problem(repo_id, repo_type="dataset")
-    if problem is not None:
-        raise InputError(f"{repo_id} cannot be downloaded: {problem}. If it is gated, run: hf auth login")
-    from datasets import concatenate_datasets, load_dataset
+    from datasets import concatenate_datasets
 
-    splits = load_dataset(repo_id)
-    frame = concatenate_datasets(list(splits.values())).to_pandas()
+    frame = concatenate_datasets(list(load_splits(repo_id).values())).to_pandas()
     for column in ("prompt", "essay", "domain1_score"):
         if column not in frame:
             raise InputError(f"{repo_id} has no column {column!r}; it has {listing(frame.columns, column)}")
