@@ -319,6 +319,14 @@ def test_there_may_be_no_test_split(tmp_path):
 # ---- Rows that cannot be used
 
 
+def test_a_revision_counts_where_lengths_alone_are_asked_for(tmp_path):
+    source = write(tmp_path / "e.csv", essays())
+    (tmp_path / "tokenizer").mkdir()
+    words = ["--source", source, "--tokenizer", str(tmp_path / "tokenizer"), "--revision", "v1", "--analyze-lengths"]
+    with pytest.raises(InputError, match="only the Hub has revisions"):
+        build.main(words)
+
+
 def test_bad_rows_are_set_aside_with_the_reason(tmp_path, capsys):
     table = essays(60, essay_id=lambda n: f"e{n}").astype(object)
     table.loc[3, "score"], table.loc[5, "essay"], table.loc[7, "essay_id"] = "good", " ", "e8"

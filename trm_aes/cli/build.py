@@ -207,7 +207,7 @@ def _build(args: argparse.Namespace, parser: CommandParser):
     prompt_ids = select_prompt_ids(args.prompt_set, table.prompt_ids)
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
     if args.analyze_lengths:
-        _print_lengths(table.select(prompt_ids), args.tokenizer, limits)
+        _print_lengths(table.select(prompt_ids), args, limits)
         return
     splits, splits_from = _split(table, prompt_ids, args)
     warnings = check_prompts(table, splits)
@@ -238,12 +238,12 @@ def _notes(splits: "Splits") -> list[str]:
     return notes
 
 
-def _print_lengths(table: "EssayTable", tokenizer_name: str, limits: "TokenLimits"):
+def _print_lengths(table: "EssayTable", args: argparse.Namespace, limits: "TokenLimits"):
     from ..checkpoints import find_checkpoint, load_tokenizer
     from ..data.dataset import tokenize_frame
     from ..data.lengths import format_length_table, length_table
 
-    checkpoint = find_checkpoint(tokenizer_name)
+    checkpoint = find_checkpoint(args.tokenizer, args.revision)
     encoded = tokenize_frame(table.frame, load_tokenizer(checkpoint), limits, "Tokenizing")
     print(f"Tokens of prompt and essay ({table.source}; tokenizer {checkpoint.name})")
     print(format_length_table(length_table(table.frame, encoded, limits.max_tokens), limits.max_tokens))
