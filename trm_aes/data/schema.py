@@ -158,14 +158,17 @@ def check_essay_text(essay: Any, where: str) -> str:
     return essay
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell is not there: None, or what pandas puts in its place."""
+    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
 def as_it_stands(column: pd.Series) -> pd.Series:
     """
     A column that rides along, each value as it stands in its source, None where there is none. Values of types that no
     one column of a data set can hold become text, as a CSV file would have it.
     """
-    values = [
-        None if value is pd.NaT or (isinstance(value, float) and math.isnan(value)) else value for value in column
-    ]
+    values = [None if is_missing(value) else value for value in column]
     try:
         pa.array(values)
     except (pa.ArrowException, OverflowError):

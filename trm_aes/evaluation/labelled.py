@@ -14,12 +14,13 @@ from ..data.prompts import KnownPrompts, PromptInfo
 from ..data.rejection import RowCheck
 from ..data.scales import SCALE_COLUMNS
 from ..data.schema import prompt_rows
-from ..data.sources.own import is_missing, make_table
+from ..data.sources.own import make_table
 from ..data.sources.rows import SourceRows
 from ..errors import InputError
 from ..model.essay_tokens import known_prompt_texts
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
+from ..scoring.input_rows import name_in_cell
 from ..scoring.scorer import EssayScorer
 from ..scoring.unknown_prompts import PromptRule
 
@@ -98,11 +99,12 @@ def _prompt_ids(rows: SourceRows, taken: TakenColumns, rule: PromptRule, prompt_
         return [prompt_id] * len(rows.frame)
     found = []
     for row, cells in zip(rows.frame.index, rows.frame.to_dict("records"), strict=True):
+        where = f"{rows.source}, row {row}"
         named, text = (
-            None if column is None or is_missing(cells[column]) else str(cells[column]).strip() or None
+            None if column is None else name_in_cell(cells[column], where, column)
             for column in (taken.prompt_id, taken.prompt)
         )
-        scored_as = rule.prompt_of(named, text, f"{rows.source}, row {row}")
+        scored_as = rule.prompt_of(named, text, where)
         found.append(None if scored_as is None else named or scored_as)
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..data.formats import STANDARD_STREAM, TableReading, output_format
 from ..data.rejection import RowCheck
-from ..data.schema import check_essay_text
+from ..data.schema import check_essay_text, is_missing
 from ..data.tables import check_fits_sheet, read_rows
 from ..errors import InputError
 from ..naming import listing
@@ -104,18 +104,27 @@ def _check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | No
     if prompt_id is not None:
         return prompt_id
     named, text = (
-        _name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")
+        name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")
     )
     return rule.prompt_of(named, text, where)
 
 
-def _name_in_cell(value: Any, where: str, column: str) -> str | None:
-    """A prompt's id or text; None for a blank cell, which names no prompt."""
+def name_in_cell(value: Any, where: str, column: str) -> str | None:
+    """
+    A prompt's id or text; None for a blank cell, which names no prompt.
+
+    Args:
+        value: of the cell.
+        where, column: its place, for the error.
+
+    Raises:
+        InputError: if the cell holds a list or an object.
+    """
     if isinstance(value, (list, dict)):
         raise InputError(
             f"{where}, column {column!r}: a {type(value).__name__} names no prompt. Give text or a number."
         )
-    return None if value is None else str(value).strip() or None
+    return None if is_missing(value) else str(value).strip() or None
 
 
 def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import difflib
 import os
 import platform
 import sys
@@ -25,6 +24,7 @@ from ..evaluation.agreement import build_compute_metrics, metric_names
 from ..files import check_is_outside, new_files
 from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
+from ..naming import nearest_name
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
@@ -102,8 +102,8 @@ def _check_metric(wanted: str | None, data: EssayDataset):
     names = ["loss", *metric_names(data.score_ranges)]
     name = (wanted or "loss").removeprefix("eval_")
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        suggested = f"Did you mean {close[0]}? " if close else ""
+        near = nearest_name(name, names)
+        suggested = f"Did you mean {near}? " if near is not None else ""
         raise InputError(f"`metric_for_best_model` {wanted}: no such metric. {suggested}There are {', '.join(names)}.")
 
 

@@ -23,6 +23,7 @@ from ..schema import (
     as_it_stands,
     check_essay_text,
     check_table,
+    is_missing,
     parse_score,
 )
 from .own_scales import given_scales, scales_from_scores
@@ -145,11 +146,6 @@ def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
     if is_missing(value) or not str(value).strip():
         raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
     return str(value)
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell is not there: None, or what pandas puts in its place."""
-    return value is None or (isinstance(value, float) and value != value)
 
 
 def _read_value(value: Any, row: Hashable, source: str, column: str, scale: ScoreRange | None) -> float:
