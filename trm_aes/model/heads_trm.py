@@ -6,7 +6,7 @@ from torch import nn
 
 from .configuration_trm import TRMConfig
 from .essays_trm import EssayBatch
-from .layers_trm import TRMZeroEmbedding
+from .layers_trm import TRMZeroEmbedding, word_weights
 from .prompts_trm import standardize
 
 
@@ -43,8 +43,7 @@ class TRMLexicalHead(nn.Module):
         ids, prompt_indices = essays.input_ids, essays.prompt_indices
         shares, counts = lexical_features(ids, essays.is_essay, essays.lengths, self.words.num_embeddings)
         with torch.autocast(shares.device.type, enabled=False):
-            of_all_prompts = self.words(ids).float()  # (batch, tokens, num_prompts)
-            words = of_all_prompts.gather(2, prompt_indices[:, None, None].expand(*ids.shape, 1))[..., 0]
+            words = word_weights(self.words, ids, prompt_indices)
             scores = (shares * words).sum(dim=1) + (counts * self.counts(prompt_indices).float()).sum(dim=1)
             if self.features is not None:
                 scores = scores + (essays.text_features * self.features(prompt_indices).float()).sum(dim=1)

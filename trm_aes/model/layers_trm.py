@@ -109,6 +109,19 @@ class TRMZeroEmbedding(nn.Embedding):
         return resized
 
 
+def word_weights(words: nn.Embedding, input_ids: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
+    """
+    The weight of each token's word piece for the prompt of its essay: `(batch, tokens)` in float32.
+
+    Args:
+        words (`nn.Embedding` of `num_prompts` columns): a row for each word piece.
+        input_ids (`torch.LongTensor` of shape `(batch, tokens)`): the tokens.
+        prompt_indices (`torch.LongTensor` of shape `(batch,)`): the essays' prompts.
+    """
+    of_all_prompts = words(input_ids).float()  # (batch, tokens, num_prompts)
+    return of_all_prompts.gather(2, prompt_indices[:, None, None].expand(*input_ids.shape, 1))[..., 0]
+
+
 class TRMZeroLinear(nn.Linear):
     """A linear layer that starts at zero."""
 

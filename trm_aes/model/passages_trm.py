@@ -6,7 +6,7 @@ from torch import nn
 
 from .configuration_trm import TRMConfig
 from .essays_trm import EssayBatch
-from .layers_trm import TRMZeroEmbedding
+from .layers_trm import TRMZeroEmbedding, word_weights
 
 # Tokens of a passage: enough words to tell a topic by.
 PASSAGE_SIZE = 64
@@ -77,9 +77,7 @@ class TRMPassageCheck(nn.Module):
         """
         ids, is_essay, prompts = essays.input_ids, essays.is_essay, essays.prompt_indices
         passages = number_passages(is_essay).clamp(max=self.most_passages - 1)
-        words = self.words(ids).float()  # (batch, tokens, num_prompts)
-        words = words.gather(2, prompts[:, None, None].expand(*ids.shape, 1))[..., 0]
-        topic, sizes = self._mean(words, is_essay, passages)
+        topic, sizes = self._mean(word_weights(self.words, ids, prompts), is_essay, passages)
         if self.states is not None:
             # An essay's word pieces are its tokens but for the separator at the end, so the n-th state is the n-th token's.
             states, is_state = essays.encoded.states.float(), essays.encoded.is_state
