@@ -6,6 +6,7 @@ Beside an output `NAME` lie, while a run writes it and after one that was killed
 
 import contextlib
 import datetime
+import hashlib
 import json
 import logging
 import math
@@ -306,11 +307,17 @@ def new_files(folder: str | os.PathLike) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def file_checksum(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_json(path: str | os.PathLike, content: Any, overwrite: bool = True):
     """Writes JSON that any parser reads: numbers that are not finite become null."""
     with new_file(path, overwrite) as temporary:
         temporary.write_text(
-            json.dumps(_finite(content), indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
+            json.dumps(finite(content), indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
         )
 
 
@@ -332,11 +339,12 @@ def read_json(path: str | os.PathLike) -> Any:
         raise InputError(f"{path} is not valid JSON: {error}.") from None
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """The same content with null in the place of each number that is not finite, which JSON does not have."""
     if isinstance(content, dict):
-        return {str(key): _finite(value) for key, value in content.items()}
+        return {str(key): finite(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     if hasattr(content, "item") and getattr(content, "ndim", None) == 0:
         content = content.item()
     return None if isinstance(content, float) and not math.isfinite(content) else content

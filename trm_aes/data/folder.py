@@ -1,11 +1,10 @@
 """What the folder of a data set holds, known without the libraries that read it."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import FolderKind, read_json
+from ..files import FolderKind, file_checksum, read_json
 from ..typed_json import check_types
 
 CARD_NAME = "dataset_card.json"
@@ -37,7 +36,7 @@ def check_is_dataset(folder: str | Path) -> Path:
 def file_checksums(folder: Path) -> dict[str, str]:
     """`path -> SHA-256` of every file of a data set but its card, which keeps them."""
     return {
-        path.relative_to(folder).as_posix(): _checksum(path)
+        path.relative_to(folder).as_posix(): file_checksum(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != CARD_NAME
     }
@@ -54,7 +53,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     card = read_json(folder / CARD_NAME)
     _check_card(card, str(folder / CARD_NAME))
     for name, checksum in card.get("files", {}).items():
-        if not (folder / name).is_file() or _checksum(folder / name) != checksum:
+        if not (folder / name).is_file() or file_checksum(folder / name) != checksum:
             state = "is not as it was written" if (folder / name).is_file() else "is missing"
             raise InputError(f"{folder} is damaged: {name} {state}. Build it again.")
     return card
@@ -69,8 +68,3 @@ def _check_card(card: Any, where: str):
         if missing:
             raise InputError(f"{place} is damaged: it lacks {missing[0]!r}. Build the data set again.")
         check_types(values, types, place)
-
-
-def _checksum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

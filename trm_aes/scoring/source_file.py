@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from ..data.tables import file_checksum
 from ..errors import InputError
+from ..files import file_checksum
 
 
 class SourceFile:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...errors import InputError
+from ...files import file_checksum
 from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
 from ...naming import listing
@@ -17,7 +18,7 @@ from ..formats import AS_FOUND, WORKBOOKS, TableReading, file_format
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
 from ..schema import EssayTable
-from ..tables import file_checksum, first_line, read_rows, release_lines
+from ..tables import first_line, read_rows, release_lines
 from .hub import load_splits
 from .own import make_table
 from .rows import SourceRows

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from ...errors import InputError
+from ...files import file_checksum
 from ...naming import listing
 from ..formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format
-from ..tables import file_checksum, read_rows
+from ..tables import read_rows
 
 
 @dataclass(frozen=True)

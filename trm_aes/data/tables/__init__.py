@@ -1,14 +1,12 @@
 """The one door for tables: rows in from every format, rows out to every format, each cell as it stands in its file."""
 
 from .reading import first_line, read_ids, read_rows, release_lines
-from .unpacking import file_checksum
 from .writing import as_text, check_fits_sheet, check_safe_for_spreadsheets, write_rows, write_rows_to_stream
 
 __all__ = [
     "as_text",
     "check_fits_sheet",
     "check_safe_for_spreadsheets",
-    "file_checksum",
     "first_line",
     "read_ids",
     "read_rows",

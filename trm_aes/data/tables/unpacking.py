@@ -3,7 +3,6 @@
 import bz2
 import contextlib
 import gzip
-import hashlib
 import io
 import lzma
 import shutil
@@ -26,12 +25,6 @@ MAX_RATIO = 200
 ALWAYS_UNPACKED = 16 * 2**20
 MAX_LAYERS = 3
 STANDARD_INPUT = "standard input"
-
-
-def file_checksum(path: str | Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def called(path: str | Path) -> str:

@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import lzma
-import math
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from ...errors import InputError, brief
+from ...files import finite
 from ..formats import compression, output_format
 
 # Of Excel: https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3
@@ -240,15 +240,7 @@ def _json(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, default=as_text, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=as_text)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return json.dumps(finite(value), ensure_ascii=False, default=as_text)
 
 
 def _safe(row: dict[str, Any]) -> dict[str, Any]:
