@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix, hstack
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 
@@ -20,6 +20,7 @@ from trm_aes.checkpoints import Checkpoint, load_tokenizer
 from trm_aes.data.scales import SCALE_COLUMNS
 from trm_aes.data.schema import score_ranges
 from trm_aes.evaluation.agreement import build_compute_metrics, score_metrics
+from trm_aes.evaluation.length import fit_length, scores_by_length
 from trm_aes.evaluation.ridge import MatchedRidge, word_features
 from trm_aes.model.essay_tokens import EssayCollator, encode_essays
 from trm_aes.model.score_scale import denormalize_by_prompt
@@ -65,13 +66,8 @@ def _features(essay: str) -> list[float]:
 
 def length_alone(essays: PromptEssays, seed: int) -> Predictions:
     """Least squares on the number of words and its logarithm."""
-
-    def lengths(frame: pd.DataFrame) -> np.ndarray:
-        words = frame["essay"].str.split().str.len().to_numpy(dtype=float)
-        return np.column_stack([words, np.log1p(words)])
-
-    model = LinearRegression().fit(lengths(essays.train), essays.train["score"])
-    return {name: model.predict(lengths(frame)) for name, frame in essays.others.items()}
+    model = fit_length(essays.train)
+    return {name: scores_by_length(model, frame["essay"]) for name, frame in essays.others.items()}
 
 
 def tfidf_ridge(essays: PromptEssays, seed: int) -> Predictions:

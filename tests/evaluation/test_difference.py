@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from trm_aes.evaluation.agreement import quadratic_weighted_kappa
-from trm_aes.evaluation.difference import Difference, _kappas, paired_scores, qwk_difference
+from trm_aes.evaluation.bootstrap import kappas
+from trm_aes.evaluation.difference import Difference, paired_scores, qwk_difference
 from trm_aes.model.score_scale import ScoreRange
 
 
@@ -24,10 +25,10 @@ def test_kappa_by_moments_is_kappa():
     scores = scored(50, seed=0)
     drawn = np.random.default_rng(1).multinomial(50, np.full(50, 1 / 50), size=5)
     expected = [quadratic_weighted_kappa(scores[:, 0], scores[:, 1], 2, 12, times) for times in drawn]
-    assert _kappas(scores[:, 0], scores[:, 1], drawn) == pytest.approx(expected)
+    assert kappas(scores[:, 0], scores[:, 1], drawn) == pytest.approx(expected)
     # One score throughout, on both sides and on one.
     once = np.array([[3]])
-    assert _kappas(np.array([7]), np.array([7]), once) == 1 and _kappas(np.array([7]), np.array([8]), once) == 0
+    assert kappas(np.array([7]), np.array([7]), once) == 1 and kappas(np.array([7]), np.array([8]), once) == 0
 
 
 def test_interval_is_that_of_essays_drawn_one_by_one():
@@ -67,4 +68,4 @@ def test_half_points_and_tenths_have_the_interval_of_whole_points():
         found = qwk_difference([scaled])
         assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high))
     # What floats lose is no disagreement.
-    assert _kappas(np.array([0.3, 0.3]), np.array([0.3, 0.3]), np.array([[1, 6]])) == 1
+    assert kappas(np.array([0.3, 0.3]), np.array([0.3, 0.3]), np.array([[1, 6]])) == 1

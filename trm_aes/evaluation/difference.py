@@ -7,10 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..model.score_scale import ScoreRange
-
-DRAWS = 1000
-# Far less than one essay that is a step off adds.
-LOST_IN_FLOATS = 1e-13
+from .bootstrap import DRAWS, kappas
 
 
 @dataclass(frozen=True)
@@ -45,26 +42,10 @@ def qwk_difference(groups: Iterable[np.ndarray], draws: int = DRAWS, seed: int =
         kinds, counts = np.unique(np.asarray(scores, dtype=float), axis=0, return_counts=True)
         samples = rng.multinomial(len(scores), counts / len(scores), size=draws)
         differences = [
-            _kappas(kinds[:, 0], kinds[:, 1], times) - _kappas(kinds[:, 0], kinds[:, 2], times)
+            kappas(kinds[:, 0], kinds[:, 1], times) - kappas(kinds[:, 0], kinds[:, 2], times)
             for times in (counts[None], samples)
         ]
         measured.append(differences[0][0])
         drawn.append(differences[1])
     low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
     return Difference(float(np.mean(measured)), float(low), float(high))
-
-
-def _kappas(gold: np.ndarray, predicted: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """
-    QWK of several samples at once, `(samples,)`: `gold` and `predicted` are the scores of each kind of essay, `(kinds,)`,
-    `times` how often a sample has each, `(samples, kinds)`.
-
-    The sums over the confusion matrix are moments of the scores: the observed one is the mean of `(g - p)^2`, the one
-    expected by chance `mean(g^2) + mean(p^2) - 2 mean(g) mean(p)`.
-    """
-    size = times.sum(axis=1)
-    observed = size * (times @ (gold - predicted) ** 2)
-    squares = size * (times @ (gold**2 + predicted**2))
-    expected = squares - 2 * (times @ gold) * (times @ predicted)
-    # Where nothing is expected (but what floats lose), both sides give one and the same score throughout: full agreement.
-    return 1 - observed / np.where(expected <= LOST_IN_FLOATS * squares, 1, expected)

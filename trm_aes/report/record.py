@@ -6,25 +6,12 @@ alone. It holds no essay's text, and no number that is not finite: what is not d
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..evaluation.bootstrap import Estimate
+
 # To be raised when a field is renamed or changes its meaning; one more field with a default needs no new number.
 FORMAT_VERSION = 1
 
 Level = Literal["green", "amber", "red"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """
-    A figure with the ends of its 95 % interval.
-
-    Args:
-        value: None where it is not defined.
-        low, high: None where there is no interval.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
