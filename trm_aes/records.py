@@ -1,14 +1,13 @@
 """What a training run and an evaluation leave on record beside their other files: `run.json`, `evaluation.json`."""
 
 import contextlib
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args, get_type_hints
+from typing import Any, Self
 
-from .errors import InputError
-from .files import FolderKind, read_json, write_json
-from .typed_json import check_types
+from .files import FolderKind, write_json
+from .typed_json import read_record
 
 RUN_RECORD_NAME = "run.json"
 EVALUATION_NAME = "evaluation.json"
@@ -28,8 +27,6 @@ RECORDED_PACKAGES = (
     "scikit-learn",
     "numpy",
 )
-
-T = TypeVar("T")
 
 
 def _holds(*keys: str) -> Any:
@@ -193,7 +190,7 @@ class RunRecord:
         Raises:
             InputError: if there is none, or the file is damaged, from a later version, or not such a record.
         """
-        return _read(cls, folder / RUN_RECORD_NAME, "trm-aes train")
+        return read_record(cls, folder / RUN_RECORD_NAME, "trm-aes train", FORMAT_VERSION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +214,23 @@ class RidgeRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """
+    How often each value occurs among the essays of one prompt: what one administration is compared with another by.
+
+    Args:
+        prompt_id: the prompt.
+        what: `predicted score` (rounded), `human score`, or `words`.
+        values, counts: in ascending order; so many essays have each.
+    """
+
+    prompt_id: str
+    what: str
+    values: list[float]
+    counts: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
     """
     `evaluation.json`: how well a scorer agrees with human scores on one split of a data set.
@@ -234,6 +248,11 @@ class EvaluationRecord:
             essays.
         rater_qwk: `prompt_id -> QWK` of two human raters with each other, for prompts that have both.
         ridge: ridge regression on the words of the data set's training essays; None where there was none.
+        distributions: of scores and lengths, by prompt; empty in records of version 0.1.
+        checksums: SHA-256 of what the figures come from, by which a later program knows them for current: the scorer's
+            `weights_sha256`, `config_sha256` and `tokenizer_sha256`, `data_sha256` of the data set, and
+            `predictions_sha256` of the file beside the record.
+        created: date and time (UTC, ISO 8601).
         packages: `package -> version`.
     """
 
@@ -248,6 +267,9 @@ class EvaluationRecord:
     constant_mean_qwk: int | float | None
     rater_qwk: dict[str, int | float] = field(default_factory=dict)
     ridge: RidgeRecord | None = None
+    distributions: list[Distribution] = field(default_factory=list)
+    checksums: dict[str, str] = field(default_factory=dict)
+    created: str = ""
     packages: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -262,45 +284,4 @@ class EvaluationRecord:
         Raises:
             InputError: if there is none, or the file is damaged, from a later version, or not such a record.
         """
-        return _read(cls, folder / EVALUATION_NAME, "trm-aes evaluate")
-
-
-def _read(kind: type[T], path: Path, program: str) -> T:
-    content = read_json(path)
-    found = content.get("format_version", FORMAT_VERSION) if isinstance(content, dict) else FORMAT_VERSION
-    if isinstance(found, int) and found > FORMAT_VERSION:
-        raise InputError(f"{path} has format version {found}, this version reads {FORMAT_VERSION}: upgrade trm-aes.")
-    try:
-        return _build(kind, content, str(path))
-    except InputError as error:
-        raise InputError(f"{error} Is it what `{program}` wrote? If an earlier version did, run that again.") from None
-
-
-def _build(kind: type[T], content: Any, where: str) -> T:
-    """An object of a record's class, and of the classes within it, from parsed JSON. Other keys are passed over."""
-    if not isinstance(content, dict):
-        raise InputError(f"{where} holds no JSON object.")
-    types, values = get_type_hints(kind), {}
-    for item in fields(kind):  # type: ignore[arg-type]
-        if item.name in content:
-            values[item.name] = _build_field(types[item.name], content[item.name], f"{where}, {item.name}")
-        elif item.default is MISSING and item.default_factory is MISSING:
-            raise InputError(f"{where} lacks {item.name!r}.")
-    check_types(values, types, where)
-    for item in fields(kind):  # type: ignore[arg-type]
-        _check_keys(item, values.get(item.name), f"{where}, {item.name}")
-    return kind(**values)
-
-
-def _check_keys(item: Field, value: Any, where: str) -> None:
-    needed = [(where, value, key) for key in item.metadata.get("keys", ())]
-    for name, inner in value.items() if "keys_of_each" in item.metadata else ():
-        needed += [(f"{where}, {name}", inner, key) for key in item.metadata["keys_of_each"]]
-    for place, holder, key in needed:
-        if key not in holder:
-            raise InputError(f"{place} lacks {key!r}.")
-
-
-def _build_field(kind: Any, value: Any, where: str) -> Any:
-    nested = [part for part in (kind, *get_args(kind)) if isinstance(part, type) and is_dataclass(part)]
-    return _build(nested[0], value, where) if nested and value is not None else value
+        return read_record(cls, folder / EVALUATION_NAME, "trm-aes evaluate", FORMAT_VERSION)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..data.dataset import EssayDataset
     from ..scoring.unknown_prompts import PromptRule
 
-PREDICTIONS_NAME = "predictions.csv"
 RUN_RECORD_NAME = constant("trm_aes.records", "RUN_RECORD_NAME")
 DEFAULT_SPLIT = "test"
 
@@ -95,17 +94,19 @@ def _check_options(args: argparse.Namespace):
 
 
 def _default_output_dir(args: argparse.Namespace) -> Path:
-    """
-    A folder of its own for each split, input and data set in that of the model; the splits of the data set that the model
-    was trained on need no name of a data set.
-    """
-    model = Path(args.model)
     if args.input is not None:
-        return model / f"evaluation-{Path(args.input).name.partition('.')[0]}"
-    split = args.split or DEFAULT_SPLIT
-    if not (model / RUN_RECORD_NAME).is_file() or _is_trained_on(model, Path(args.data)):
+        return Path(args.model) / f"evaluation-{Path(args.input).name.partition('.')[0]}"
+    return evaluation_folder(Path(args.model), Path(args.data), args.split or DEFAULT_SPLIT)
+
+
+def evaluation_folder(model: Path, data: Path, split: str) -> Path:
+    """
+    Where an evaluation goes if nothing else is said: in the scorer's folder one of its own for each split and data set; the
+    splits of the data set that the scorer was trained on need no name of a data set.
+    """
+    if not (model / RUN_RECORD_NAME).is_file() or _is_trained_on(model, data):
         return model / f"evaluation-{split}"
-    return model / f"evaluation-{Path(args.data).resolve().name}-{split}"
+    return model / f"evaluation-{data.resolve().name}-{split}"
 
 
 def _is_trained_on(model: Path, data: Path) -> bool:
@@ -117,14 +118,8 @@ def _is_trained_on(model: Path, data: Path) -> bool:
 
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
-    from ..data.tables import write_rows
-    from ..evaluation.evaluate import (
-        compare_with_ridge,
-        evaluate_scorer,
-        evaluation_record,
-        evaluation_table,
-        predictions_for_people,
-    )
+    from ..evaluation.evaluate import compare_with_ridge, evaluate_scorer, evaluation_table
+    from ..evaluation.written import write_evaluation
     from ..scoring.unknown_prompts import PromptRule
 
     scorer = load_scorer(args)
@@ -132,11 +127,7 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
     data, split = _load(args, rule)
     evaluation = compare_with_ridge(evaluate_scorer(scorer, data, split, rule), data, split)
     with new_folder(output_dir, args.overwrite, EVALUATION) as folder:
-        predictions = predictions_for_people(evaluation, data.score_ranges)
-        # An empty cell where there is no value.
-        predictions = predictions.astype(object).where(predictions.notna(), None)
-        write_rows(predictions.to_dict("records"), folder / PREDICTIONS_NAME, PREDICTIONS_NAME)
-        evaluation_record(evaluation, scorer, data, split).write(folder)
+        write_evaluation(folder, evaluation, scorer, data, split)
     print("Scores are rounded to those of the scale, but for the columns that are named continuous.")
     print(evaluation_table(evaluation))
     print(f"Wrote {output_dir}")

@@ -1,6 +1,8 @@
 """Builds the tokenized data set that training and evaluation read, and loads it again."""
 
 import datetime
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,6 +86,16 @@ class EssayDataset:
             name for name in USUAL_RATERS if name in train.column_names and train.features[name].dtype in NUMBERS
         ]
         return tuple(numbers) if len(numbers) == len(USUAL_RATERS) else ()
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the card, which holds those of the files."""
+        return hashlib.sha256(json.dumps(self.card, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """Columns that say which group an essay's writer belongs to, those that were named when the data set was built."""
+        return tuple(self.card.get("values", {}).get("groups", ()))
 
     def split(self, name: str) -> Dataset:
         """

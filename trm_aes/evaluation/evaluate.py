@@ -1,5 +1,6 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
+import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from ..scoring.scorer import EssayScorer
 from ..scoring.unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
+from .distributions import length_distributions, score_distributions
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
 # Of the predictions; a data set's own column of such a name is renamed.
@@ -185,6 +187,8 @@ def _ridge_record(scored: pd.DataFrame, ranges: dict[str, ScoreRange]) -> RidgeR
 
 def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str) -> EvaluationRecord:
     """The metrics of an evaluation with what they are about, as they are kept beside the predictions."""
+    essays = data.split(split).select_columns(["essay_id", "prompt_id", "essay"]).to_pandas()
+    essays = essays[essays["essay_id"].isin(evaluation.predictions["essay_id"])]
     return EvaluationRecord(
         model=scorer.name,
         commit=scorer.commit,
@@ -196,6 +200,9 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
         constant_mean_qwk=evaluation.constant_mean_qwk,
         rater_qwk=evaluation.rater_qwk,
         ridge=evaluation.ridge,
+        distributions=score_distributions(evaluation.predictions, data.score_ranges) + length_distributions(essays),
+        checksums={**scorer.checksums(), "data_sha256": data.checksum},
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         packages=package_versions(),
     )
 

@@ -1,0 +1,70 @@
+"""An evaluation on the disk: written whole, and read again while it is still that of the same scorer and essays."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..data.dataset import EssayDataset
+from ..data.tables import read_rows, write_rows
+from ..errors import InputError
+from ..files import file_checksum
+from ..records import EVALUATION_NAME, EvaluationRecord
+from ..scoring.scorer import EssayScorer
+from .evaluate import Evaluation, evaluation_record, predictions_for_people
+
+PREDICTIONS_NAME = "predictions.csv"
+# What is read again of the predictions; the data set has the rest.
+READ_COLUMNS = ("predicted_score", "confidence", "ridge")
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str):
+    """Writes the predictions, and then the record with their checksum, into the folder of an evaluation."""
+    predictions = predictions_for_people(evaluation, data.score_ranges)
+    # An empty cell where there is no value.
+    predictions = predictions.astype(object).where(predictions.notna(), None)
+    write_rows(predictions.to_dict("records"), folder / PREDICTIONS_NAME, PREDICTIONS_NAME)
+    record = evaluation_record(evaluation, scorer, data, split)
+    checksums = {**record.checksums, "predictions_sha256": file_checksum(folder / PREDICTIONS_NAME)}
+    replace(record, checksums=checksums).write(folder)
+
+
+def read_predictions(folder: Path, scorer: EssayScorer, data: EssayDataset, split: str) -> pd.DataFrame:
+    """
+    The predictions of an evaluation, if they are those that the scorer would give these essays now.
+
+    Returns:
+        A row for each essay of the split, in its order: `essay_id`, and of `READ_COLUMNS` those that were written, as numbers,
+        NaN for empty cells.
+
+    Raises:
+        InputError: if there is no evaluation, or it is of another scorer, other essays, or not as it was written; it says
+            which.
+    """
+    if not (folder / EVALUATION_NAME).is_file():
+        raise InputError(f"{folder} holds no {EVALUATION_NAME}.")
+    record = EvaluationRecord.read(folder)
+    _check_is_current(record, folder, scorer, data, split)
+    rows = {row["essay_id"]: row for row in read_rows(folder / PREDICTIONS_NAME)}
+    essay_ids = data.split(split)["essay_id"][:]
+    if set(rows) != set(essay_ids):
+        raise InputError(f"{folder}: some essays of the split were not scored.")
+    ordered = [rows[essay_id] for essay_id in essay_ids]
+    columns = {
+        name: np.array([float(row[name] or "nan") for row in ordered]) for name in READ_COLUMNS if name in ordered[0]
+    }
+    return pd.DataFrame({"essay_id": essay_ids, **columns})
+
+
+def _check_is_current(record: EvaluationRecord, folder: Path, scorer: EssayScorer, data: EssayDataset, split: str):
+    for what, is_same in (
+        ("another split", record.split == split),
+        ("another data set", record.checksums.get("data_sha256") == data.checksum),
+        ("another state of the scorer", scorer.checksums().items() <= record.checksums.items()),
+    ):
+        if not is_same:
+            raise InputError(f"{folder} is of {what}.")
+    predictions = folder / PREDICTIONS_NAME
+    if not predictions.is_file() or file_checksum(predictions) != record.checksums.get("predictions_sha256"):
+        raise InputError(f"{predictions} is not as it was written.")
