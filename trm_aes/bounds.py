@@ -72,6 +72,8 @@ BOUNDS = {
     "max_tokens": AT_LEAST_ONE,
     "max_prompt_tokens": NOT_NEGATIVE,
     "drop_longer_than": AT_LEAST_ONE,
+    # Reports.
+    "least_n": AT_LEAST_ONE,
     # Scoring.
     "batch_tokens": AT_LEAST_ONE,
     # The model. Far more layers than these would take hours to make, before anyone can say how large they are.

@@ -22,7 +22,7 @@ except SystemExit as end:
 print("\\n" + json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))
 """
 SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "adapt": "adapt.py", "evaluate": "evaluate.py",
-           "score": "score.py", "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
+           "report": "report.py", "score": "score.py", "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
 
 
 def probe(*arguments, cwd=None):
@@ -55,6 +55,7 @@ REQUIRED = {
     "train": ["--data", "x", "--output-dir", "y"],
     "adapt": ["--model", "x", "--data", "x", "--output-dir", "y"],
     "evaluate": ["--model", "x", "--data", "x"],
+    "report": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "y"],
     "push": ["--model", "x", "--repo-id", "a/b"],
     "states": [],

@@ -231,6 +231,7 @@ REQUIRED = {
     "train": ["--data", "x", "--output-dir", "x"],
     "adapt": ["--model", "x", "--data", "x", "--output-dir", "x"],
     "evaluate": ["--model", "x", "--data", "x"],
+    "report": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "x"],
     "push": ["--model", "x", "--repo-id", "x/y"],
 }

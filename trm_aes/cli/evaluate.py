@@ -96,17 +96,22 @@ def _check_options(args: argparse.Namespace):
 def _default_output_dir(args: argparse.Namespace) -> Path:
     if args.input is not None:
         return Path(args.model) / f"evaluation-{Path(args.input).name.partition('.')[0]}"
-    return evaluation_folder(Path(args.model), Path(args.data), args.split or DEFAULT_SPLIT)
+    return folder_in_model("evaluation", Path(args.model), Path(args.data), args.split or DEFAULT_SPLIT)
 
 
-def evaluation_folder(model: Path, data: Path, split: str) -> Path:
+def folder_in_model(what: str, model: Path, data: Path, split: str) -> Path:
     """
-    Where an evaluation goes if nothing else is said: in the scorer's folder one of its own for each split and data set; the
-    splits of the data set that the scorer was trained on need no name of a data set.
+    Where an evaluation or a report goes if nothing else is said: in the scorer's folder one of its own for each split and data
+    set; the splits of the data set that the scorer was trained on need no name of a data set.
+
+    Args:
+        what: `evaluation` or `report`, with which the folder's name begins.
+        model, data: folders of the scorer and the data set.
+        split: of the data set.
     """
     if not (model / RUN_RECORD_NAME).is_file() or _is_trained_on(model, data):
-        return model / f"evaluation-{split}"
-    return model / f"evaluation-{data.resolve().name}-{split}"
+        return model / f"{what}-{split}"
+    return model / f"{what}-{data.resolve().name}-{split}"
 
 
 def _is_trained_on(model: Path, data: Path) -> bool:

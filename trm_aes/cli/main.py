@@ -1,4 +1,4 @@
-"""`trm-aes build|train|adapt|evaluate|score|push|states`: the programs in `scripts/` under one name."""
+"""`trm-aes build|train|adapt|evaluate|report|score|push|states`: the programs in `scripts/` under one name."""
 
 import argparse
 import importlib
@@ -13,6 +13,7 @@ PROGRAMS = {
     "train": "train a scorer on it",
     "adapt": "tell a scorer of a prompt that it has never seen, by a few scored essays",
     "evaluate": "measure a scorer on held-out essays",
+    "report": "report on a scorer as an assessment body asks for it",
     "score": "score new essays",
     "push": "publish a scorer on the Hugging Face Hub",
     "states": "show or clear what training keeps on disk",

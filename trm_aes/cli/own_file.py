@@ -107,14 +107,20 @@ def column_names(args: argparse.Namespace) -> "ColumnNames":
     return ColumnNames(
         **{name.removesuffix("_column"): getattr(args, name) for name in COLUMN_OPTIONS},
         split=getattr(args, "split_column", None),
-        raters=None if raters is None else _names(raters, "columns.raters"),
+        raters=None if raters is None else names_in(raters, "columns.raters"),
         traits={str(name): bounds for name, bounds in traits.items()},
-        groups=() if groups is None else _names(groups, "columns.groups"),
+        groups=() if groups is None else names_in(groups, "columns.groups"),
         no_prompts=getattr(args, "no_prompts", False),
     )
 
 
-def _names(text: str, parameter: str) -> tuple[str, ...]:
+def names_in(text: str, parameter: str) -> tuple[str, ...]:
+    """
+    Names of columns between commas.
+
+    Raises:
+        InputError: if there is none, or one is named twice; it names the `parameter`.
+    """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise InputError(f"`{parameter}` names no column: give names between commas.")

@@ -35,19 +35,16 @@ class Estimate:
 
 def draw_times(num_essays: int, seed: int | list[int] = 0, draws: int = DRAWS) -> np.ndarray:
     """
-    How often each sample has each essay, `(1 + draws, essays)`; the first sample is the essays themselves. One essay alone is
-    not drawn again: all samples would be alike.
+    How often each sample has each essay, `(1 + draws, essays)`; the first sample is the essays themselves.
 
     Args:
         num_essays: at least one.
         seed: of the draws.
         draws: samples that are drawn.
     """
-    ones = np.ones((1, num_essays))
-    if num_essays < 2:
-        return ones
     equal = np.full(num_essays, 1 / num_essays)
-    return np.vstack([ones, np.random.default_rng(seed).multinomial(num_essays, equal, size=draws)])
+    drawn = np.random.default_rng(seed).multinomial(num_essays, equal, size=draws)
+    return np.vstack([np.ones((1, num_essays)), drawn])
 
 
 def estimate(samples: np.ndarray) -> Estimate:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ..data.dataset import EssayDataset
@@ -12,11 +11,9 @@ from ..errors import InputError
 from ..files import file_checksum
 from ..records import EVALUATION_NAME, EvaluationRecord
 from ..scoring.scorer import EssayScorer
-from .evaluate import Evaluation, evaluation_record, predictions_for_people
+from .evaluate import OWN_COLUMNS, Evaluation, evaluation_record, predictions_for_people
 
 PREDICTIONS_NAME = "predictions.csv"
-# What is read again of the predictions; the data set has the rest.
-READ_COLUMNS = ("predicted_score", "confidence", "ridge")
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str):
@@ -35,8 +32,9 @@ def read_predictions(folder: Path, scorer: EssayScorer, data: EssayDataset, spli
     The predictions of an evaluation, if they are those that the scorer would give these essays now.
 
     Returns:
-        A row for each essay of the split, in its order: `essay_id`, and of `READ_COLUMNS` those that were written, as numbers,
-        NaN for empty cells.
+        A row for each essay of the split, in its order: `essay_id`, `prompt_id` and `score` of the data set, and of
+        `OWN_COLUMNS` those that were written: numbers, NaN for empty cells, where all cells that are not empty are numbers;
+        else text, None for empty cells.
 
     Raises:
         InputError: if there is no evaluation, or it is of another scorer, other essays, or not as it was written; it says
@@ -47,14 +45,21 @@ def read_predictions(folder: Path, scorer: EssayScorer, data: EssayDataset, spli
     record = EvaluationRecord.read(folder)
     _check_is_current(record, folder, scorer, data, split)
     rows = {row["essay_id"]: row for row in read_rows(folder / PREDICTIONS_NAME)}
-    essay_ids = data.split(split)["essay_id"][:]
-    if set(rows) != set(essay_ids):
+    essays = data.split(split).select_columns(["essay_id", "prompt_id", "score"]).to_pandas()
+    if set(rows) != set(essays["essay_id"]):
         raise InputError(f"{folder}: some essays of the split were not scored.")
-    ordered = [rows[essay_id] for essay_id in essay_ids]
-    columns = {
-        name: np.array([float(row[name] or "nan") for row in ordered]) for name in READ_COLUMNS if name in ordered[0]
-    }
-    return pd.DataFrame({"essay_id": essay_ids, **columns})
+    ordered = [rows[essay_id] for essay_id in essays["essay_id"]]
+    return essays.assign(
+        **{name: _values([row[name] for row in ordered]) for name in OWN_COLUMNS if name in ordered[0]}
+    )
+
+
+def _values(cells: list[str]) -> pd.Series:
+    found = pd.Series([cell or None for cell in cells], dtype=object)
+    try:
+        return found.astype(float)
+    except ValueError:
+        return found
 
 
 def _check_is_current(record: EvaluationRecord, folder: Path, scorer: EssayScorer, data: EssayDataset, split: str):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..evaluation.bootstrap import Estimate
+from ..records import Distribution
 
 # To be raised when a field is renamed or changes its meaning; one more field with a default needs no new number.
 FORMAT_VERSION = 1
@@ -324,6 +325,7 @@ class Report:
         robustness: empty where no attack was run.
         advisories: empty for a scorer without.
         drift: None without a reference.
+        distributions: of scores and lengths, by prompt, for comparisons with later reports.
         limits: sentences: what was not measured, and why; what the figures do not say.
         packages: `package -> version`.
         command: the words of the command line.
@@ -342,13 +344,15 @@ class Report:
     robustness: list[AttackEffect] = field(default_factory=list)
     advisories: list[AdvisoryRow] = field(default_factory=list)
     drift: Drift | None = None
+    distributions: list[Distribution] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
     packages: dict[str, str] = field(default_factory=dict)
     command: list[str] = field(default_factory=list)
 
 
 # Measures of agreement, by their names in `measures` and `overall`: as people call them, and the thresholds that they are
-# held against are in flags.py.
+# held against are in flags.py. QWK, exact and adjacent agreement are of rounded scores; r, RMSE and SMD of scores that are
+# not, as in RSMTool.
 MEASURES: dict[str, str] = {
     "qwk": "QWK",
     "qwk_continuous": "QWK, continuous",

@@ -1,0 +1,142 @@
+"""Which figures are held against which threshold, and what color that gives them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..evaluation.bootstrap import Estimate
+from .record import MEASURES, Drift, Flag, GroupColumn, Level, PromptAgreement
+
+OVERALL = "all prompts"
+WILLIAMSON = "Williamson, Xi and Breyer 2012"
+RSMTOOL = "RSMTool 12.0"
+LOUKINA = "Loukina, Madnani and Zechner 2019, with the correction of Holm 1979"
+SIDDIQI = "Siddiqi 2006"
+# Of a test of groups, over all tests of a report together.
+SIGNIFICANCE = 0.05
+PSI_AMBER, PSI_RED = 0.1, 0.25
+ORDER: tuple[Level, ...] = ("red", "amber", "green")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """
+    A bound that a figure has to keep.
+
+    Args:
+        least, most: the bound; one of the two.
+        in_size: whether the figure counts without its sign.
+        source: where the bound comes from.
+    """
+
+    source: str
+    least: float | None = None
+    most: float | None = None
+    in_size: bool = False
+
+    def __str__(self) -> str:
+        bound = f"at least {self.least:.2f}" if self.least is not None else f"at most {self.most:.2f}"
+        return f"{bound} in size" if self.in_size else bound
+
+    def is_met(self, value: float) -> bool:
+        """Whether a figure keeps the bound."""
+        size = abs(value) if self.in_size else value
+        return (self.least is None or size >= self.least) and (self.most is None or size <= self.most)
+
+    def level(self, figure: Estimate) -> Level:
+        """
+        `green` where the figure keeps the bound; `amber` where it does not but its interval reaches across, or it has no
+        interval, so that chance cannot be ruled out; else `red`.
+        """
+        assert figure.value is not None
+        if self.is_met(figure.value):
+            return "green"
+        if figure.low is None or figure.high is None:
+            return "amber"
+        nearest = (
+            min(max(0.0, figure.low), figure.high) if self.in_size else figure.high if self.most is None else figure.low
+        )
+        return "amber" if self.is_met(nearest) else "red"
+
+
+AGREEMENT_THRESHOLDS: dict[str, Threshold] = {
+    "qwk": Threshold(WILLIAMSON, least=0.7),
+    "pearson": Threshold(WILLIAMSON, least=0.7),
+    "degradation_qwk": Threshold(WILLIAMSON, most=0.1),
+    "degradation_pearson": Threshold(WILLIAMSON, most=0.1),
+    "smd": Threshold(WILLIAMSON, most=0.15, in_size=True),
+    "exact": Threshold(RSMTOOL, least=0.5),
+    "adjacent": Threshold(RSMTOOL, least=0.95),
+    "disattenuated_pearson": Threshold(RSMTOOL, least=0.9),
+}
+DSM_THRESHOLD = Threshold(RSMTOOL, most=0.1, in_size=True)
+TEST_NAMES = {
+    "osa": "overall score accuracy",
+    "osd": "overall score difference",
+    "csd": "conditional score difference",
+}
+
+
+def agreement_flags(overall: dict[str, Estimate], by_prompt: Sequence[PromptAgreement]) -> Iterator[Flag]:
+    """Flags of the measures of agreement, by prompt and, where there are several, of their means."""
+    places = [(f"prompt {prompt.prompt_id}", prompt.measures) for prompt in by_prompt]
+    if len(places) > 1:
+        places.insert(0, (OVERALL, overall))
+    for where, measures in places:
+        for name, threshold in AGREEMENT_THRESHOLDS.items():
+            if name in measures:
+                yield from _flag(MEASURES[name], where, measures[name], threshold)
+
+
+def fairness_flags(columns: Sequence[GroupColumn]) -> Iterator[Flag]:
+    """
+    Flags of groups: of the DSM of each, and of each column's three tests, red where groups differ by more than chance at the
+    level of 5 % over all tests together.
+    """
+    for column in columns:
+        for row in column.groups:
+            yield from _flag("DSM", f"{column.column} = {row.group}", row.dsm, DSM_THRESHOLD)
+        for name, result in column.tests.items():
+            p = result["p_adjusted"]
+            yield Flag(
+                level="red" if p < SIGNIFICANCE else "green",
+                measure=f"p of {TEST_NAMES[name]}",
+                where=column.column,
+                value=p,
+                threshold=f"at least {SIGNIFICANCE:.2f}",
+                source=LOUKINA,
+            )
+
+
+def drift_flags(drift: Drift | None) -> Iterator[Flag]:
+    """Flags of what has changed since the reference."""
+    for row in drift.rows if drift else ():
+        yield Flag(
+            level=row.level,
+            measure="PSI",
+            where=row.what,
+            value=row.psi,
+            threshold=f"below {PSI_AMBER:.2f}, and below {PSI_RED:.2f} at the most",
+            source=SIDDIQI,
+        )
+
+
+def drift_level(psi: float) -> Level:
+    """The color of a population stability index."""
+    return "green" if psi < PSI_AMBER else "amber" if psi < PSI_RED else "red"
+
+
+def in_order(flags: Sequence[Flag]) -> list[Flag]:
+    """Flags, red first, else in the order in which they came."""
+    return sorted(flags, key=lambda flag: ORDER.index(flag.level))
+
+
+def _flag(measure: str, where: str, figure: Estimate, threshold: Threshold) -> Iterator[Flag]:
+    if figure.value is not None:
+        yield Flag(
+            level=threshold.level(figure),
+            measure=measure,
+            where=where,
+            value=figure.value,
+            threshold=str(threshold),
+            source=threshold.source,
+        )

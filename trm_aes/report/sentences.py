@@ -1,0 +1,86 @@
+"""The three sentences of a report's summary, in plain words."""
+
+from collections.abc import Sequence
+
+from ..evaluation.bootstrap import Estimate
+from .record import Confidence, Flag, ReviewRoute
+
+# What agreement within one score point among the released essays is asked for (Cambridge, arXiv 2505.23315).
+RELEASE_AT = 0.95
+# The first of these ways to choose that was measured; the others are there to compare with.
+ROUTES = ("predicted error", "confidence")
+
+
+def summary_sentences(overall: dict[str, Estimate], confidence: Confidence | None, flags: Sequence[Flag]) -> list[str]:
+    """How far scorer and people agree; what share could be released unread; what needs a look."""
+    return [_agreement_sentence(overall), _release_sentence(confidence), _look_sentence(flags)]
+
+
+def _agreement_sentence(overall: dict[str, Estimate]) -> str:
+    if "qwk" not in overall:
+        return "How far the scorer agrees with people cannot be said: the human scores do not vary."
+    scorer = f"The scorer agrees with the human scores with a QWK of {_with_interval(overall['qwk'])}"
+    if "degradation_qwk" not in overall:
+        return f"{scorer}; how far people agree with each other is not known."
+    difference, raters = overall["degradation_qwk"], overall["rater_qwk"]
+    return f"{scorer}, two human raters with each other with {_with_interval(raters)}: {_comparison(difference)}."
+
+
+def _comparison(degradation: Estimate) -> str:
+    """What the raters' agreement less the scorer's says."""
+    assert degradation.value is not None
+    size = f"by {abs(degradation.value):.2f}"
+    if degradation.low is None or degradation.high is None:
+        return f"the two differ {size}, and whether by chance is not known"
+    if degradation.low > 0:
+        return f"it agrees with people less than they agree with each other, {size}"
+    if degradation.high < 0:
+        return f"it agrees with people more than they agree with each other, {size}"
+    return "no difference between the two is shown"
+
+
+def _release_sentence(confidence: Confidence | None) -> str:
+    route = _measured_route(confidence)
+    if route is None:
+        return "What share of the essays could be released without a second reading was not measured."
+    good = [point for point in route.points if point.adjacent >= RELEASE_AT]
+    if not good:
+        return (
+            f"No share of the essays could be released without a second reading at {RELEASE_AT:.0%} agreement within one score "
+            "point."
+        )
+    best = max(good, key=lambda point: point.share_released)
+    qwk = "" if best.qwk is None else f" and a QWK of {best.qwk:.2f}"
+    return (
+        f"{best.share_released:.0%} of the essays, chosen by {route.name}, could be released without a second reading: among them "
+        f"{best.adjacent:.0%} are within one score point of the human score and {best.exact:.0%} equal to it{qwk}."
+    )
+
+
+def _measured_route(confidence: Confidence | None) -> ReviewRoute | None:
+    routes = {route.name: route for route in confidence.routes} if confidence else {}
+    return next((routes[name] for name in ROUTES if name in routes and routes[name].points), None)
+
+
+def _look_sentence(flags: Sequence[Flag]) -> str:
+    missed: dict[str, list[str]] = {}
+    doubtful: dict[str, list[str]] = {}
+    for flag in flags:
+        if flag.level != "green":
+            (missed if flag.level == "red" else doubtful).setdefault(flag.where, []).append(flag.measure)
+    parts = []
+    if missed:
+        parts.append(f"These need a look: {_listed(missed)}.")
+    if doubtful:
+        parts.append(f"Chance alone may explain these: {_listed(doubtful)}.")
+    return " ".join(parts) or "No prompt and no group misses a threshold."
+
+
+def _listed(measures_of: dict[str, list[str]]) -> str:
+    return "; ".join(f"{where} ({', '.join(measures)})" for where, measures in measures_of.items())
+
+
+def _with_interval(figure: Estimate) -> str:
+    if figure.low is None:
+        return f"{figure.value:.2f}"
+    return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
