@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 LOWEST_VENV ?= .venv-lowest
+ORACLE_VENV ?= .venv-oracle
 BIN := $(VENV)/bin
 QUICKSTART_DIR ?= runs/quickstart
 
-.PHONY: install quickstart test test-lowest test-faults quality style docs clean
+.PHONY: install quickstart test test-lowest test-oracle test-faults quality style docs clean
 
 install: $(VENV)/.installed
 
@@ -29,6 +30,15 @@ $(LOWEST_VENV)/.installed: setup.cfg pyproject.toml requirements.txt constraints
 	$(LOWEST_VENV)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[dev]'
 	touch $@
 
+# Our formulas against those of RSMTool, which takes an environment of its own: it needs NumPy 1, and brings Jupyter with it.
+test-oracle: install $(ORACLE_VENV)/.installed
+	TRM_AES_ORACLE_PYTHON=$(abspath $(ORACLE_VENV))/bin/python $(BIN)/python -m pytest -n 0 -m oracle -rP
+
+$(ORACLE_VENV)/.installed: requirements-oracle.txt
+	$(PYTHON) -m venv $(ORACLE_VENV)
+	$(ORACLE_VENV)/bin/python -m pip install --quiet --requirement requirements-oracle.txt
+	touch $@
+
 # Programs killed at random moments, then run again: some minutes.
 test-faults: install
 	$(BIN)/python -m pytest -n 0 -m slow
@@ -50,4 +60,4 @@ $(VENV)/.docs: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST_VENV) runs build *.egg-info
+	rm -rf $(VENV) $(LOWEST_VENV) $(ORACLE_VENV) runs build *.egg-info

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import statsmodels.formula.api as smf
-from statsmodels.stats.anova import anova_lm
+from statsmodels.regression.linear_model import OLS, RegressionResultsWrapper
 from statsmodels.stats.multitest import multipletests
 
 from .bootstrap import means
@@ -20,7 +19,6 @@ from .measures import PromptScores
 
 EMPTY = "(empty)"
 LEAST_N = 100
-TESTS = ("osa", "osd", "csd")
 
 
 @dataclass(frozen=True)
@@ -118,33 +116,36 @@ def group_tests(frame: pd.DataFrame, groups: np.ndarray, reference: str) -> dict
         `test -> result`, with `p_adjusted` still that of the test alone (see [`adjust`]); without tests that the essays do
         not allow: fewer than two groups, errors that are all alike, a level of score for each essay.
     """
-    used = frame.assign(group=groups)[frame["error"].notna().to_numpy()]
-    names = [reference, *sorted(set(used["group"]) - {reference})]
-    if used["group"].nunique() < 2:
+    is_used = frame["error"].notna().to_numpy()
+    error, members = frame["error"].to_numpy()[is_used], groups[is_used].astype(str)
+    names = [reference, *sorted(set(members) - {reference})]
+    if len(set(members)) < 2:
         return {}
-    used = used.assign(
-        group=pd.Categorical(used["group"], names), level=pd.Categorical(used["level"]), squared=used["error"] ** 2
-    )
+    of_group, of_level = _indicators(members, names), _indicators(frame["level"].to_numpy()[is_used])
     with warnings.catch_warnings():
         # Of essays that do not allow a test, whose result is left out below.
         warnings.simplefilter("ignore")
-        accuracy, difference = (smf.ols(f"{error} ~ group", used).fit() for error in ("squared", "error"))
-        by_level = (
-            smf.ols("error ~ level", used).fit() if used["level"].nunique() > 1 else smf.ols("error ~ 1", used).fit()
-        )
-        formula = "error ~ group + level" if used["level"].nunique() > 1 else "error ~ group"
-        conditional = smf.ols(formula, used).fit()
-        added = conditional.rsquared_adj - by_level.rsquared_adj
+        accuracy, difference = (_least_squares(values, of_group) for values in (error**2, error))
+        by_level, conditional = _least_squares(error, of_level), _least_squares(error, of_group, of_level)
         results = {
             "osa": (accuracy.rsquared_adj, accuracy.f_pvalue),
             "osd": (difference.rsquared_adj, difference.f_pvalue),
-            "csd": (added, anova_lm(by_level, conditional)["Pr(>F)"].iloc[1]),
+            "csd": (conditional.rsquared_adj - by_level.rsquared_adj, conditional.compare_f_test(by_level)[1]),
         }
     return {
         name: GroupTest(float(r2), float(p), float(p))
         for name, (r2, p) in results.items()
         if np.isfinite(r2) and np.isfinite(p)
     }
+
+
+def _indicators(values: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
+    """0 and 1 for each value but the first: `(essays, values - 1)`."""
+    return pd.get_dummies(pd.Categorical(values, names), drop_first=True, dtype=float).to_numpy()
+
+
+def _least_squares(values: np.ndarray, *factors: np.ndarray) -> RegressionResultsWrapper:
+    return OLS(values, np.column_stack([np.ones(len(values)), *factors])).fit()
 
 
 def adjust(tests: Sequence[Mapping[str, GroupTest]]) -> list[dict[str, GroupTest]]:
