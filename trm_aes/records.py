@@ -27,6 +27,8 @@ RECORDED_PACKAGES = (
     "safetensors",
     "tokenizers",
     "scikit-learn",
+    "scipy",
+    "statsmodels",
     "numpy",
 )
 

@@ -94,8 +94,7 @@ def _drift_row(what: str, before: np.ndarray, now: np.ndarray, bins: int = MAX_B
     bins = min(bins, min(len(before), len(now)) // LEAST_IN_BIN)
     if bins < 2:
         return None
-    psi = population_stability(before, now, bins)
-    test = ks_2samp(before, now)
+    psi, test = population_stability(before, now, bins), ks_2samp(before, now)
     return DriftRow(
         what=what,
         n_reference=len(before),
@@ -105,7 +104,7 @@ def _drift_row(what: str, before: np.ndarray, now: np.ndarray, bins: int = MAX_B
         psi=psi,
         ks=float(test.statistic),
         p=float(test.pvalue),
-        level=drift_level(psi),
+        level=drift_level(psi, float(test.pvalue)),
     )
 
 

@@ -115,14 +115,19 @@ def drift_flags(drift: Drift | None) -> Iterator[Flag]:
             measure="PSI",
             where=row.what,
             value=row.psi,
-            threshold=f"below {PSI_AMBER:.2f}, and below {PSI_RED:.2f} at the most",
+            threshold=f"below {PSI_AMBER:.2f} (red from {PSI_RED:.2f} on), or no more than chance",
             source=SIDDIQI,
         )
 
 
-def drift_level(psi: float) -> Level:
-    """The color of a population stability index."""
-    return "green" if psi < PSI_AMBER else "amber" if psi < PSI_RED else "red"
+def drift_level(psi: float, p: float) -> Level:
+    """
+    The color of a population stability index, green where the Kolmogorov-Smirnov test finds no more than chance (`p`): the
+    index of few essays is large without any drift.
+    """
+    if psi < PSI_AMBER or p >= SIGNIFICANCE:
+        return "green"
+    return "amber" if psi < PSI_RED else "red"
 
 
 def in_order(flags: Sequence[Flag]) -> list[Flag]:

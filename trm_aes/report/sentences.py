@@ -50,7 +50,7 @@ def _release_sentence(confidence: Confidence | None) -> str:
             "point."
         )
     best = max(good, key=lambda point: point.share_released)
-    qwk = "" if best.qwk is None else f" and a QWK of {best.qwk:.2f}"
+    qwk = "" if best.qwk is None else f", with a QWK of {best.qwk:.2f}"
     return (
         f"{best.share_released:.0%} of the essays, chosen by {route.name}, could be released without a second reading: among them "
         f"{best.adjacent:.0%} are within one score point of the human score and {best.exact:.0%} equal to it{qwk}."

@@ -289,7 +289,9 @@ class EssayScorer:
         SHA-256 of all that decides a score beside the essay: the weights, the configuration and the tokenizer's files. They
         are equal for scorers that score alike.
         """
-        config = json.dumps(self.model.config.to_dict(), sort_keys=True, default=str)
+        # Where the model was loaded from changes no score.
+        settings = {name: value for name, value in self.model.config.to_dict().items() if name != "_name_or_path"}
+        config = json.dumps(settings, sort_keys=True, default=str)
         return {
             "weights_sha256": weights_checksum(self.model),
             "config_sha256": hashlib.sha256(config.encode()).hexdigest(),

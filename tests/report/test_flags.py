@@ -1,0 +1,144 @@
+"""Thresholds and colors, and the sentences that follow from them."""
+
+import pytest
+
+from trm_aes.evaluation.bootstrap import Estimate
+from trm_aes.report.flags import (
+    AGREEMENT_THRESHOLDS,
+    DSM_THRESHOLD,
+    Threshold,
+    agreement_flags,
+    drift_level,
+    in_order,
+)
+from trm_aes.report.record import Confidence, Flag, PromptAgreement, ReviewPoint, ReviewRoute
+from trm_aes.report.sentences import summary_sentences
+
+LEAST, MOST, SIZE = Threshold("x", least=0.7), Threshold("x", most=0.1), Threshold("x", most=0.15, in_size=True)
+
+
+@pytest.mark.parametrize(
+    "threshold, figure, level",
+    [
+        (LEAST, (0.7, 0.6, 0.8), "green"),
+        (LEAST, (0.69, 0.6, 0.71), "amber"),
+        (LEAST, (0.69, 0.66, 0.699), "red"),
+        (LEAST, (0.69, None, None), "amber"),
+        (MOST, (0.1, 0.0, 0.3), "green"),
+        (MOST, (0.12, 0.09, 0.2), "amber"),
+        (MOST, (0.12, 0.11, 0.2), "red"),
+        (MOST, (-0.5, -0.6, -0.4), "green"),
+        (SIZE, (-0.15, -0.3, 0.0), "green"),
+        (SIZE, (-0.2, -0.3, -0.14), "amber"),
+        (SIZE, (-0.2, -0.3, -0.16), "red"),
+        (SIZE, (0.2, -0.1, 0.5), "amber"),
+        (SIZE, (0.2, 0.16, 0.5), "red"),
+    ],
+)
+def test_levels(threshold, figure, level):
+    value, low, high = figure
+    assert threshold.level(Estimate(value=value, low=low, high=high)) == level
+
+
+def test_thresholds_in_words():
+    assert [str(threshold) for threshold in (LEAST, MOST, SIZE)] == [
+        "at least 0.70",
+        "at most 0.10",
+        "at most 0.15 in size",
+    ]
+    stated = {name: str(threshold) for name, threshold in AGREEMENT_THRESHOLDS.items()}
+    assert stated["adjacent"] == "at least 0.95" and stated["exact"] == "at least 0.50"
+    assert str(DSM_THRESHOLD) == "at most 0.10 in size"
+
+
+def prompt(prompt_id, qwk):
+    return PromptAgreement(
+        prompt_id=prompt_id, n=9, measures={"qwk": Estimate(value=qwk), "rmse": Estimate(value=9.0)}, labels=[], confusion=[],
+        scatter=[], by_level=[], by_length=[],
+    )  # fmt: skip
+
+
+def test_prompts_and_their_means_are_held_against_thresholds():
+    flags = list(agreement_flags({"qwk": Estimate(value=0.75)}, [prompt("1", 0.6), prompt("2", 0.9)]))
+    assert [(flag.where, flag.measure, flag.level) for flag in flags] == [
+        ("all prompts", "QWK", "green"), ("prompt 1", "QWK", "amber"), ("prompt 2", "QWK", "green"),
+    ]  # fmt: skip
+    # The mean of one prompt says nothing new.
+    assert [flag.where for flag in agreement_flags({"qwk": Estimate(value=0.6)}, [prompt("1", 0.6)])] == ["prompt 1"]
+
+
+def test_psi_thresholds():
+    assert [drift_level(psi, p=0.04) for psi in (0.0999, 0.1, 0.2499, 0.25)] == ["green", "amber", "amber", "red"]
+    assert drift_level(0.5, p=0.05) == "green"
+
+
+def flag(level, measure, where):
+    return Flag(level=level, measure=measure, where=where, value=0.0, threshold="", source="")
+
+
+def test_flags_red_first():
+    flags = [
+        flag(level, measure, "") for level, measure in (("green", "1"), ("red", "2"), ("amber", "3"), ("red", "4"))
+    ]
+    assert [each.measure for each in in_order(flags)] == ["2", "4", "3", "1"]
+
+
+def test_what_needs_a_look():
+    flags = [
+        flag("red", "QWK", "prompt 4"),
+        flag("red", "SMD", "prompt 4"),
+        flag("amber", "DSM", "sex = F"),
+        flag("green", "QWK", "prompt 1"),
+    ]
+    assert summary_sentences({}, None, flags)[2] == (
+        "These need a look: prompt 4 (QWK, SMD). Chance alone may explain these: sex = F (DSM)."
+    )
+    assert summary_sentences({}, None, flags[3:])[2] == "No prompt and no group misses a threshold."
+
+
+@pytest.mark.parametrize(
+    "low, high, said",
+    [
+        (0.02, 0.08, "it agrees with people less than they agree with each other, by 0.05"),
+        (-0.02, 0.1, "no difference between the two is shown"),
+        (None, None, "the two differ by 0.05, and whether by chance is not known"),
+    ],
+)
+def test_scorer_and_people(low, high, said):
+    overall = {
+        "qwk": Estimate(value=0.75, low=0.7, high=0.8),
+        "rater_qwk": Estimate(value=0.8),
+        "degradation_qwk": Estimate(value=0.05, low=low, high=high),
+    }
+    [sentence, *_] = summary_sentences(overall, None, [])
+    assert sentence == (
+        "The scorer agrees with the human scores with a QWK of 0.75 (0.70 to 0.80), two human raters with each other with "
+        f"0.80: {said}."
+    )
+    del overall["degradation_qwk"]
+    assert summary_sentences(overall, None, [])[0].endswith("how far people agree with each other is not known.")
+
+
+def route(name, *points):
+    made = [ReviewPoint(share_released=share, qwk=qwk, exact=0.7, adjacent=adjacent) for share, adjacent, qwk in points]
+    return ReviewRoute(name=name, points=made, area=Estimate(value=0.5))
+
+
+def confidence(*routes):
+    nothing = Estimate(value=None)
+    return Confidence(
+        reliability=[], ece=nothing, brier=nothing, log_loss=nothing, sets=[], routes=list(routes), targets=[]
+    )
+
+
+def test_what_could_be_released_is_the_largest_share_that_agrees():
+    chosen = route("predicted error", (0.2, 1.0, None), (0.6, 0.96, 0.8), (1.0, 0.9, 0.7))
+    said = summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0)), chosen), [])[1]
+    assert said == (
+        "60% of the essays, chosen by predicted error, could be released without a second reading: among them 96% are within one "
+        "score point of the human score and 70% equal to it, with a QWK of 0.80."
+    )
+    assert summary_sentences({}, confidence(route("confidence", (1.0, 0.9, 0.7))), [])[1].startswith(
+        "No share of the essays"
+    )
+    assert summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0))), [])[1].endswith("was not measured.")
