@@ -122,7 +122,8 @@ def in_words(kind: Any) -> str:
 
 def _is_of(value: Any, kind: Any) -> bool:
     """Whether a value is of a type, numbers in it finite."""
-    schema: Any = TypedDict("schema", {"value": _with_whole_numbers(kind)})
+    kind = _with_whole_numbers(kind)
+    schema: Any = TypedDict("schema", {"value": kind})
     try:
         validate_typed_dict(schema, {"value": value})  # type: ignore[type-var]
     except StrictDataclassFieldValidationError:

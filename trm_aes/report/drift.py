@@ -62,23 +62,20 @@ def drift_section(
         num_essays: of this one.
     """
     earlier = {(item.prompt_id, item.what): _values(item) for item in reference.distributions}
-    rows, skipped = [], []
-    for item in distributions:
-        what, before = f"prompt {item.prompt_id}: {item.what}", earlier.get((item.prompt_id, item.what))
-        row = None if before is None else _drift_row(what, before, _values(item))
-        rows += [row] if row else []
-        skipped += [] if row else [what]
+    pairs = [
+        (f"prompt {item.prompt_id}: {item.what}", earlier.get((item.prompt_id, item.what)), _values(item))
+        for item in distributions
+    ]
     earlier_num = sum(sum(item.counts) for item in reference.distributions if item.what == distributions[0].what)
-    shares = {item.name: item.n for item in reference.advisories}
-    for advisory in advisories:
-        if advisory.name in shares:
-            before, now = _given(shares[advisory.name], earlier_num), _given(advisory.n, num_essays)
-            rows.append(_drift_row(f"advisory: {advisory.name}", before, now, bins=2))
-    compared = Drift(reference=reference.name, rows=[row for row in rows if row])
+    given = {item.name: _given(item.n, earlier_num) for item in reference.advisories}
+    pairs += [(f"advisory: {item.name}", given.get(item.name), _given(item.n, num_essays)) for item in advisories]
+    rows = {what: None if before is None else _drift_row(what, before, now) for what, before, now in pairs}
+    skipped = [what for what, row in rows.items() if row is None]
+    drift = Drift(reference=reference.name, rows=[row for row in rows.values() if row is not None])
     if not skipped:
-        return compared, []
+        return drift, []
     reason = f"the reference lacks them, or one of the two has fewer than {2 * LEAST_IN_BIN} essays"
-    return compared, [f"Not compared with the reference, for {reason}: {', '.join(skipped)}."]
+    return drift, [f"Not compared with the reference, for {reason}: {', '.join(skipped)}."]
 
 
 def _values(item: Distribution) -> np.ndarray:
@@ -90,8 +87,9 @@ def _given(number: int, num_essays: int) -> np.ndarray:
     return np.repeat([1.0, 0.0], [number, num_essays - number])
 
 
-def _drift_row(what: str, before: np.ndarray, now: np.ndarray, bins: int = MAX_BINS) -> DriftRow | None:
-    bins = min(bins, min(len(before), len(now)) // LEAST_IN_BIN)
+def _drift_row(what: str, before: np.ndarray, now: np.ndarray) -> DriftRow | None:
+    """None for administrations that are too small to compare."""
+    bins = min(MAX_BINS, len(before) // LEAST_IN_BIN, len(now) // LEAST_IN_BIN)
     if bins < 2:
         return None
     psi, test = population_stability(before, now, bins), ks_2samp(before, now)
