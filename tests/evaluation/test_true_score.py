@@ -6,8 +6,10 @@ import pytest
 from trm_aes.evaluation.bootstrap import draw_times
 from trm_aes.evaluation.raters import rater_pairs
 from trm_aes.evaluation.true_score import LabelRule, disattenuated, find_label_rule, label_noise_ceiling, prmse
+from trm_aes.model.score_scale import ScoreRange
 
 NAN = float("nan")
+SCALE = ScoreRange(1, 12)
 ONCE = np.ones((1, 4))
 RATINGS = np.array([[1, 1], [2, 2], [3, 3], [2, 4]], dtype=float)
 
@@ -66,11 +68,12 @@ def rated(number=200, raters=2, seed=0):
         (lambda r: r[:, 1], "one", 1),
         (lambda r: r.max(axis=1), "higher", 1),
         (lambda r: np.floor(r.mean(axis=1) + 0.5), "mean", 1),
+        (lambda r: np.ceil(r.mean(axis=1) - 0.5), "mean", 1),
     ],
 )
 def test_how_labels_follow_from_ratings_is_found_out(label, name, divisor):
     ratings = rated()
-    rule = find_label_rule(label(ratings), ratings, step=1.0)
+    rule = find_label_rule(label(ratings), ratings, SCALE)
     assert (rule.name, rule.num_ratings, rule.divisor) == (name, 2, divisor)
 
 
@@ -80,15 +83,32 @@ def test_a_third_rating_that_settles_disputes_does_not_hide_the_rule():
     disputed = np.abs(ratings[:, 0] - ratings[:, 1]) > 1
     assert 0.05 < disputed.mean() < 0.4
     ratings[disputed, 2], labels[disputed] = 3, 6
-    assert find_label_rule(labels, ratings, step=1.0) == LabelRule("sum", 2)
+    assert find_label_rule(labels, ratings, SCALE) == LabelRule("sum", 2)
+
+
+def test_disputes_settled_by_a_rater_who_is_not_in_the_data_do_not_hide_the_rule():
+    ratings = rated()
+    labels = ratings.sum(axis=1)
+    labels[:40] = 2
+    assert find_label_rule(labels, ratings, SCALE) == LabelRule("sum", 2)
+    labels[:60] = 2
+    assert find_label_rule(labels, ratings, SCALE) is None
+
+
+def test_raters_who_differ_by_one_step_alone_tell_the_higher_from_the_lower():
+    low = rated(raters=1)[:, 0].clip(1, 5)
+    ratings = np.column_stack([low, low + np.tile([0, 1], 100)])
+    ratings[::3] = ratings[::3, ::-1]
+    assert find_label_rule(ratings.max(axis=1), ratings, SCALE).name == "higher"
+    assert find_label_rule(ratings.min(axis=1), ratings, SCALE).name == "mean"
 
 
 def test_labels_of_another_scale_follow_no_rule():
     ratings = rated()
-    assert find_label_rule(10 * ratings[:, 0] + 3, ratings, step=1.0) is None
-    assert find_label_rule(ratings[:, 0], np.full((200, 2), NAN), step=1.0) is None
+    assert find_label_rule(10 * ratings[:, 0] + 3, ratings, SCALE) is None
+    assert find_label_rule(ratings[:, 0], np.full((200, 2), NAN), SCALE) is None
     only_one = np.column_stack([ratings[:, 0], np.full(200, NAN)])
-    assert find_label_rule(ratings[:, 0], only_one, step=1.0) is None
+    assert find_label_rule(ratings[:, 0], only_one, SCALE) is None
 
 
 def test_reliability_ceiling_and_disattenuated_r_by_hand():

@@ -39,7 +39,7 @@ class AgreementSections:
         pair = _main_pair(self._pairs[prompt.prompt_id])
         if pair is not None:
             scores = prompt.scores
-            rule = find_label_rule(scores.gold, scores.ratings, scores.scale.step)
+            rule = find_label_rule(scores.gold, scores.ratings, scores.scale)
             samples |= rater_measures(scores, samples, pair, rule, prompt.times)
         return {name: samples[name] for name in MEASURES if name in samples and np.isfinite(samples[name][0])}
 
