@@ -106,6 +106,15 @@ def test_it_is_read_as_it_was_written_and_each_section_is_a_table(report, tmp_pa
     assert tables["confusion"].groupby("prompt_id")["n"].sum().eq(100).all()
 
 
+def test_what_labels_of_several_ratings_do_to_comparisons_is_said(report):
+    # The demo's prompts: one label is the mean of two ratings, one the higher, one their sum.
+    said = [sentence for sentence in report.limits if sentence.startswith("The scores of prompts")]
+    assert [sentence.partition(" are ")[0].removeprefix("The scores of prompts ") for sentence in said] == [
+        "mistake, phones",
+        "lot",
+    ]
+
+
 def test_another_seed_draws_other_samples_alone(demo):
     frame, scales, predicted, _ = demo
     one, other, again = (

@@ -1,13 +1,13 @@
 """A report's sections on agreement with human scores, by prompt and overall, and on the raters' agreement with each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ..evaluation.bootstrap import Estimate, estimate, means
 from ..evaluation.measures import agreement_measures, rater_measures
 from ..evaluation.raters import RaterPairSamples, rater_pairs
-from ..evaluation.true_score import find_label_rule
+from ..evaluation.true_score import LabelRule, find_label_rule
 from .essays import PromptEssays, ReportEssays
 from .record import MEASURES, ErrorRow, PromptAgreement, RaterPair
 
@@ -32,15 +32,18 @@ class AgreementSections:
             prompt.prompt_id: list(rater_pairs(prompt.scores.ratings, essays.raters, prompt.times))
             for prompt in essays.prompts
         }
+        self._rules = {
+            prompt.prompt_id: find_label_rule(prompt.scores.gold, prompt.scores.ratings, prompt.scores.scale)
+            for prompt in essays.prompts
+        }
         self._samples = {prompt.prompt_id: self._measure(prompt) for prompt in essays.prompts}
 
     def _measure(self, prompt: PromptEssays) -> dict[str, np.ndarray]:
         samples = agreement_measures(prompt.scores, prompt.times)
         pair = _main_pair(self._pairs[prompt.prompt_id])
         if pair is not None:
-            scores = prompt.scores
-            rule = find_label_rule(scores.gold, scores.ratings, scores.scale)
-            samples |= rater_measures(scores, samples, pair, rule, prompt.times)
+            rule = self._rules[prompt.prompt_id]
+            samples |= rater_measures(prompt.scores, samples, pair, rule, prompt.times)
         return {name: samples[name] for name in MEASURES if name in samples and np.isfinite(samples[name][0])}
 
     def by_prompt(self) -> list[PromptAgreement]:
@@ -78,6 +81,7 @@ class AgreementSections:
         sentences = [_about_raters(self._essays.raters)]
         for prompt in self._essays.prompts:
             sentences += _about_prompt(prompt, self._samples[prompt.prompt_id], bool(self._pairs[prompt.prompt_id]))
+        sentences += _about_labels(self._rules, self._samples)
         sentences += _about_references(self._essays, self._samples)
         sentences += _about_means(self._samples)
         return [sentence for sentence in sentences if sentence]
@@ -174,6 +178,30 @@ def _about_prompt(prompt: PromptEssays, samples: Mapping[str, np.ndarray], has_p
             f"The raters of prompt {name} differ so much that no true score shows: PRMSE is not defined there."
         )
     return sentences
+
+
+def _about_labels(
+    rules: Mapping[str, LabelRule | None], samples: Mapping[str, Mapping[str, np.ndarray]]
+) -> Iterator[str]:
+    """What the way in which labels follow from ratings does to the comparisons."""
+    of_several, higher = (
+        [
+            prompt_id
+            for prompt_id, rule in rules.items()
+            if rule and rule.name in names and "degradation_qwk" in samples[prompt_id]
+        ]
+        for names in (("sum", "mean"), ("higher",))
+    )
+    if of_several:
+        yield (
+            f"The scores of prompts {', '.join(of_several)} are made of several ratings and so less noisy than one: that favors "
+            "the scorer where it is held against the raters (degradation)."
+        )
+    if higher:
+        yield (
+            f"The scores of prompts {', '.join(higher)} are the higher of the ratings: PRMSE counts it as an error of "
+            "the scorer there that its scores lie above the raters' mean."
+        )
 
 
 def _about_references(essays: ReportEssays, samples: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:
