@@ -15,10 +15,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
-from helpers import SMALL_MODEL
+from helpers import SMALL_ENCODER, SMALL_MODEL
+from transformers import BertConfig, BertModel
 
 from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.cli import build, train
+from trm_aes.data.dataset import load_essay_dataset
 
 torch.set_num_threads(1)
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
@@ -66,6 +68,19 @@ def data_dir(tmp_path_factory, essays_csv) -> Path:
         ["--source", str(essays_csv), "--output-dir", str(path), "--max-tokens", "64", "--max-prompt-tokens", "8"]
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def encoder_dir(tmp_path_factory, data_dir) -> Path:
+    """A small encoder of the data set's vocabulary, of three layers, without dropout: what it draws depends on the batch."""
+    folder = tmp_path_factory.mktemp("encoder")
+    tokenizer = load_essay_dataset(data_dir).load_tokenizer()
+    shape = {**SMALL_ENCODER, "vocab_size": len(tokenizer), "max_position_embeddings": 12, "num_hidden_layers": 3}
+    shape |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    torch.manual_seed(0)
+    BertModel(BertConfig(**shape)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Weights sharded over two processes (FSDP2, gloo): what one process gives, also when interrupted and resumed."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def check_equal(first, second):
     weights = [load_file(folder / "model.safetensors") for folder in (first, second)]
     assert weights[0].keys() == weights[1].keys()
     for name in weights[0]:
-        torch.testing.assert_close(weights[1][name], weights[0][name], atol=1e-4, rtol=1e-4)
+        close = torch.isclose(weights[1][name], weights[0][name], atol=1e-4, rtol=1e-4)
+        assert close.all(), name
 
 
 def test_sharded_weights_give_what_one_process_gives(runs):
@@ -80,3 +82,14 @@ def test_a_sharded_run_resumes(runs, data_dir, tmp_path):
     (cut / "model.safetensors").unlink()
     train_sharded(data_dir, cut, *common, "--resume-from-checkpoint", "last")
     check_equal(folder / "two", cut)
+
+
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_a_scorer_that_reads_with_an_encoder_is_sharded_alike(data_dir, encoder_dir, tmp_path, frozen):
+    common = [*NO_DROPOUT, "--recipe", "default", "--encoder", str(encoder_dir), "--encoder-layers", "2"]
+    common += ["--freeze-encoder", frozen, "--num-train-epochs", "1"]
+    train.main(options(data_dir, tmp_path / "one", *common, "--per-device-train-batch-size", "8"))
+    output = train_sharded(data_dir, tmp_path / "two", *common, "--per-device-train-batch-size", "4")
+    [counts] = set(re.findall(r"sharded (\d+) of (\d+)", output))
+    assert counts[0] == counts[1]
+    check_equal(tmp_path / "one", tmp_path / "two")

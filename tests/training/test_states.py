@@ -31,18 +31,6 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "assets"
 
 
-@pytest.fixture(scope="module")
-def encoder_dir(tmp_path_factory, data_dir):
-    """A small encoder of the data set's vocabulary, of three layers."""
-    folder = tmp_path_factory.mktemp("encoder")
-    tokenizer = load_essay_dataset(data_dir).load_tokenizer()
-    shape = {**SMALL_ENCODER, "vocab_size": len(tokenizer), "max_position_embeddings": 12, "num_hidden_layers": 3}
-    torch.manual_seed(0)
-    BertModel(BertConfig(**shape)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def reading(data_dir, encoder_dir, output_dir, *more):
     train.main(
         ["--data", str(data_dir), "--output-dir", str(output_dir), "--hardware", "cpu", "--disable-tqdm", "true"]
