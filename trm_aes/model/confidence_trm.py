@@ -131,9 +131,7 @@ class TRMErrorModel(nn.Module):
         deviation = self.deviations[prompt_indices] * ratio
         return scores.float().clamp(0, 1) + unit * moved, unit * STD_OF_DEVIATION * deviation
 
-    def standardized(
-        self, features: torch.Tensor, prompt_indices: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def standardized(self, features: torch.Tensor, prompt_indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Places on the scale `(batch,)` and inputs of the spread `(batch, features + 1)`, by prompt standardized."""
         inputs = standardize(features, self.feature_means[prompt_indices], self.feature_stds[prompt_indices])
         place = inputs[:, 0]

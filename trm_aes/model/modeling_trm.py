@@ -483,15 +483,16 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         self.lexical_head = TRMLexicalHead(config) if config.lexical_head else None
         self.passage_check = TRMPassageCheck(config) if config.passage_check else None
         self.auxiliary_head = TRMAuxiliaryHead(config) if config.auxiliary_targets else None
-        self.error_model = TRMErrorModel(config) if config.review_by else None
+        self.error_model: TRMErrorModel | None = TRMErrorModel(config) if config.review_by else None
         self.post_init()
 
     def add_error_model(self, review_by: str) -> TRMErrorModel:
         """Gives a trained model an error model that is still to be fitted; `review_by` as in [`TRMConfig`]."""
         self.config.review_by = review_by
-        self.error_model = TRMErrorModel(self.config).to(self.device)
-        self._init_weights(self.error_model)
-        return self.error_model
+        added = TRMErrorModel(self.config).to(self.device)
+        self._init_weights(added)
+        self.error_model = added
+        return added
 
     def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
         """As `PreTrainedModel.resize_token_embeddings`; the words of the linear parts follow."""
@@ -568,7 +569,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             step_logits = step_logits - (self.model.prompt_bank.score_stds[essays.prompt_indices] * penalty)[:, None]
         errors: dict[str, torch.Tensor] = {}
         if self.error_model is not None:
-            errors = self._errors(steps, lexical, step_logits[:, -1], unlike_shares, essays)
+            errors = self._errors(self.error_model, steps, lexical, step_logits[:, -1], unlike_shares, essays)
         return TRMEssayScoringOutput(
             loss=loss,
             logits=step_logits[:, -1:],
@@ -673,6 +674,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
 
     def _errors(
         self,
+        error_model: TRMErrorModel,
         steps: _StepRecord,
         lexical: torch.Tensor | None,
         scores: torch.Tensor,
@@ -683,11 +685,9 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         bank = self.model.prompt_bank
         with torch.no_grad(), torch.autocast(scores.device.type, enabled=False):
             heads = (steps.recursive_scores[:, -1], None if lexical is None else lexical[:, 0])
-            features = self.error_model.features(
-                scores, heads, steps.halt_logits[:, -1], unlike_shares, essays, bank
-            )
+            features = error_model.features(scores, heads, steps.halt_logits[:, -1], unlike_shares, essays, bank)
             unit = bank.score_stds[essays.prompt_indices]
-            predicted, intervals = self.error_model(features, scores, unit, essays.prompt_indices)
+            predicted, intervals = error_model(features, scores, unit, essays.prompt_indices)
         return {"predicted_errors": predicted, "score_intervals": intervals, "error_features": features}
 
     def _auxiliary_loss(self, predicted: torch.Tensor | None, labels: torch.Tensor, essays: EssayBatch) -> torch.Tensor:

@@ -102,10 +102,11 @@ class RawScores:
         """What is said of how far an essay's score may be from a human one, by its names in [`EssayScore`]; may be empty."""
         if self.predicted_errors is None or self.intervals is None:
             return {}
-        found = {"predicted_error": float(self.predicted_errors[index]) * score_range.span}
+        found: dict[str, Any] = {"predicted_error": float(self.predicted_errors[index]) * score_range.span}
         score = float(score_range.denormalize(self.normalized[index]))
         for (low, high), names in zip(self.intervals[index], SET_COLUMNS, strict=True):
-            found |= zip(names, map(score_range.shown, score_range.ends(low, high, score)), strict=True)
+            ends = score_range.ends(low, high, score)
+            found |= {name: score_range.shown(end) for name, end in zip(names, ends, strict=True)}
         return found
 
 
@@ -281,17 +282,14 @@ class EssayScorer:
             InputError: if a score is not a finite number: the weights are damaged.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
-        if self.model.error_model is not None:
-            raw = replace(
-                raw, predicted_errors=np.zeros(len(rows)), intervals=np.zeros((len(rows), len(LEVELS), 2))
-            )
+        errors, intervals = np.zeros(len(rows)), np.zeros((len(rows), len(LEVELS), 2))
         for indices, outputs in self.outputs(rows):
             raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
             raw.confidence[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
             raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
-            if outputs.predicted_errors is not None:
-                raw.predicted_errors[indices] = outputs.predicted_errors.cpu().numpy()
-                raw.intervals[indices] = outputs.score_intervals.cpu().numpy()
+            if outputs.predicted_errors is not None and outputs.score_intervals is not None:
+                errors[indices] = outputs.predicted_errors.cpu().numpy()
+                intervals[indices] = outputs.score_intervals.cpu().numpy()
             if progress is not None:
                 progress.update(len(indices))
         if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
@@ -299,7 +297,9 @@ class EssayScorer:
                 f"{self.name} gives scores that are not finite numbers: its weights are damaged. Train it again, or take "
                 "another copy."
             )
-        return raw
+        if self.model.error_model is None:
+            return raw
+        return replace(raw, predicted_errors=errors, intervals=intervals)
 
     def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """

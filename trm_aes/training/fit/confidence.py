@@ -158,7 +158,8 @@ def _cross_fit(error_model: TRMErrorModel, judged: Judged, ranges: dict[str, Sco
 def _fit(error_model: TRMErrorModel, judged: Judged):
     """Sets all but the quantiles and the thresholds."""
     num_prompts = len(error_model.steps)
-    prompts, features = judged.prompts.numpy(), judged.features.double().numpy()
+    prompts: np.ndarray = judged.prompts.numpy()
+    features: np.ndarray = judged.features.double().numpy()
 
     def means(values: np.ndarray) -> np.ndarray:
         return drawn_means(values, prompts, num_prompts)
@@ -169,10 +170,10 @@ def _fit(error_model: TRMErrorModel, judged: Judged):
     spreads = np.where(variances > MIN_SPREAD, np.sqrt(variances), np.inf)
     _set(error_model, feature_means=feature_means, feature_stds=spreads)
     device = error_model.weights.device
-    inputs = error_model.standardized(judged.features.to(device), judged.prompts.to(device))[1]
-    inputs = inputs.double().cpu().numpy()
+    _, standardized = error_model.standardized(judged.features.to(device), judged.prompts.to(device))
+    inputs: np.ndarray = standardized.double().cpu().numpy()
     place = inputs[:, 0]
-    missing = ((judged.gold - judged.scores) / judged.unit).double().numpy()
+    missing: np.ndarray = ((judged.gold - judged.scores) / judged.unit).double().numpy()
     slopes, shifts = means(missing * place) / np.maximum(means(place**2), MIN_SPREAD), means(missing)
     away = np.abs(missing - shifts[prompts] - slopes[prompts] * place)
     deviations = np.maximum(means(away), MIN_SPREAD)
