@@ -136,10 +136,7 @@ def _score(args: argparse.Namespace):
         file=sys.stderr,
     )
     if summary.num_to_review is not None:
-        print(
-            f"{summary.num_to_review:,} of them need review: their scores are the least sure.",
-            file=sys.stderr,
-        )
+        print(f"{summary.num_to_review:,} of them need review.", file=sys.stderr)
     if summary.num_unknown:
         print(
             f"{summary.num_unknown} essays answer prompts that the model does not know; they have no score.",

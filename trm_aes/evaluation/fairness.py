@@ -129,7 +129,9 @@ def group_tests(frame: pd.DataFrame, groups: np.ndarray, reference: str) -> dict
         # Of essays that do not allow a test, whose result is left out below.
         warnings.simplefilter("ignore")
         accuracy, difference = (smf.ols(f"{error} ~ group", used).fit() for error in ("squared", "error"))
-        by_level = smf.ols("error ~ level", used).fit() if used["level"].nunique() > 1 else smf.ols("error ~ 1", used).fit()
+        by_level = (
+            smf.ols("error ~ level", used).fit() if used["level"].nunique() > 1 else smf.ols("error ~ 1", used).fit()
+        )
         formula = "error ~ group + level" if used["level"].nunique() > 1 else "error ~ group"
         conditional = smf.ols(formula, used).fit()
         added = conditional.rsquared_adj - by_level.rsquared_adj
@@ -139,7 +141,9 @@ def group_tests(frame: pd.DataFrame, groups: np.ndarray, reference: str) -> dict
             "csd": (added, anova_lm(by_level, conditional)["Pr(>F)"].iloc[1]),
         }
     return {
-        name: GroupTest(float(r2), float(p), float(p)) for name, (r2, p) in results.items() if np.isfinite(r2) and np.isfinite(p)
+        name: GroupTest(float(r2), float(p), float(p))
+        for name, (r2, p) in results.items()
+        if np.isfinite(r2) and np.isfinite(p)
     }
 
 

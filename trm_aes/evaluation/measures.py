@@ -73,7 +73,11 @@ def agreement_measures(scores: PromptScores, times: np.ndarray) -> dict[str, np.
 
 
 def rater_measures(
-    scores: PromptScores, agreement: Mapping[str, np.ndarray], raters: RaterPairSamples, rule: LabelRule | None, times: np.ndarray
+    scores: PromptScores,
+    agreement: Mapping[str, np.ndarray],
+    raters: RaterPairSamples,
+    rule: LabelRule | None,
+    times: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """
     What follows from two raters' agreement: `rater_qwk`; `degradation_qwk` and `degradation_pearson`, the raters' agreement

@@ -11,15 +11,13 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
-from ...evaluation.review import released_area
+from ...evaluation.review import LEAST_RELEASED, released_areas
 from ...model.confidence_trm import FEATURES, LEVELS, MOST_RATIO, NUM_SHARES, TRMErrorModel
 from ...model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ...scoring.scorer import EssayScorer
 
 # Of fewer validation essays in all, nothing is said of errors.
 LEAST_ESSAYS = 30
-# Agreement among fewer released essays is a guess.
-LEAST_RELEASED = 30
 # No essay judges itself: what is kept of each comes from a fit to the other parts.
 NUM_PARTS = 10
 # What is known of all prompts counts beside a prompt's validation essays as much as so many of them.
@@ -88,7 +86,7 @@ def fit_error_model(
 
     Returns:
         For the record: `essays`, how many; `review_by`; `area`, by route, the mean agreement among released essays over all
-        shares, see [`released_area`]; `whole_scale`, by level, the prompts whose sets are the whole scale because they have
+        shares, see [`released_areas`]; `whole_scale`, by level, the prompts whose sets are the whole scale because they have
         too few validation essays (9 at the level 0.9, 19 at 0.95). None, and no error model, for fewer than 30 validation
         essays.
     """
@@ -102,7 +100,7 @@ def fit_error_model(
     _set_quantiles(error_model, crossed.distances, judged.prompts.numpy())
     is_right = _is_right(judged, essays, ranges)
     doubts = {"predicted_error": crossed.errors, "confidence": 1 - confidence}
-    area = {name: released_area(doubt, is_right) for name, doubt in doubts.items()}
+    area = {name: float(released_areas(doubt, is_right)[0]) for name, doubt in doubts.items()}
     review_by = max(area, key=lambda name: area[name])
     model.config.review_by = review_by
     _set_thresholds(error_model, doubts[review_by], is_right)
