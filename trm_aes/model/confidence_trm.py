@@ -64,7 +64,7 @@ class TRMErrorModel(nn.Module):
         self.register_buffer("weights", torch.empty(num_features + 1))
         self.register_buffer("quantiles", torch.empty(num_prompts, len(LEVELS)))
         # By the share of the validation essays that are released: the largest measure of review among these, and the share of
-        # them whose rounded score is the human one; NaN where these are too few to tell.
+        # them whose rounded score is the human one; 0 where these are too few to tell.
         self.register_buffer("thresholds", torch.empty(NUM_SHARES))
         self.register_buffer("released_agreement", torch.empty(NUM_SHARES))
 
@@ -127,7 +127,7 @@ class TRMErrorModel(nn.Module):
         """Center and standard deviation of the expected human scores, each `(batch,)`, 0-1; arguments as of [`forward`]."""
         place, inputs = self.standardized(features, prompt_indices)
         moved = self.shifts[prompt_indices] + self.slopes[prompt_indices] * place
-        ratio = (1 + inputs @ self.weights).clamp(LEAST_RATIO, MOST_RATIO)
+        ratio = (1 + inputs @ self.weights.float()).clamp(LEAST_RATIO, MOST_RATIO)
         deviation = self.deviations[prompt_indices] * ratio
         return scores.float().clamp(0, 1) + unit * moved, unit * STD_OF_DEVIATION * deviation
 

@@ -205,14 +205,14 @@ class TRMPreTrainedModel(PreTrainedModel):
             init.ones_(module.spreads)
             init.zeros_(module.penalties)
         elif isinstance(module, TRMErrorModel):
-            for zeros in (module.feature_means, module.shifts, module.slopes, module.weights):
+            unknown = (module.feature_means, module.shifts, module.slopes, module.weights, module.released_agreement)
+            for zeros in unknown:
                 init.zeros_(zeros)
             init.ones_(module.feature_stds)
             init.ones_(module.deviations)
             # Until it is fitted: the whole scale, and no essay that need not be read.
-            for unknown, value in ((module.quantiles, math.inf), (module.thresholds, -math.inf)):
-                init.constant_(unknown, value)
-            init.constant_(module.released_agreement, math.nan)
+            init.constant_(module.quantiles, math.inf)
+            init.constant_(module.thresholds, -math.inf)
         elif isinstance(module, TRMPromptEmbedding):
             init.normal_(module.weight, std=0.5)
         elif isinstance(module, TRMHead):

@@ -57,12 +57,11 @@ class ReviewRule:
         """
         check_bounds({"release_agreement": agreement})
         thresholds, reached = _curves(scorer, "release_agreement")
-        places = np.flatnonzero(np.nan_to_num(reached, nan=-1.0) >= agreement - 1e-9)
+        places = np.flatnonzero(reached >= agreement - 1e-6)
         if not len(places):
-            best = "no figure" if np.isnan(reached).all() else f"{np.nanmax(reached):.2f}"
             raise InputError(
-                f"`release_agreement` {agreement:g}: however few essays {scorer.name} releases, exact agreement with people was "
-                f"{best} at best among its validation essays. Choose a lower one, or let people read all essays."
+                f"`release_agreement` {agreement:g}: however few essays {scorer.name} releases, at most {reached.max():.2f} of the "
+                "validation essays released had exactly the human score. Choose a lower rate, or let people read all essays."
             )
         return cls(scorer, float(thresholds[places[-1]]))
 

@@ -217,7 +217,7 @@ def conformal_quantile(distances: np.ndarray, level: float) -> float:
 
 
 def _set_thresholds(error_model: TRMErrorModel, doubts: np.ndarray, is_right: np.ndarray):
-    thresholds, agreement = np.full((2, NUM_SHARES), np.nan)
+    thresholds, agreement = np.zeros((2, NUM_SHARES))
     order = np.argsort(doubts, kind="stable")
     doubts, right = doubts[order], is_right[order]
     for place, share in enumerate(np.linspace(0, 1, NUM_SHARES)):
