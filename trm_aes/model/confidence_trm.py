@@ -81,7 +81,7 @@ class TRMErrorModel(nn.Module):
         What is at hand of essays that have been scored: `(batch, features)` in float32, not standardized.
 
         Args:
-            scores (`torch.Tensor` of shape `(batch,)`): 0-1.
+            scores (`torch.Tensor` of shape `(batch,)`): 0-1, clipped, as in all methods here.
             heads: scores of the recursive head `(batch,)` and of the lexical one, 0-1; the latter None without one.
             halt_logits (`torch.Tensor` of shape `(batch,)`): of the halting head.
             unlike_shares (`torch.Tensor` of shape `(batch, 2)`): of the passage check; None without one.
@@ -89,7 +89,7 @@ class TRMErrorModel(nn.Module):
             bank ([`TRMPromptBank`]): what is known of their prompts.
         """
         prompts = essays.prompt_indices
-        unit, scores = bank.score_stds[prompts], scores.clamp(0, 1)
+        unit = bank.score_stds[prompts]
         recursive, lexical = heads
         nothing = torch.zeros_like(scores)
         columns = [
@@ -129,7 +129,7 @@ class TRMErrorModel(nn.Module):
         moved = self.shifts[prompt_indices] + self.slopes[prompt_indices] * place
         ratio = (1 + inputs @ self.weights.float()).clamp(LEAST_RATIO, MOST_RATIO)
         deviation = self.deviations[prompt_indices] * ratio
-        return scores.float().clamp(0, 1) + unit * moved, unit * STD_OF_DEVIATION * deviation
+        return scores + unit * moved, unit * STD_OF_DEVIATION * deviation
 
     def standardized(self, features: torch.Tensor, prompt_indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Places on the scale `(batch,)` and inputs of the spread `(batch, features + 1)`, by prompt standardized."""
@@ -145,7 +145,7 @@ class TRMErrorModel(nn.Module):
         well: `(batch,)`, 0-1, as are all arguments.
         """
         steps = self._steps(prompt_indices)
-        rounded = scores.float().clamp(0, 1) * steps - self._from_rounded(scores, prompt_indices)
+        rounded = scores * steps - self._from_rounded(scores, prompt_indices)
         away = torch.arange(max(self.steps), device=center.device) + 0.5  # to the score above, the next one, and so on
         # Of the normal variable: what rounding adds to the variance is taken off again (Sheppard's correction).
         spread = ((spread * steps).square() - 1 / 12).clamp(min=LEAST_SPREAD**2).sqrt()
@@ -159,7 +159,7 @@ class TRMErrorModel(nn.Module):
 
     def _from_rounded(self, scores: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """How far scores lie above their rounded ones, in steps of the scale, -0.5 to 0.5: `(batch,)`."""
-        in_steps = scores.float().clamp(0, 1) * self._steps(prompt_indices)
+        in_steps = scores * self._steps(prompt_indices)
         return in_steps - torch.floor(in_steps + 0.5)
 
 

@@ -488,8 +488,9 @@ class TRMForEssayScoring(TRMPreTrainedModel):
 
     def add_error_model(self, review_by: str) -> TRMErrorModel:
         """Gives a trained model an error model that is still to be fitted; `review_by` as in [`TRMConfig`]."""
-        self.config.review_by = review_by
-        added = TRMErrorModel(self.config).to(self.device)
+        config: Any = self.config
+        config.review_by = review_by
+        added = TRMErrorModel(config).to(self.device)
         self._init_weights(added)
         self.error_model = added
         return added
@@ -682,7 +683,8 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         essays: EssayBatch,
     ) -> dict[str, torch.Tensor]:
         """What the error model says of essays whose scores `(batch,)` are known (0-1 scale), by the output's names."""
-        bank = self.model.prompt_bank
+        # As people see them.
+        bank, scores = self.model.prompt_bank, scores.float().clamp(0, 1)
         with torch.no_grad(), torch.autocast(scores.device.type, enabled=False):
             heads = (steps.recursive_scores[:, -1], None if lexical is None else lexical[:, 0])
             features = error_model.features(scores, heads, steps.halt_logits[:, -1], unlike_shares, essays, bank)

@@ -114,7 +114,7 @@ class EssayScoringPipeline(Pipeline):
             "was_cut": model_outputs["was_cut"],
         }
         if "interval" in model_outputs:
-            low, high = score_range.ends(*model_outputs["interval"].flatten().tolist(), score)
+            low, high = score_range.ends(*model_outputs["interval"].flatten().tolist(), score=score)
             result |= {
                 "predicted_error": model_outputs["predicted_error"].item() * score_range.span,
                 "score_low": score_range.shown(low),
