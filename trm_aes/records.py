@@ -138,6 +138,8 @@ class RunRecord:
             where those are few); None for what was left out.
         penalties: what the passage check takes from the score of an essay that is wholly unlike the training essays, by
             `topic` and by `order`, in standard deviations of a prompt's scores; None without such a check.
+        error_model: how the essays are chosen that people should read, and how much better than by chance, see
+            [`fit_error_model`]; None without an error model.
         best_checkpoint: name of the folder of the checkpoint that was kept, or None.
         history: the Trainer's log, entry by entry.
         adaptations: prompts that the scorer was told of after its training, one entry for each time: the scorer that it
@@ -167,6 +169,7 @@ class RunRecord:
     calibration: dict[str, Any] | None = None
     exit_rule: dict[str, Any] | None = None
     penalties: dict[str, float] | None = None
+    error_model: dict[str, Any] | None = None
     best_checkpoint: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     adaptations: list[dict[str, Any]] = field(default_factory=list)

@@ -16,6 +16,7 @@ MODELS = {
     "tokens": lambda **changes: small_model(**changes).eval(),
     "latents": lambda **changes: registered_model(**changes),
     "states": lambda **changes: reading_model(**changes),
+    "errors": lambda **changes: registered_model(review_by="predicted_error", **changes),
 }
 models = pytest.mark.parametrize("kind", MODELS)
 
@@ -153,7 +154,7 @@ def test_inputs_embeds(kind):
         with pytest.raises(ValueError, match="takes `input_ids`, no `inputs_embeds`"):
             reading_model()(inputs_embeds=torch.zeros(1, 4, 8), input_ids=torch.ones(1, 4, dtype=torch.long))
         return
-    changes = {"lexical_head": False} if kind == "latents" else {}
+    changes = {} if kind == "tokens" else {"lexical_head": False}
     model, batch = MODELS[kind](**changes), essay_batch([9, 6])
     embeds = model.get_input_embeddings()(batch["input_ids"])
     rest = {name: tensor for name, tensor in batch.items() if name != "input_ids"}
@@ -207,12 +208,13 @@ def test_deterministic_under_a_seed(kind):
 
 
 REGISTERED_CONFIG = {"num_latents": 3, "prompt_registers": True, "lexical_head": True, "score_ranges": {"1": [2, 12]}}
-HEADS = ("score_head", "halt_head", "lexical_head", "auxiliary_head")
+HEADS = ("score_head", "halt_head", "lexical_head", "auxiliary_head", "error_model")
 READING_CONFIG = {**REGISTERED_CONFIG, **READING}
 MODELS_UNTRAINED = {
     "tokens": small_model,
     "latents": lambda seed: small_model(seed, **REGISTERED_CONFIG),
     "states": lambda seed: small_model(seed, **READING_CONFIG),
+    "errors": lambda seed: small_model(seed, **REGISTERED_CONFIG, review_by="confidence"),
 }
 
 

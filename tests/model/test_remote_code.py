@@ -42,7 +42,18 @@ def test_auto_classes_load_what_was_saved(model_dir, tmp_path):
     scorer.model.save_pretrained(folder)
     scorer.tokenizer.save_pretrained(folder)
     # The model's own files of code, and no weights in a format that can run code.
-    names = ("configuration", "encoder", "essays", "heads", "latents", "layers", "modeling", "passages", "prompts")
+    names = (
+        "confidence",
+        "configuration",
+        "encoder",
+        "essays",
+        "heads",
+        "latents",
+        "layers",
+        "modeling",
+        "passages",
+        "prompts",
+    )
     assert sorted(path.name for path in folder.glob("*.py")) == [
         *(f"{name}_trm.py" for name in names),
         "score_scale.py",

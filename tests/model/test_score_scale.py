@@ -151,3 +151,20 @@ def test_each_essay_has_its_prompts_scale():
     assert rounded.tolist() == [2, 2.5, 2, 3, 4]
     with pytest.raises(ValueError, match="1 values for the prompts of 2 essays"):
         by_prompt(ScoreRange.round, [1], ["a", "b"], ranges)
+
+
+@pytest.mark.parametrize(
+    ("scale", "interval", "score", "ends"),
+    [
+        # The scores that lie in the interval, on the 0-1 scale.
+        (ScoreRange(0, 4), (0.2, 0.8), 2.1, (1, 3)),
+        # Its ends, to the last digit of a float.
+        (ScoreRange(0, 10), (0.1 + 0.2, 0.7 - 0.1), 4.6, (3, 6)),
+        # None lies in it: the rounded score is always in the set.
+        (ScoreRange(0, 4), (0.6, 0.65), 2.4, (2, 2)),
+        (ScoreRange(4, 9, 0.5), (-1.0, 0.31), 4.3, (4, 5.5)),
+        (CEFR, (-np.inf, np.inf), 3.2, (1, 6)),
+    ],
+)
+def test_a_set_holds_the_scores_in_an_interval(scale, interval, score, ends):
+    assert scale.ends(*interval, score) == ends

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from helpers import ROOT
 
 from trm_aes.errors import InputError
@@ -16,9 +17,21 @@ script = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(script)
 
 
-def test_the_script_exports_compares_and_reports(model_dir, data_dir, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def sure_dir(model_dir, tmp_path_factory):
+    """A scorer with an error model, of made-up numbers."""
+    scorer = EssayScorer.from_pretrained(model_dir, "cpu")
+    error_model = scorer.model.add_error_model("predicted_error")
+    error_model.slopes.fill_(-0.2)
+    error_model.quantiles.copy_(torch.tensor([[1.4, 2.0], [1.6, torch.inf]]))
+    path = tmp_path_factory.mktemp("sure") / "model"
+    scorer.save_pretrained(path)
+    return path
+
+
+def test_the_script_exports_compares_and_reports(sure_dir, data_dir, tmp_path, capsys):
     out = tmp_path / "onnx"
-    script.main(["--model", str(model_dir), "--data", str(data_dir), "--output-dir", str(out)])
+    script.main(["--model", str(sure_dir), "--data", str(data_dir), "--output-dir", str(out)])
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     results = report["results"]
     assert results["float32"]["largest_difference"] < 1e-4 and results["float32"]["megabytes"] > 1
@@ -28,16 +41,19 @@ def test_the_script_exports_compares_and_reports(model_dir, data_dir, tmp_path, 
     assert "int8" in capsys.readouterr().out
 
     # Other batch sizes and lengths than those it was exported with, each essay's score its own.
-    scorer = EssayScorer.from_pretrained(model_dir, "cpu", batch_tokens=150)
+    scorer = EssayScorer.from_pretrained(sure_dir, "cpu", batch_tokens=150)
     prompt_ids = ["a", "b", "a"] * 3
     encoded = scorer.encode(["Good.", "Bad bad " * 20, "Fair and good and excellent."] * 3, prompt_ids)
     rows = [{**vars(essay), "prompt_id": prompt_id} for essay, prompt_id in zip(encoded, prompt_ids, strict=True)]
-    scores = score_with_onnx(out / "model.onnx", scorer, rows).normalized
-    np.testing.assert_allclose(scores, scorer.score_tokens(rows).normalized, atol=1e-4)
+    found, expected = score_with_onnx(out / "model.onnx", scorer, rows), scorer.score_tokens(rows)
+    scores = found.normalized
+    np.testing.assert_allclose(scores, expected.normalized, atol=1e-4)
+    np.testing.assert_allclose(found.predicted_errors, expected.predicted_errors, atol=1e-4)
+    np.testing.assert_allclose(found.intervals, expected.intervals, atol=1e-3)
     np.testing.assert_allclose(scores[:3], scores[3:6], atol=1e-5)
     # Nothing is overwritten unasked.
     with pytest.raises(InputError, match="exists"):
-        script.main(["--model", str(model_dir), "--data", str(data_dir), "--output-dir", str(out)])
+        script.main(["--model", str(sure_dir), "--data", str(data_dir), "--output-dir", str(out)])
 
 
 def test_wrong_split_says_what_there_is(model_dir, data_dir, tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
 from ..data.rejection import SKIP, check_can_reject
+from ..errors import InputError
 from ..files import check_is_file_to_be, check_is_outside
 from .options import (
     add_on_error_option,
@@ -27,7 +28,8 @@ def build_parser() -> CommandParser:
     """The parser of `trm-aes score`: scorer, input and output."""
     parser = new_parser(
         "score",
-        "Score essays: adds predicted_score, rounded_score, confidence and supervision_steps to each row.",
+        "Score essays: adds predicted_score, rounded_score, confidence, supervision_steps, predicted_error, score_low and "
+        "score_high to each row.",
     )
     add_scorer_options(parser)
     parser.add_argument(
@@ -50,6 +52,20 @@ def build_parser() -> CommandParser:
         "--safe-for-spreadsheets",
         action="store_true",
         help="put an apostrophe before text that a spreadsheet could take for a formula",
+    )
+    parser.add_argument(
+        "--review-share",
+        type=float,
+        metavar="SHARE",
+        help="add a column needs_review: true for essays less sure than this share (0-1) of the validation essays were, so that "
+        "about as many of yours are",
+    )
+    parser.add_argument(
+        "--release-agreement",
+        type=float,
+        metavar="RATE",
+        help="add a column needs_review: false for as many essays as possible while this share (0-1) of the validation essays "
+        "released had exactly the human score",
     )
     add_unknown_prompt_option(parser)
     add_on_error_option(parser, "OUTPUT")
@@ -76,6 +92,8 @@ def _check_options(args: argparse.Namespace):
     check_scorer_options(args)
     if args.prompt_id is not None:
         refuse_idle(args, ("prompt_id_column", "prompt_column"), "with `prompt_id`, which all essays answer")
+    if args.review_share is not None and args.release_agreement is not None:
+        raise InputError("Give `review_share` or `release_agreement`, one of them: each sets the threshold of review.")
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
     reading_of(args)
@@ -91,16 +109,22 @@ def _score(args: argparse.Namespace):
     from accelerate import PartialState
 
     from ..devices import choose_device
+    from ..scoring.review import ReviewRule
     from ..scoring.stream import BadRows, InputColumns, score_file
 
     # Several processes, where torchrun or accelerate started them, each with a device of its own.
     processes = PartialState(cpu=choose_device(args.device) == "cpu")
     scorer = load_scorer(args, processes.device if processes.num_processes > 1 else None)
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
+    review = None
+    if args.review_share is not None:
+        review = ReviewRule.of_share(scorer, args.review_share)
+    elif args.release_agreement is not None:
+        review = ReviewRule.of_agreement(scorer, args.release_agreement)
     bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP)
     summary = score_file(
         scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, processes, bad_rows,
-        args.safe_for_spreadsheets,
+        args.safe_for_spreadsheets, review,
     )  # fmt: skip
     if not processes.is_main_process:
         return
@@ -111,6 +135,8 @@ def _score(args: argparse.Namespace):
         f"Read {summary.num_read:,} rows of {source}. Scored {summary.num_scored:,} essays with {scorer.name}{at}.",
         file=sys.stderr,
     )
+    if summary.num_to_review is not None:
+        print(f"{summary.num_to_review:,} of them need review.", file=sys.stderr)
     if summary.num_unknown:
         print(
             f"{summary.num_unknown} essays answer prompts that the model does not know; they have no score.",

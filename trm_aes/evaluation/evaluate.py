@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ..records import EvaluationRecord, RidgeRecord, package_versions
-from ..scoring.scorer import EssayScorer
+from ..scoring.scorer import SET_COLUMNS, EssayScorer, RawScores
 from ..scoring.unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
@@ -25,7 +26,16 @@ from .distributions import length_distributions, score_distributions
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
 # Of the predictions; a data set's own column of such a name is renamed.
-OWN_COLUMNS = (SCORED_AS, "predicted_score", "rounded_score", "confidence", "supervision_steps", "ridge")
+DOUBT_COLUMNS = ("predicted_error", *chain.from_iterable(SET_COLUMNS))
+OWN_COLUMNS = (
+    SCORED_AS,
+    "predicted_score",
+    "rounded_score",
+    "confidence",
+    "supervision_steps",
+    *DOUBT_COLUMNS,
+    "ridge",
+)
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd", "qwk_continuous",
                  "rmse_continuous", "pearson_continuous")  # fmt: skip
 
@@ -42,8 +52,9 @@ class Evaluation:
             scale where no essay of the prompt trains; None without training essays.
         rater_qwk: `prompt_id -> QWK` of the first two raters with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, that score rounded and as people write it,
-            the columns that ride along in the data set, confidence, supervision steps, and the score of the ridge
-            regression where there is one.
+            the columns that ride along in the data set, confidence, supervision steps, what [`EssayScore`] says of the doubt
+            (predicted error and prediction sets, empty without an error model), and the score of the ridge regression where
+            there is one.
         ridge: what [`compare_with_ridge`] adds.
     """
 
@@ -98,6 +109,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
         rounded_score=_shown(predicted, frame["prompt_id"], ranges),
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
+        **_doubts(raw, frame["prompt_id"], ranges),
     )
     by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, ranges)
     return Evaluation(
@@ -107,6 +119,12 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
         _rater_qwk(frame, data.rater_columns),
         predictions,
     )
+
+
+def _doubts(raw: RawScores, prompt_ids: Iterable[str], ranges: dict[str, ScoreRange]) -> pd.DataFrame:
+    """Predicted errors, and the ends of the prediction sets as people write them; empty without an error model."""
+    doubts = [raw.doubt(index, ranges[prompt_id]) for index, prompt_id in enumerate(prompt_ids)]
+    return pd.DataFrame(doubts, columns=list(DOUBT_COLUMNS), dtype=object)
 
 
 def _constant_mean_qwk(frame: pd.DataFrame, data: EssayDataset) -> float | None:

@@ -91,6 +91,10 @@ class TRMConfig(PreTrainedConfig):
         passage_check (`bool`, defaults to `False`):
             Whether passages that are unlike the prompt's training essays, by topic or by the order of their words, lower
             the score (see passages_trm.py). Needs `lexical_head`.
+        review_by (`"predicted_error"` or `"confidence"`, *optional*):
+            If set, the model has an error model, which says of each essay how far its score may be from a human one (see
+            confidence_trm.py), and this tells by which of its outputs essays are chosen for people to read: the one that chose
+            better among the validation essays. Training sets it where it ends. Needs `prompt_registers`.
         skip_repetition (`bool`, defaults to `False`):
             Whether what an essay says a second time, word for word, is left out before it is tokenized (see repetition.py).
         pooling (`"mean"` or `"cls"`, defaults to `"mean"`):
@@ -156,6 +160,9 @@ class TRMConfig(PreTrainedConfig):
         "step_halt_logits",
         "auxiliary_logits",
         "unlike_shares",
+        "predicted_errors",
+        "score_intervals",
+        "error_features",
         "steps_used",
         "hidden_states",
         "attentions",
@@ -186,6 +193,7 @@ class TRMConfig(PreTrainedConfig):
     lexical_head: bool = False
     lexical_share: float | int = 0.5
     passage_check: bool = False
+    review_by: Literal["predicted_error", "confidence"] | None = None
     skip_repetition: bool = False
     pooling: Literal["mean", "cls"] = "mean"
     residual_initialization: Literal["zeros", "lecun"] = "zeros"
@@ -277,7 +285,7 @@ class TRMConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must lie in [0, 1), got {getattr(self, name)}.")
         if self.prompt_registers and not (self.num_latents and self.score_ranges):
             raise ValueError("`prompt_registers` needs `num_latents` and `score_ranges`.")
-        for name in ("lexical_head", "text_features", "auxiliary_targets"):
+        for name in ("lexical_head", "text_features", "auxiliary_targets", "review_by"):
             if getattr(self, name) and not self.prompt_registers:
                 raise ValueError(f"`{name}` needs `prompt_registers`.")
         if self.passage_check and not self.lexical_head:

@@ -13,7 +13,8 @@ With `num_latents` the states belong not to the tokens but to a few latents, and
 cross-attention, with z_L + z_H as the query (latents_trm.py); with an `encoder`, what they read are its states
 (encoder_trm.py). With `prompt_registers` the model knows its prompts (prompts_trm.py), and with `lexical_head` a second,
 linear head scores without recursion (heads_trm.py); `passage_check` takes from the score what passages unlike the training
-essays have added (passages_trm.py). What is known of a batch of essays is worked out once a forward pass
+essays have added (passages_trm.py). With `review_by` the model says how far the score may be from a human one
+(confidence_trm.py). What is known of a batch of essays is worked out once a forward pass
 (essays_trm.py).
 """
 
@@ -33,6 +34,7 @@ from transformers.utils import ModelOutput, TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .confidence_trm import TRMErrorModel
 from .configuration_trm import TRMConfig
 from .encoder_trm import TRMPretrainedEncoder
 from .essays_trm import EssayBatch, can_wait
@@ -99,6 +101,13 @@ class TRMEssayScoringOutput(ModelOutput):
             What is learned beside the score, in standard deviations from the mean of the prompt's training essays.
         unlike_shares (`torch.Tensor` of shape `(batch, 2)`, with `passage_check`):
             Share of the essay that is unlike the prompt's training essays by topic, and by the order of its words.
+        predicted_errors (`torch.Tensor` of shape `(batch,)`, with `review_by`):
+            Expected distance of the rounded score from the human one, on the 0-1 scale.
+        score_intervals (`torch.Tensor` of shape `(batch, 2, 2)`, with `review_by`):
+            Lower and upper end of the interval that holds the human score with a probability of 0.9, and of 0.95, on the 0-1
+            scale; infinite where the prompt has too few validation essays to tell.
+        error_features (`torch.Tensor` of shape `(batch, features)`, with `review_by`):
+            What both are worked out from, see [`TRMErrorModel.features`].
         steps_used (`torch.LongTensor` of shape `(batch,)`):
             Supervision steps taken by each essay.
         carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`):
@@ -113,6 +122,9 @@ class TRMEssayScoringOutput(ModelOutput):
     step_halt_logits: torch.Tensor = None  # type: ignore[assignment]
     auxiliary_logits: torch.Tensor | None = None
     unlike_shares: torch.Tensor | None = None
+    predicted_errors: torch.Tensor | None = None
+    score_intervals: torch.Tensor | None = None
+    error_features: torch.Tensor | None = None
     steps_used: torch.Tensor = None  # type: ignore[assignment]
     carry: torch.Tensor = None  # type: ignore[assignment]
     hidden_states: tuple[torch.Tensor, ...] | None = None
@@ -134,6 +146,7 @@ class TRMPreTrainedModel(PreTrainedModel):
         "prompt_bank",
         "lexical_head",
         "passage_check",
+        "error_model",
         "auxiliary_head",
         "score_head",
         "halt_head",
@@ -191,6 +204,15 @@ class TRMPreTrainedModel(PreTrainedModel):
             init.constant_(module.limits, NO_LIMIT)
             init.ones_(module.spreads)
             init.zeros_(module.penalties)
+        elif isinstance(module, TRMErrorModel):
+            unknown = (module.feature_means, module.shifts, module.slopes, module.weights, module.released_agreement)
+            for zeros in unknown:
+                init.zeros_(zeros)
+            init.ones_(module.feature_stds)
+            init.ones_(module.deviations)
+            # Until it is fitted: the whole scale, and no essay that need not be read.
+            init.constant_(module.quantiles, math.inf)
+            init.constant_(module.thresholds, -math.inf)
         elif isinstance(module, TRMPromptEmbedding):
             init.normal_(module.weight, std=0.5)
         elif isinstance(module, TRMHead):
@@ -461,7 +483,17 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         self.lexical_head = TRMLexicalHead(config) if config.lexical_head else None
         self.passage_check = TRMPassageCheck(config) if config.passage_check else None
         self.auxiliary_head = TRMAuxiliaryHead(config) if config.auxiliary_targets else None
+        self.error_model: TRMErrorModel | None = TRMErrorModel(config) if config.review_by else None
         self.post_init()
+
+    def add_error_model(self, review_by: str) -> TRMErrorModel:
+        """Gives a trained model an error model that is still to be fitted; `review_by` as in [`TRMConfig`]."""
+        config: Any = self.config
+        config.review_by = review_by
+        added = TRMErrorModel(config).to(self.device)
+        self._init_weights(added)
+        self.error_model = added
+        return added
 
     def resize_token_embeddings(self, *args, **kwargs) -> nn.Embedding:
         """As `PreTrainedModel.resize_token_embeddings`; the words of the linear parts follow."""
@@ -536,6 +568,9 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             unlike_shares = self.passage_check(essays)
             penalty = self.passage_check.penalty(unlike_shares, essays.prompt_indices)
             step_logits = step_logits - (self.model.prompt_bank.score_stds[essays.prompt_indices] * penalty)[:, None]
+        errors: dict[str, torch.Tensor] = {}
+        if self.error_model is not None:
+            errors = self._errors(self.error_model, steps, lexical, step_logits[:, -1], unlike_shares, essays)
         return TRMEssayScoringOutput(
             loss=loss,
             logits=step_logits[:, -1:],
@@ -544,6 +579,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             step_halt_logits=steps.halt_logits,
             auxiliary_logits=auxiliary,
             unlike_shares=unlike_shares,
+            **errors,
             steps_used=steps.steps_used,
             carry=steps.carry,
             hidden_states=steps.last.hidden_states,
@@ -636,6 +672,25 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             return recursive
         share = self.config.lexical_share
         return (1 - share) * recursive + share * lexical
+
+    def _errors(
+        self,
+        error_model: TRMErrorModel,
+        steps: _StepRecord,
+        lexical: torch.Tensor | None,
+        scores: torch.Tensor,
+        unlike_shares: torch.Tensor | None,
+        essays: EssayBatch,
+    ) -> dict[str, torch.Tensor]:
+        """What the error model says of essays whose scores `(batch,)` are known (0-1 scale), by the output's names."""
+        # As people see them.
+        bank, scores = self.model.prompt_bank, scores.float().clamp(0, 1)
+        with torch.no_grad(), torch.autocast(scores.device.type, enabled=False):
+            heads = (steps.recursive_scores[:, -1], None if lexical is None else lexical[:, 0])
+            features = error_model.features(scores, heads, steps.halt_logits[:, -1], unlike_shares, essays, bank)
+            unit = bank.score_stds[essays.prompt_indices]
+            predicted, intervals = error_model(features, scores, unit, essays.prompt_indices)
+        return {"predicted_errors": predicted, "score_intervals": intervals, "error_features": features}
 
     def _auxiliary_loss(self, predicted: torch.Tensor | None, labels: torch.Tensor, essays: EssayBatch) -> torch.Tensor:
         if self.auxiliary_head is None or predicted is None:

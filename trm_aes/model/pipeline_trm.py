@@ -35,7 +35,9 @@ class EssayScoringPipeline(Pipeline):
     A result has `score` (on the prompt's scale, not rounded; where scores are labels, their place in the list, the lowest
     being 1), `rounded_score` (a score of the scale: 3, 6.5, or a label such as "B2"), `confidence` (0-1: the halting
     head's probability that this is the score a human would give), `supervision_steps`, `prompt_id`, and `was_cut`
-    (whether the essay was too long, so that its end was not read).
+    (whether the essay was too long, so that its end was not read). A model with an error model adds `predicted_error` (how far
+    the human score is expected to be from the rounded one, in points or steps from label to label), and `score_low` and
+    `score_high` (ends of the set of scores that holds the human one with a probability of 0.9).
     """
 
     _load_processor = False  # type: ignore[assignment]
@@ -84,22 +86,26 @@ class EssayScoringPipeline(Pipeline):
         return model_inputs
 
     def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> Any:
-        """Scores (0-1) and confidences of a batch, `(batch,)`."""
+        """Scores (0-1) and confidences of a batch, `(batch,)`, and what an error model says of them."""
         own = {name: input_tensors.pop(name) for name in ("prompt_id", "was_cut")}
         outputs = self.model(**input_tensors, **forward_parameters)
-        return {
+        result = {
             "normalized": outputs.logits.squeeze(-1),
             "confidence": outputs.halt_logits.float().sigmoid(),
             "supervision_steps": outputs.steps_used,
             **own,
         }
+        if outputs.predicted_errors is not None:
+            # Of the first level, 0.9.
+            result |= {"predicted_error": outputs.predicted_errors, "interval": outputs.score_intervals[:, 0]}
+        return result
 
     def postprocess(self, model_outputs: Any, **parameters: Any) -> dict[str, Any]:
         """The result of one essay, its score on its prompt's scale."""
         prompt_id = model_outputs["prompt_id"]
         score_range = ScoreRange.from_list(self.model.config.score_ranges[prompt_id])
         score = float(score_range.denormalize(model_outputs["normalized"].item()))
-        return {
+        result = {
             "score": score,
             "rounded_score": score_range.shown(score),
             "confidence": model_outputs["confidence"].item(),
@@ -107,3 +113,11 @@ class EssayScoringPipeline(Pipeline):
             "prompt_id": prompt_id,
             "was_cut": model_outputs["was_cut"],
         }
+        if "interval" in model_outputs:
+            low, high = score_range.ends(*model_outputs["interval"].flatten().tolist(), score=score)
+            result |= {
+                "predicted_error": model_outputs["predicted_error"].item() * score_range.span,
+                "score_low": score_range.shown(low),
+                "score_high": score_range.shown(high),
+            }
+        return result

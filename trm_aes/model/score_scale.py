@@ -135,6 +135,24 @@ class ScoreRange:
         """Which numbers are scores of this scale."""
         return self.round(np.nan_to_num(scores, nan=self.min_score)) == np.asarray(scores, dtype=np.float64)
 
+    def ends(self, low: float, high: float, score: float) -> tuple[float, float]:
+        """
+        The lowest and the highest score of this scale in an interval, widened to the score that is given.
+
+        A human score is always one of the scale's, so a set of these is right exactly as often as the interval is; to round
+        its ends outward would only make it wider.
+
+        Args:
+            low, high: ends of the interval on the 0-1 scale; they may lie outside, and be infinite.
+            score: on this scale; where it is rounded to is always in the set.
+        """
+        nearest, most = int(self.steps(score)), self.num_steps
+        # Less than a millionth of a step is lost in floats.
+        first = np.ceil(np.clip(low, 0.0, 1.0) * most - 1e-6)
+        last = np.floor(np.clip(high, 0.0, 1.0) * most + 1e-6)
+        ends = np.array([min(first, nearest), max(last, nearest)]) / most
+        return float(self.denormalize(ends[0])), float(self.denormalize(ends[1]))
+
     # ---- As people write them
 
     def shown(self, score: float) -> int | float | str:

@@ -1,6 +1,6 @@
 """The rows of an input that is to be scored, each checked before any is scored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,15 @@ from ..errors import InputError
 from ..naming import listing
 from .unknown_prompts import ERROR, PromptRule
 
-ADDED_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps")
+ADDED_COLUMNS = (
+    "predicted_score",
+    "rounded_score",
+    "confidence",
+    "supervision_steps",
+    "predicted_error",
+    "score_low",
+    "score_high",
+)
 
 # A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.
 CheckedRow = tuple[dict[str, Any], str | None]
@@ -63,6 +71,7 @@ def check_rows(
     prompt_id: str | None,
     rule: PromptRule,
     check: RowCheck,
+    added: Sequence[str] = ADDED_COLUMNS,
 ) -> Iterator[CheckedRow]:
     """
     The rows of an input that can be used, in its order, each with the columns that the rule adds.
@@ -71,6 +80,7 @@ def check_rows(
         source, reading, columns, prompt_id: as of [`score_file`].
         rule: what becomes of unknown prompts.
         check: what becomes of rows that cannot be used.
+        added: columns that the scores are written to.
 
     Raises:
         InputError: if a column that is named is not there or one of the scores' is, and for a row that cannot be used where
@@ -78,14 +88,14 @@ def check_rows(
     """
     for number, row in enumerate(read_rows(source, reading, [columns.usual("essay")]), start=1):
         where = f"{source}, row {number}"
-        _check_columns(row, where, columns, rule)
+        _check_columns(row, where, columns, (*rule.added(""), *added))
         with check.of(number, row):
             found = _check_row(row, where, columns, prompt_id, rule)
         if number not in check.reasons:
             yield {**row, **rule.added(found)}, found
 
 
-def _check_columns(row: dict, where: str, columns: InputColumns, rule: PromptRule):
+def _check_columns(row: dict, where: str, columns: InputColumns, added: Sequence[str]):
     """Checks that a row has the columns that are named, and none of those that are added."""
     for role in ("essay", "prompt_id", "prompt"):
         name = columns.usual(role)
@@ -93,7 +103,7 @@ def _check_columns(row: dict, where: str, columns: InputColumns, rule: PromptRul
             raise InputError(
                 f"{where}: no column {name!r}; there are {listing(row, name)} Name it with `columns.{role}`."
             )
-    taken = [name for name in (*rule.added(""), *ADDED_COLUMNS) if name in row]
+    taken = [name for name in added if name in row]
     if taken:
         raise InputError(f"{where}: the input has a column {taken[0]!r} of its own. Rename it: the scores go there.")
 

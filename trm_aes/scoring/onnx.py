@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,20 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..model.confidence_trm import LEVELS
 from ..model.modeling_trm import TRMForEssayScoring
 from .scorer import EssayScorer, RawScores, tokenized_rows
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices", "text_features")
 OF_TOKENS = INPUT_NAMES[:3]
 OUTPUT_NAMES = ("score", "confidence")
+# Of a scorer with an error model, too.
+ERROR_NAMES = ("predicted_error", "intervals")
 MAX_BATCH = 4096
 
 
 class _ScoresAlone(nn.Module):
-    """What the graph gives: normalized scores and the halting head's probabilities, each `(batch,)`."""
+    """What the graph gives: see [`export_onnx`]."""
 
     def __init__(self, model: TRMForEssayScoring):
         super().__init__()
@@ -33,7 +37,10 @@ class _ScoresAlone(nn.Module):
             prompt_indices=prompt_indices,
             text_features=text_features,
         )
-        return outputs.logits.squeeze(-1), outputs.halt_logits.sigmoid()
+        scores = (outputs.logits.squeeze(-1), outputs.halt_logits.sigmoid())
+        if outputs.predicted_errors is None:
+            return scores
+        return (*scores, outputs.predicted_errors, outputs.score_intervals)
 
 
 def export_onnx(scorer: EssayScorer, path: Path):
@@ -45,7 +52,8 @@ def export_onnx(scorer: EssayScorer, path: Path):
         path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64; where the model
             keeps prompts apart, `prompt_indices`, `(batch,)` int64, places in the configuration's `score_ranges`; where it
             takes them, `text_features`, `(batch, features)` float32. Outputs: `score` (0-1 of the prompt's range, not
-            clipped) and `confidence` (0-1), `(batch,)` float32.
+            clipped) and `confidence` (0-1), `(batch,)` float32; of a scorer with an error model also `predicted_error`,
+            `(batch,)`, and `intervals`, `(batch, 2, 2)`, on the 0-1 scale: the ends at the levels 0.9 and 0.95.
 
     Raises:
         InputError: if the scorer lets essays halt, which a graph of fixed depth cannot.
@@ -70,7 +78,7 @@ def export_onnx(scorer: EssayScorer, path: Path):
             tuple(example[name] for name in input_names),
             path,
             input_names=list(input_names),
-            output_names=list(OUTPUT_NAMES),
+            output_names=[*OUTPUT_NAMES, *([] if scorer.model.error_model is None else ERROR_NAMES)],
             dynamic_shapes=tuple({0: batch, 1: tokens} if name in OF_TOKENS else {0: batch} for name in input_names),
             dynamo=True,
             external_data=False,
@@ -98,10 +106,16 @@ def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> Ra
     taken = [graph_input.name for graph_input in session.get_inputs()]
     steps = np.full(len(rows), scorer.model.config.num_supervision_steps)
     raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), steps)
+    names = [output.name for output in session.get_outputs()]
+    errors, intervals = np.zeros(len(rows)), np.zeros((len(rows), len(LEVELS), 2))
     for indices, batch in scorer.batches(rows):
-        outputs = session.run(list(OUTPUT_NAMES), {name: batch[name].numpy() for name in taken})
-        raw.normalized[indices], raw.confidence[indices] = outputs
-    return raw
+        values = session.run(names, {name: batch[name].numpy() for name in taken})
+        outputs = dict(zip(names, values, strict=True))
+        raw.normalized[indices], raw.confidence[indices] = (outputs[name] for name in OUTPUT_NAMES)
+        if "intervals" in outputs:
+            errors[indices], intervals[indices] = (outputs[name] for name in ERROR_NAMES)
+    # A graph of a scorer without an error model, or of an earlier version, has no such outputs.
+    return replace(raw, predicted_errors=errors, intervals=intervals) if "intervals" in names else raw
 
 
 def compare_with_onnx(paths: dict[str, Path], scorer: EssayScorer, rows: Sequence[dict]) -> dict[str, dict]:

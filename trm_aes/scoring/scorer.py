@@ -4,9 +4,9 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ..checks import check_at_least_one
 from ..data.schema import check_essay_text
 from ..devices import choose_device
 from ..errors import InputError, explained
+from ..model.confidence_trm import LEVELS
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # Of the sizes tried, the fastest or near it on two CPU cores (docs/lab/performance.md); accelerators like more.
 DEFAULT_BATCH_TOKENS = 8192
 DTYPES = ("float32", "bfloat16")
+# Ends of the prediction sets, by level.
+SET_COLUMNS = (("score_low", "score_high"), ("score_low_95", "score_high_95"))
 
 
 def input_columns(config: PreTrainedConfig) -> list[str]:
@@ -53,6 +56,10 @@ class EssayScore:
         confidence: the halting head's probability (0-1) that `rounded_score` is the score a human would give.
         supervision_steps: supervision steps taken.
         was_cut: whether the essay was too long, so that its end was not read.
+        predicted_error: expected distance of `rounded_score` from the score that a human would give, in points of the scale,
+            or in steps from label to label; None for a scorer without an error model, as are the next two.
+        score_low, score_high: ends of the set of scores that holds a human's with a probability of 0.9, as people write them.
+        score_low_95, score_high_95: the same with a probability of 0.95.
     """
 
     score: float
@@ -60,6 +67,11 @@ class EssayScore:
     confidence: float
     supervision_steps: int
     was_cut: bool = False
+    predicted_error: float | None = None
+    score_low: int | float | str | None = None
+    score_high: int | float | str | None = None
+    score_low_95: int | float | str | None = None
+    score_high_95: int | float | str | None = None
 
     @property
     def probability(self) -> float:
@@ -70,11 +82,32 @@ class EssayScore:
 
 @dataclass(frozen=True)
 class RawScores:
-    """Outputs for a list of essays, in its order, each `(essays,)`: `normalized` and `confidence` (0-1) and `supervision_steps`."""
+    """
+    Outputs for a list of essays, in its order.
+
+    Args:
+        normalized, confidence: 0-1, `(essays,)`.
+        supervision_steps: steps taken, `(essays,)`.
+        predicted_errors: on the 0-1 scale, `(essays,)`; None for a scorer without an error model, as are the intervals.
+        intervals: ends of what holds the human score at each of [`LEVELS`], 0-1, not clipped, `(essays, levels, 2)`.
+    """
 
     normalized: np.ndarray
     confidence: np.ndarray
     supervision_steps: np.ndarray
+    predicted_errors: np.ndarray | None = None
+    intervals: np.ndarray | None = None
+
+    def doubt(self, index: int, score_range: ScoreRange) -> dict[str, Any]:
+        """What is said of how far an essay's score may be from a human one, by its names in [`EssayScore`]; may be empty."""
+        if self.predicted_errors is None or self.intervals is None:
+            return {}
+        found: dict[str, Any] = {"predicted_error": float(self.predicted_errors[index]) * score_range.span}
+        score = float(score_range.denormalize(self.normalized[index]))
+        for (low, high), names in zip(self.intervals[index], SET_COLUMNS, strict=True):
+            ends = score_range.ends(low, high, score)
+            found |= {name: score_range.shown(end) for name, end in zip(names, ends, strict=True)}
+        return found
 
 
 class EssayScorer:
@@ -218,6 +251,7 @@ class EssayScorer:
                     confidence=float(raw.confidence[index]),
                     supervision_steps=int(raw.supervision_steps[index]),
                     was_cut=encoded[index].essay_tokens_cut > 0,
+                    **raw.doubt(index, score_range),
                 )
             )
         return results
@@ -248,10 +282,14 @@ class EssayScorer:
             InputError: if a score is not a finite number: the weights are damaged.
         """
         raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
+        errors, intervals = np.zeros(len(rows)), np.zeros((len(rows), len(LEVELS), 2))
         for indices, outputs in self.outputs(rows):
             raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
             raw.confidence[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
             raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
+            if outputs.predicted_errors is not None and outputs.score_intervals is not None:
+                errors[indices] = outputs.predicted_errors.cpu().numpy()
+                intervals[indices] = outputs.score_intervals.cpu().numpy()
             if progress is not None:
                 progress.update(len(indices))
         if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
@@ -259,7 +297,9 @@ class EssayScorer:
                 f"{self.name} gives scores that are not finite numbers: its weights are damaged. Train it again, or take "
                 "another copy."
             )
-        return raw
+        if self.model.error_model is None:
+            return raw
+        return replace(raw, predicted_errors=errors, intervals=intervals)
 
     def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """

@@ -35,6 +35,7 @@ from .input_rows import (
     writable,
 )
 from .parts import ScoringParts
+from .review import NEEDS_REVIEW, ReviewRule
 from .scorer import EssayScore, EssayScorer
 from .source_file import SourceFile
 from .unknown_prompts import PromptRule
@@ -47,7 +48,8 @@ WINDOW = 1024
 class ScoringSummary:
     """
     How many essays were scored, how many of them were too long to be read to the end, how many rows were read, how many
-    were not scored because their prompt is unknown, and a sentence on rows that were set aside (None if there are none).
+    were not scored because their prompt is unknown, a sentence on rows that were set aside (None if there are none), and how
+    many essays a person should read (None where that was not asked).
     """
 
     num_scored: int
@@ -55,6 +57,7 @@ class ScoringSummary:
     num_read: int
     num_unknown: int = 0
     rejected: str | None = None
+    num_to_review: int | None = None
 
 
 def score_file(
@@ -68,13 +71,16 @@ def score_file(
     processes: PartialState | None = None,
     bad_rows: BadRows = REFUSED,
     safe_for_spreadsheets: bool = False,
+    review: ReviewRule | None = None,
 ) -> ScoringSummary:
     """
     Scores every essay of a table, in memory that does not grow with their number.
 
     The output has the input's rows and columns in the input's order, each cell as it stands there, and after them
     `predicted_score` (in the prompt's range), `rounded_score`, `confidence` (the halting head's, that the rounded score is
-    right) and `supervision_steps`. A file is checked from end to end before its first essay is scored. Scores are kept in parts
+    right), `supervision_steps`, and where the scorer has an error model `predicted_error` (points of the scale, or steps from label
+    to label), `score_low` and `score_high` (ends of the set of scores that holds the human one with a probability of 0.9), which
+    are empty otherwise. A file is checked from end to end before its first essay is scored. Scores are kept in parts
     beside the output until that is whole: the same call goes on where an earlier one was interrupted.
 
     Args:
@@ -92,6 +98,7 @@ def score_file(
             `scored_as_prompt` before the scores says as whose prompt each essay was scored; it is empty, and so are the
             scores, for those that were skipped.
         safe_for_spreadsheets: whether text that a spreadsheet could take for a formula gets an apostrophe before it.
+        review: tells which essays people should read, in a column `needs_review` (true or false).
 
     Raises:
         InputError: if a row cannot be scored, the input changes meanwhile, the output exists, or another run is writing it.
@@ -111,15 +118,17 @@ def score_file(
         check_can_reject(output, overwrite)
 
     def checked_rows() -> Iterator[CheckedRow]:
-        return check_rows(source, reading, columns, prompt_id, rule, check)
+        return check_rows(source, reading, columns, prompt_id, rule, check, _columns(review))
 
     if STANDARD_STREAM in (source, output):
         if processes.num_processes > 1:
             raise InputError("Standard input and output cannot be shared by several processes. Use files.")
         rows = writable(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
-            streamed = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets)
-            return _summary(streamed, check, output, overwrite)
+            streamed = _score_stream(
+                scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets, review
+            )
+            return _summary(streamed, check, output, overwrite, review)
 
     is_main = processes.is_main_process
     with owned(output) if is_main else contextlib.nullcontext():
@@ -157,17 +166,20 @@ def score_file(
         counts: Counter[str] = Counter()
         if is_main:
             _write_output(
-                _rows_with_parts(checked_rows(), parts, counts, file), output, overwrite, safe_for_spreadsheets
+                _rows_with_parts(checked_rows(), parts, counts, file, review), output, overwrite, safe_for_spreadsheets
             )
             parts.remove()
-            return _summary(counts, check, output, overwrite)
+            return _summary(counts, check, output, overwrite, review)
     return ScoringSummary(0, 0, 0)
 
 
-def _summary(counts: Counter, check: RowCheck, output: str, overwrite: bool) -> ScoringSummary:
+def _summary(
+    counts: Counter, check: RowCheck, output: str, overwrite: bool, review: ReviewRule | None
+) -> ScoringSummary:
     rejected = check.write(rejected_path(output), overwrite) if check.skip else None
     num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
-    return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected)
+    num_to_review = None if review is None else counts["to review"]
+    return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected, num_to_review)
 
 
 def _windows(rows: Iterable[CheckedRow]) -> Iterator[list[CheckedRow]]:
@@ -235,10 +247,10 @@ def _score_parts(
 
 
 def _rows_with_parts(
-    rows: Iterable[CheckedRow], parts: ScoringParts, counts: Counter, file: SourceFile
+    rows: Iterable[CheckedRow], parts: ScoringParts, counts: Counter, file: SourceFile, review: ReviewRule | None
 ) -> Iterator[dict]:
     for number, window in enumerate(_windows(rows)):
-        yield from _with_scores(window, parts.load(number, len(_prompt_ids(window))), counts)
+        yield from _with_scores(window, parts.load(number, len(_prompt_ids(window))), counts, review)
     file.check_content()
 
 
@@ -249,6 +261,7 @@ def _score_stream(
     output: str,
     overwrite: bool,
     safe_for_spreadsheets: bool,
+    review: ReviewRule | None,
 ) -> Counter:
     """From standard input or to standard output: nothing is kept, so nothing can be taken up again."""
     counts: Counter[str] = Counter()
@@ -256,7 +269,8 @@ def _score_stream(
     def scored() -> Iterator[dict]:
         with tqdm(desc="Scoring", unit="essay", disable=None) as bar:
             for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
-                yield from _with_scores(window, scorer.score_encoded(encoded, _prompt_ids(window)), counts)
+                scores = scorer.score_encoded(encoded, _prompt_ids(window))
+                yield from _with_scores(window, scores, counts, review)
                 bar.update(len(window))
         if not counts:
             raise InputError("The input holds no essays that can be scored.")
@@ -270,21 +284,35 @@ def _prompt_ids(window: list[CheckedRow]) -> list[str]:
     return [prompt_id for _, prompt_id in window if prompt_id is not None]
 
 
-def _with_scores(window: list[CheckedRow], scores: list[EssayScore], counts: Counter) -> Iterator[dict]:
+def _with_scores(
+    window: list[CheckedRow], scores: list[EssayScore], counts: Counter, review: ReviewRule | None
+) -> Iterator[dict]:
     coming = iter(scores)
     for row, prompt_id in window:
         if prompt_id is None:
             counts["unknown"] += 1
-            yield {**row, **dict.fromkeys(ADDED_COLUMNS)}
+            yield {**row, **dict.fromkeys(_columns(review))}
             continue
         score = next(coming)
         counts["scored"] += 1
         counts["cut"] += score.was_cut
-        yield {**row, **_added(score)}
+        added = _added(score)
+        if review is not None:
+            added[NEEDS_REVIEW] = review.needs_review(score, prompt_id)
+            counts["to review"] += added[NEEDS_REVIEW]
+        yield {**row, **added}
+
+
+def _columns(review: ReviewRule | None) -> tuple[str, ...]:
+    return ADDED_COLUMNS if review is None else (*ADDED_COLUMNS, NEEDS_REVIEW)
 
 
 def _added(result: EssayScore) -> dict[str, Any]:
-    values = (round(result.score, 6), result.rounded_score, round(result.confidence, 6), result.supervision_steps)
+    error = None if result.predicted_error is None else round(result.predicted_error, 6)
+    values = (
+        round(result.score, 6), result.rounded_score, round(result.confidence, 6), result.supervision_steps, error,
+        result.score_low, result.score_high,
+    )  # fmt: skip
     return dict(zip(ADDED_COLUMNS, values, strict=True))
 
 

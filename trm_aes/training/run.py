@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
@@ -29,6 +30,7 @@ from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, pa
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
 from .fit.calibration import calibrate, left_out_scores
+from .fit.confidence import fit_error_model
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
 from .fit.passages import fit_passage_check
@@ -144,6 +146,8 @@ def _train_in(
     fitted = _fit_to_unseen(scorer, essays, by_having_seen)
     if scorer.model.passage_check is not None:
         fitted["penalties"] = fit_penalties(scorer, data, plan.training.seed)
+    if scorer.model.model.prompt_bank is not None:
+        fitted["error_model"] = fit_error_model(scorer, *_validation(scorer, essays), data.score_ranges)
     validation_metrics = trainer.evaluate()
     best = trainer.state.best_model_checkpoint
     record = RunRecord(
@@ -233,6 +237,13 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
         raise InterruptedRun(f"interrupted at step {trainer.state.global_step}, {how}") from None
 
 
+def _validation(scorer: EssayScorer, essays: Essays) -> tuple[list[dict], pd.DataFrame]:
+    """The validation essays as a scorer is given them, and their `prompt_id` and gold `score`."""
+    split = essays.data.splits["validation"]
+    rows = scorer.rows(split, essays.states.get("validation"))
+    return rows, split.select_columns(["prompt_id", "score"]).to_pandas()
+
+
 def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarray | None) -> dict[str, Any]:
     """
     What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), with
@@ -247,9 +258,8 @@ def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarr
     """
     fitted: dict[str, Any] = {"calibration": None, "exit_rule": None}
     model, config = scorer.model, scorer.model.config
-    validation, ranges = essays.data.splits["validation"], essays.data.score_ranges
-    tokens = scorer.rows(validation, essays.states.get("validation"))
-    gold = validation.select_columns(["prompt_id", "score"]).to_pandas()
+    ranges = essays.data.score_ranges
+    tokens, gold = _validation(scorer, essays)
     if model.model.prompt_bank is not None:
         # Word embeddings may have been trained.
         set_signatures(model, essays.data, essays.tokenizer)

@@ -1,5 +1,7 @@
 """Prompts that a trained model has never seen: what it starts from, before any of their essays has a score."""
 
+import math
+
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -50,6 +52,9 @@ def with_prompts(
         # What is off topic for a prompt is not known from others; words in no order are the same for all.
         new = [order.index(prompt_id) for prompt_id in prompt_texts]
         grown.passage_check.limits[new, CHECKS.index("topic")] = NO_LIMIT
+    if grown.error_model is not None:
+        # How far its human scores may lie from the expected ones is known from validation essays alone.
+        grown.error_model.quantiles[[order.index(prompt_id) for prompt_id in prompt_texts]] = math.inf
     bank, max_tokens = grown.model.prompt_bank, min(tokenizer.model_max_length, grown.config.max_position_embeddings)
     for prompt_id, text in prompt_texts.items():
         signature = signature_of(grown, tokenizer, text, max_tokens, grown.config.max_prompt_tokens)

@@ -1,0 +1,80 @@
+"""How far a scorer knows what it does not know: confidence, prediction sets and review, measured on its predictions."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ..model.confidence_trm import LEVELS
+from ..model.configuration_trm import sort_prompt_ids
+from ..model.score_scale import ScoreRange
+from ..report.record import Confidence, SetCoverage
+from ..scoring.scorer import SET_COLUMNS
+from .bootstrap import draw_times
+from .coverage import set_coverage
+from .reliability import brier_score, expected_calibration_error, log_loss, reliability_bins
+from .review import ScoredEssays, review_routes, review_targets
+
+
+def confidence_section(predictions: pd.DataFrame, score_ranges: Mapping[str, ScoreRange], seed: int = 0) -> Confidence:
+    """
+    Everything that a report says of confidence.
+
+    Args:
+        predictions: at least one row: `prompt_id`, `score` and `predicted_score` (numbers) and `confidence`. Where the scorer has
+            an error model also `predicted_error`, in points or steps from label to label, and the ends of the prediction sets
+            as people write them (`SET_COLUMNS`); columns that are absent or empty are left out of the section.
+        score_ranges: of the prompts.
+        seed: of the draws of the intervals.
+    """
+    prompt_ids = predictions["prompt_id"].to_numpy(dtype=object)
+    gold, predicted, confidence = (
+        predictions[name].to_numpy(dtype=float) for name in ("score", "predicted_score", "confidence")
+    )
+    essays = ScoredEssays.of_scores(prompt_ids, gold, predicted, score_ranges)
+    times = _times_of_all(prompt_ids, seed)
+    doubts = {"confidence": 1 - confidence}
+    if _has(predictions, "predicted_error"):
+        # In steps, which mean about the same whatever the scale.
+        step = np.array([score_ranges[prompt_id].step for prompt_id in prompt_ids])
+        doubts = {"predicted error": predictions["predicted_error"].to_numpy(dtype=float) / step, **doubts}
+    return Confidence(
+        reliability=reliability_bins(confidence, essays.is_right),
+        ece=expected_calibration_error(confidence, essays.is_right, times),
+        brier=brier_score(confidence, essays.is_right, times),
+        log_loss=log_loss(confidence, essays.is_right, times),
+        sets=_sets(predictions, prompt_ids, gold, score_ranges),
+        routes=review_routes(essays, doubts, times),
+        targets=review_targets(essays, doubts),
+    )
+
+
+def _times_of_all(prompt_ids: np.ndarray, seed: int) -> np.ndarray:
+    """Samples of the bootstrap in which each prompt has as many essays as it has."""
+    parts = {
+        prompt_id: draw_times(int((prompt_ids == prompt_id).sum()), [seed, place])
+        for place, prompt_id in enumerate(sort_prompt_ids(prompt_ids.tolist()))
+    }
+    times = np.zeros((len(next(iter(parts.values()))), len(prompt_ids)))
+    for prompt_id, drawn in parts.items():
+        times[:, prompt_ids == prompt_id] = drawn
+    return times
+
+
+def _sets(
+    predictions: pd.DataFrame, prompt_ids: np.ndarray, gold: np.ndarray, score_ranges: Mapping[str, ScoreRange]
+) -> list[SetCoverage]:
+    found: list[SetCoverage] = []
+    for level, columns in zip(LEVELS, SET_COLUMNS, strict=True):
+        if not _has(predictions, *columns):
+            continue
+        ends = [
+            [score_ranges[prompt_id].parse(end) for end in essay]
+            for prompt_id, essay in zip(prompt_ids, predictions[list(columns)].to_numpy(dtype=object), strict=True)
+        ]
+        found += set_coverage(prompt_ids, gold, np.array(ends), score_ranges, level)
+    return found
+
+
+def _has(predictions: pd.DataFrame, *columns: str) -> bool:
+    return all(name in predictions and predictions[name].notna().all() for name in columns)
