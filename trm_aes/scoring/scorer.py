@@ -19,6 +19,7 @@ from ..checks import check_at_least_one
 from ..data.schema import check_essay_text
 from ..devices import choose_device
 from ..errors import InputError, explained
+from ..model.advisories_trm import MODEL_MEASURES, advisories_of
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
 from ..model.pipeline_trm import EssayScoringPipeline
@@ -53,6 +54,8 @@ class EssayScore:
         confidence: the halting head's probability (0-1) that `rounded_score` is the score a human would give.
         supervision_steps: supervision steps taken.
         was_cut: whether the essay was too long, so that its end was not read.
+        advisories: what a person should know of the essay before the score is used, such as "Too Brief"; see
+            `ADVISORY_RULES`. Empty for scorers that were trained before there were any.
     """
 
     score: float
@@ -60,6 +63,7 @@ class EssayScore:
     confidence: float
     supervision_steps: int
     was_cut: bool = False
+    advisories: tuple[str, ...] = ()
 
     @property
     def probability(self) -> float:
@@ -70,11 +74,15 @@ class EssayScore:
 
 @dataclass(frozen=True)
 class RawScores:
-    """Outputs for a list of essays, in its order, each `(essays,)`: `normalized` and `confidence` (0-1) and `supervision_steps`."""
+    """
+    Outputs for a list of essays, in its order, each `(essays,)`: `normalized` and `confidence` (0-1) and `supervision_steps`;
+    `unlike_shares` `(essays, 2)` of a model with a passage check.
+    """
 
     normalized: np.ndarray
     confidence: np.ndarray
     supervision_steps: np.ndarray
+    unlike_shares: np.ndarray | None = None
 
 
 class EssayScorer:
@@ -207,6 +215,7 @@ class EssayScorer:
     def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
         """Scores what [`encode`] made of essays, in their order."""
         raw = self.score_tokens(tokenized_rows(encoded, prompt_ids))
+        advisories = self.advisories([essay.text_measures for essay in encoded], raw, prompt_ids)
         results = []
         for index, prompt_id in enumerate(prompt_ids):
             score_range = self.score_ranges[prompt_id]
@@ -218,9 +227,27 @@ class EssayScorer:
                     confidence=float(raw.confidence[index]),
                     supervision_steps=int(raw.supervision_steps[index]),
                     was_cut=encoded[index].essay_tokens_cut > 0,
+                    advisories=advisories[index],
                 )
             )
         return results
+
+    def advisories(
+        self, measures: Sequence[dict[str, float] | None], raw: RawScores, prompt_ids: Sequence[str]
+    ) -> list[tuple[str, ...]]:
+        """
+        The advisories of essays, in their order.
+
+        Args:
+            measures: of their texts, as [`measure_texts`] gives them; None for a scorer without advisories.
+            raw: their scores.
+            prompt_ids: the prompts that they answer.
+        """
+        shares = [None] * len(prompt_ids) if raw.unlike_shares is None else raw.unlike_shares
+        return [
+            () if of_text is None else advisories_of(self.model.config, prompt_id, of_text, of_model)
+            for of_text, of_model, prompt_id in zip(measures, shares, prompt_ids, strict=True)
+        ]
 
     def rows(self, split: "Dataset", states: Sequence[np.ndarray] | None = None) -> list[dict]:
         """
@@ -247,11 +274,14 @@ class EssayScorer:
         Raises:
             InputError: if a score is not a finite number: the weights are damaged.
         """
-        raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
+        shares = None if self.model.passage_check is None else np.zeros((len(rows), len(MODEL_MEASURES)))
+        raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64), shares)
         for indices, outputs in self.outputs(rows):
             raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
             raw.confidence[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
             raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
+            if shares is not None and outputs.unlike_shares is not None:
+                shares[indices] = outputs.unlike_shares.float().cpu().numpy()
             if progress is not None:
                 progress.update(len(indices))
         if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):

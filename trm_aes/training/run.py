@@ -28,6 +28,7 @@ from ..naming import nearest_name
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
+from .fit.advisories import fit_advisories
 from .fit.calibration import calibrate, left_out_scores
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
@@ -144,6 +145,7 @@ def _train_in(
     fitted = _fit_to_unseen(scorer, essays, by_having_seen)
     if scorer.model.passage_check is not None:
         fitted["penalties"] = fit_penalties(scorer, data, plan.training.seed)
+    fit_advisories(scorer, data, essays.states.get("validation"), plan.training.seed)
     validation_metrics = trainer.evaluate()
     best = trainer.state.best_model_checkpoint
     record = RunRecord(
