@@ -27,7 +27,7 @@ def build_parser() -> CommandParser:
     """The parser of `trm-aes score`: scorer, input and output."""
     parser = new_parser(
         "score",
-        "Score essays: adds predicted_score, rounded_score, confidence and supervision_steps to each row.",
+        "Score essays: adds predicted_score, rounded_score, confidence, supervision_steps and advisories to each row.",
     )
     add_scorer_options(parser)
     parser.add_argument(

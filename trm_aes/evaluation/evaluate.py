@@ -13,17 +13,19 @@ from ..data.dataset import EssayDataset
 from ..data.scales import SCALE_COLUMNS
 from ..data.schema import LIST_COLUMNS, REQUIRED_COLUMNS, TOKEN_COLUMNS
 from ..errors import InputError
+from ..model.advisories_trm import shown_advisories
 from ..model.configuration_trm import sort_prompt_ids
+from ..model.essay_tokens import measure_texts
 from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ..records import EvaluationRecord, RidgeRecord, package_versions
-from ..scoring.scorer import EssayScorer
+from ..scoring.scorer import EssayScorer, RawScores
 from ..scoring.unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
 
 # Of the predictions; a data set's own column of such a name is renamed.
-OWN_COLUMNS = (SCORED_AS, "predicted_score", "rounded_score", "confidence", "supervision_steps", "ridge")
+OWN_COLUMNS = (SCORED_AS, "predicted_score", "rounded_score", "confidence", "supervision_steps", "advisories", "ridge")
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd", "qwk_continuous",
                  "rmse_continuous", "pearson_continuous")  # fmt: skip
 
@@ -40,8 +42,8 @@ class Evaluation:
             scale where no essay of the prompt trains; None without training essays.
         rater_qwk: `prompt_id -> QWK` of the first two raters with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, that score rounded and as people write it,
-            the columns that ride along in the data set, confidence, supervision steps, and the score of the ridge
-            regression where there is one.
+            the columns that ride along in the data set, confidence, supervision steps, advisories (their names, joined by
+            "; "), and the score of the ridge regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
     """
 
@@ -96,6 +98,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
         rounded_score=_shown(predicted, frame["prompt_id"], ranges),
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
+        advisories=_advisories(scorer, rows, list(scored_as), raw),
     )
     by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, ranges)
     return Evaluation(
@@ -105,6 +108,15 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
         _rater_qwk(frame, data.rater_columns),
         predictions,
     )
+
+
+def _advisories(scorer: EssayScorer, rows: Dataset, prompt_ids: list[str], raw: RawScores) -> list[str]:
+    """The advisories of essays as they stand in a table, in the order of `rows`."""
+    config = scorer.model.config
+    measures: list[dict[str, float]] | list[None] = [None] * len(rows)
+    if config.advisory_limits:
+        measures = measure_texts(scorer.tokenizer, config, prompt_ids, rows["essay"][:])
+    return [shown_advisories(advisories) for advisories in scorer.advisories(measures, raw, prompt_ids)]
 
 
 def _constant_mean_qwk(frame: pd.DataFrame, data: EssayDataset) -> float | None:

@@ -39,6 +39,8 @@ class AdvisoryRule(NamedTuple):
     sentence: str
 
 
+# Between the names in one cell of a table.
+SEPARATOR = "; "
 # Of the model: shares of the essay that are unlike the prompt's training essays, in the order of `unlike_shares`.
 MODEL_MEASURES = ("unlike_topic", "unlike_order")
 
@@ -131,3 +133,13 @@ def advisories_of(
 def is_beyond(rule: AdvisoryRule, value: float, limit: float) -> bool:
     """Whether a rule's measure lies beyond its limit."""
     return rule.direction * (value - limit) > 0
+
+
+def shown_advisories(advisories: Sequence[str]) -> str:
+    """Advisories as they stand in one cell of a table."""
+    return SEPARATOR.join(advisories)
+
+
+def names_in_cell(cell: str) -> tuple[str, ...]:
+    """The advisories that stand in a cell that [`shown_advisories`] wrote."""
+    return tuple(cell.split(SEPARATOR)) if cell else ()

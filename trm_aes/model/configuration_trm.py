@@ -306,6 +306,9 @@ class TRMConfig(PreTrainedConfig):
                 ScoreRange.from_list(values)
             except ValueError as error:
                 raise ValueError(f"`score_ranges` of prompt {prompt_id!r}: {error}.") from None
+        for prompt_id in self.advisory_limits or {}:
+            if prompt_id not in (self.score_ranges or {}):
+                raise ValueError(f"`advisory_limits` are of prompts of `score_ranges`, which {prompt_id!r} is not.")
 
 
 def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..naming import listing
 from .unknown_prompts import ERROR, PromptRule
 
-ADDED_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps")
+ADDED_COLUMNS = ("predicted_score", "rounded_score", "confidence", "supervision_steps", "advisories")
 
 # A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.
 CheckedRow = tuple[dict[str, Any], str | None]

@@ -243,7 +243,9 @@ class EssayScorer:
             raw: their scores.
             prompt_ids: the prompts that they answer.
         """
-        shares = [None] * len(prompt_ids) if raw.unlike_shares is None else raw.unlike_shares
+        shares: Sequence[Sequence[float] | None] = [None] * len(prompt_ids)
+        if raw.unlike_shares is not None:
+            shares = raw.unlike_shares.tolist()
         return [
             () if of_text is None else advisories_of(self.model.config, prompt_id, of_text, of_model)
             for of_text, of_model, prompt_id in zip(measures, shares, prompt_ids, strict=True)

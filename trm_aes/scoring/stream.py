@@ -21,6 +21,7 @@ from ..data.tables import (
 )
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_file_to_be, check_is_outside, new_file, owned
+from ..model.advisories_trm import shown_advisories
 from ..model.essay_tokens import EncodedEssay
 from ..records import package_versions
 from ..version import __version__
@@ -74,8 +75,9 @@ def score_file(
 
     The output has the input's rows and columns in the input's order, each cell as it stands there, and after them
     `predicted_score` (in the prompt's range), `rounded_score`, `confidence` (the halting head's, that the rounded score is
-    right) and `supervision_steps`. A file is checked from end to end before its first essay is scored. Scores are kept in parts
-    beside the output until that is whole: the same call goes on where an earlier one was interrupted.
+    right), `supervision_steps` and `advisories` (their names, joined by "; "). A file is checked from end to end before its
+    first essay is scored. Scores are kept in parts beside the output until that is whole: the same call goes on where an
+    earlier one was interrupted.
 
     Args:
         scorer: what scores.
@@ -284,7 +286,13 @@ def _with_scores(window: list[CheckedRow], scores: list[EssayScore], counts: Cou
 
 
 def _added(result: EssayScore) -> dict[str, Any]:
-    values = (round(result.score, 6), result.rounded_score, round(result.confidence, 6), result.supervision_steps)
+    values = (
+        round(result.score, 6),
+        result.rounded_score,
+        round(result.confidence, 6),
+        result.supervision_steps,
+        shown_advisories(result.advisories),
+    )
     return dict(zip(ADDED_COLUMNS, values, strict=True))
 
 
