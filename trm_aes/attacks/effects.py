@@ -14,8 +14,8 @@ from .registry import ATTACK_NAMES, Attack, find_attacks
 from .rewriting import Surroundings
 from .texts import OFF_TOPIC, own_texts
 
-# In all, so that the time does not grow with the prompts: `tiny` takes half a minute on one core, `default` six.
-MAX_ESSAYS = 80
+# In all, so that the time does not grow with the prompts: `tiny` takes 25 seconds on one core, `default` some minutes.
+MAX_ESSAYS = 60
 # Scores are floats whose last digits depend on what else is in a batch, and a change below a tenth of a step hardly ever
 # changes a rounded score: neither is a rise.
 LEAST_RISE = 0.1

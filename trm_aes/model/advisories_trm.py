@@ -26,8 +26,9 @@ class AdvisoryRule(NamedTuple):
         advisory: as it is shown.
         measure: what is held against the limit, one of [`text_measures`] or [`MODEL_MEASURES`].
         direction: 1 where too much is wrong, -1 where too little is.
-        least_deviation: how far from the median training essay of its prompt a limit lies at least, so that what is
-            ordinary elsewhere is not striking where all training essays are alike.
+        least, most: how far from the median training essay of its prompt a limit lies: not so near that what is ordinary
+            elsewhere is striking where all training essays are alike, and not so far that a few odd ones among them excuse
+            anything.
         sentence: the rule in words.
     """
 
@@ -35,7 +36,8 @@ class AdvisoryRule(NamedTuple):
     advisory: str
     measure: str
     direction: int
-    least_deviation: float
+    least: float
+    most: float
     sentence: str
 
 
@@ -46,34 +48,34 @@ MODEL_MEASURES = ("unlike_topic", "unlike_order")
 
 # In the order in which advisories are listed. Logarithms: a half and twice the words, twice the words of a sentence.
 ADVISORY_RULES = (
-    AdvisoryRule("too_brief", "Too Brief", "log_words", -1, 0.7, "Fewer words than essays on the prompt have."),
-    AdvisoryRule("too_long", "Excessive Length", "log_words", 1, 0.7, "More words than essays on the prompt have."),
+    AdvisoryRule("too_brief", "Too Brief", "log_words", -1, 0.7, math.inf, "Fewer words than essays on the prompt have."),
+    AdvisoryRule("too_long", "Excessive Length", "log_words", 1, 0.7, math.inf, "More words than essays on the prompt have."),
     AdvisoryRule(
-        "repeated", "Repetitious", "repeated_share", 1, 0.1,
+        "repeated", "Repetitious", "repeated_share", 1, 0.1, 0.4,
         "A large share of the words repeats, word for word, what stands before: runs of 12 words, or whole sentences.",
     ),
     AdvisoryRule(
-        "of_prompt", "Restatement of the Prompt", "prompt_triple_share", 1, 0.2,
+        "of_prompt", "Restatement of the Prompt", "prompt_triple_share", 1, 0.2, 0.6,
         "A large share of the word triples stands in the prompt, too.",
     ),
     AdvisoryRule(
-        "topic", "Unexpected Topic", "unlike_topic", 1, 0.2,
+        "topic", "Unexpected Topic", "unlike_topic", 1, 0.2, 0.6,
         "A large share of the passages is unlike the prompt's training essays by topic.",
     ),
     AdvisoryRule(
-        "problems", "Excessive Number of Problems", "problem_rate", 1, 5.0,
+        "problems", "Excessive Number of Problems", "problem_rate", 1, 5.0, 60.0,
         "Many unknown words, words in capitals, small letters at the start of a sentence, and spaces before marks.",
     ),
     AdvisoryRule(
-        "order", "Unidentifiable Organization", "unlike_order", 1, 0.2,
+        "order", "Unidentifiable Organization", "unlike_order", 1, 0.2, 0.6,
         "A large share of the passages has its words in no order that the training essays know.",
     ),
     AdvisoryRule(
-        "sentences", "Unidentifiable Organization", "mean_log_sentence_words", 1, 0.7,
+        "sentences", "Unidentifiable Organization", "mean_log_sentence_words", 1, 0.7, math.inf,
         "The text is not divided into sentences.",
     ),
     AdvisoryRule(
-        "function_words", "Non-Essay", "function_word_share", -1, 0.1,
+        "function_words", "Non-Essay", "function_word_share", -1, 0.1, 0.3,
         "Hardly any of the words are those that hold English sentences together (the, of, and): random words, a list, or "
         "another language.",
     ),

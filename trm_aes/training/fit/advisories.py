@@ -26,7 +26,7 @@ def fit_advisories(scorer: EssayScorer, data: EssayDataset, states: EssayStates 
     validation essays, since those that the passage check was fitted to look more alike than others. A limit lies as far from
     the prompt's median as it takes for at most [`FALSE_ALARMS`] of such essays to lie beyond it: of the prompt's own essays
     where there are enough (500), else of all prompts' essays, each held against the median of its prompt. Where these are
-    fewer than 500 in all, it lies half a standard deviation beyond the furthest of them.
+    fewer than 500 in all, it lies half a standard deviation beyond the furthest of them. A rule has bounds for that distance.
 
     Args:
         scorer: calibrated; its configuration is changed.
@@ -56,7 +56,7 @@ def limits_of(rule: AdvisoryRule, measured: pd.DataFrame) -> dict[str, float]:
     for prompt_id, median in medians.items():
         own = deviations[(measured["prompt_id"] == prompt_id).to_numpy()]
         furthest = _furthest(own) if _allowed(own) else pooled
-        limits[str(prompt_id)] = float(median + rule.direction * max(furthest, rule.least_deviation))
+        limits[str(prompt_id)] = float(median + rule.direction * min(max(furthest, rule.least), rule.most))
     return limits
 
 
