@@ -98,13 +98,14 @@ def text_measures(essay: str, prompt: str, vocabulary: Mapping[str, int]) -> dic
     What the rules go by of an essay's text as it was written, repetitions among it: a finite number for each of
     [`TEXT_MEASURES`]. Arguments are those of [`text_features`].
     """
+    written, kept = (len(text.split()) for text in (essay, without_repetition(essay)))
     features = dict(zip(FEATURE_NAMES, text_features(essay, prompt, vocabulary), strict=True))
     words, sentences = math.expm1(features["log_words"]), math.expm1(features["log_sentences"])
     small_starts = 100 * features["small_sentence_start_share"] * sentences / max(words, 1)
     return {
         **{name: features[name] for name in MEASURED_FEATURES},
         "problem_rate": sum(features[name] for name in PROBLEMS) + small_starts,
-        "repeated_share": 1 - len(without_repetition(essay).split()) / max(len(essay.split()), 1),
+        "repeated_share": (written - kept) / max(written, 1),
     }
 
 
