@@ -134,7 +134,8 @@ def insert_lines(kind: str, place: str) -> Rewriting:
 
 def append_other(text: str, rng: Generator, around: Surroundings) -> str:
     """As many words of another topic behind the essay as it has itself."""
-    number, words = len(text.split()), []
+    number = len(text.split())
+    words: list[str] = []
     while len(words) < number:
         words += other_text(text, rng, around).split()
     return " ".join([text, *words[:number]])

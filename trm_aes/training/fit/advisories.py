@@ -25,8 +25,8 @@ def fit_advisories(scorer: EssayScorer, data: EssayDataset, states: EssayStates 
     Texts are measured on the training essays, 1,000 a prompt at most. What the model itself measures is measured on the
     validation essays, since those that the passage check was fitted to look more alike than others. A limit lies as far from
     the prompt's median as it takes for at most [`FALSE_ALARMS`] of such essays to lie beyond it: of the prompt's own essays
-    where there are enough (500), else of all prompts' essays, each held against the median of its prompt. Where these are
-    fewer than 500 in all, it lies half a standard deviation beyond the furthest of them. A rule has bounds for that distance.
+    where there are enough (499), else of all prompts' essays, each held against the median of its prompt. Where these are
+    fewer than 499 in all, it lies half a standard deviation beyond the furthest of them. A rule has bounds for that distance.
 
     Args:
         scorer: calibrated; its configuration is changed.
@@ -87,7 +87,9 @@ def _measure_by_model(scorer: EssayScorer, data: EssayDataset, states: EssayStat
     """Shares of the validation essays that are unlike the training essays; `prompt_id` alone for a model without such."""
     validation = data.splits["validation"]
     measured = pd.DataFrame({"prompt_id": validation["prompt_id"][:]})
-    if scorer.model.passage_check is None:
+    shares = None
+    if scorer.model.passage_check is not None:
+        shares = scorer.score_tokens(scorer.rows(validation, states)).unlike_shares
+    if shares is None:
         return measured
-    shares = scorer.score_tokens(scorer.rows(validation, states)).unlike_shares
     return measured.assign(**dict(zip(MODEL_MEASURES, shares.T, strict=True)))
