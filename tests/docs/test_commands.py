@@ -145,7 +145,9 @@ def test_document_runs(workspace, document, capsys):
     if document.stem == "own-essays":
         assert len(rows("runs/own-scored.csv")) == 3
         header, *scored = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("essay,", '"'))]
-        assert header == "essay,predicted_score,rounded_score,confidence,supervision_steps,advisories" and len(scored) == 2
+        assert (
+            header == "essay,predicted_score,rounded_score,confidence,supervision_steps,advisories" and len(scored) == 2
+        )
     if document.stem == "few-essays":
         assert all(1 <= int(row["rounded_score"]) <= 6 for row in rows("runs/winter.csv"))
     if document.stem == "recipes":
