@@ -13,6 +13,11 @@ from torch import nn
 from trm_aes import TRMConfig, TRMForEssayScoring
 from trm_aes.data.folder import CARD_NAME, file_checksums
 from trm_aes.files import read_json, write_json
+from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.training.arguments import RunArguments
+from trm_aes.training.fit.lexical import fit_lexical_head
+from trm_aes.training.recipe import resolve_plan
+from trm_aes.training.untrained import Pretrained, build_model
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -119,6 +124,16 @@ def prompted(prompt, essay):
         "input_ids": torch.tensor([prompt + essay]),
         "token_type_ids": torch.tensor([[0] * len(prompt) + [1] * len(essay)]),
     }
+
+
+def untrained_scorer(data):
+    """A scorer of a data set by its linear head alone, which takes no training."""
+    shape = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48, "embedding_size": 16}
+    run = RunArguments(data=str(data.folder), recipe="tiny", hardware="cpu", embeddings="none")
+    plan = resolve_plan(run, {**shape, "lexical_share": 1.0}, {"output_dir": "not written"})
+    model = build_model(plan, data, data.load_tokenizer(), Pretrained(None, None)).eval()
+    fit_lexical_head(model, data)
+    return EssayScorer(model, data.load_tokenizer(), "untrained")
 
 
 NO_DROPOUT = ["--hidden_dropout_prob", "0", "--embedding_dropout_prob", "0", "--word_dropout_prob", "0"]

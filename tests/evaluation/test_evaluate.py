@@ -1,5 +1,7 @@
 """Ridge regression beside a scorer: its figures from the predictions, its line in the table, and where it has none."""
 
+from dataclasses import replace
+
 import datasets
 import numpy as np
 import pandas as pd
@@ -7,12 +9,13 @@ import pytest
 from helpers import ROOT
 
 from trm_aes.cli import evaluate
-from trm_aes.data.dataset import EssayDataset
+from trm_aes.data.dataset import EssayDataset, load_essay_dataset
 from trm_aes.evaluation.agreement import mean_over_prompts, metrics_by_prompt, quadratic_weighted_kappa
-from trm_aes.evaluation.evaluate import Evaluation, compare_with_ridge, evaluation_table
+from trm_aes.evaluation.evaluate import Evaluation, compare_with_ridge, evaluate_scorer, evaluation_table
 from trm_aes.evaluation.ridge import ridge_scores
 from trm_aes.model.score_scale import ScoreRange
 from trm_aes.records import EvaluationRecord
+from trm_aes.scoring.scorer import EssayScorer
 
 LEVELS = ["bad", "fair", "good", "excellent"]
 
@@ -116,3 +119,18 @@ def test_evaluate_writes_and_prints_the_ridge(model_dir, data_dir, tmp_path, cap
     assert record.ridge.qwk == pytest.approx(by_prompt)
     printed = capsys.readouterr().out
     assert f"mean QWK {record.ridge.mean_qwk:.3f}; the model has {record.means['mean_qwk']:.3f} (" in printed
+
+
+def test_predictions_have_the_advisories_that_scoring_gives(model_dir, data_dir):
+    scorer, data = EssayScorer.from_pretrained(model_dir, "cpu"), load_essay_dataset(data_dir)
+    test = data.splits["test"].select_columns(["prompt_id", "essay"]).to_pandas()
+    # Nothing is said of an essay's words in its tokens: a text said twice has the tokens of one.
+    test.loc[0, "essay"] += " " + test.loc[0, "essay"]
+    columns = {name: data.splits["test"][name][:] for name in data.splits["test"].column_names}
+    tampered = replace(
+        data,
+        splits=datasets.DatasetDict({"test": datasets.Dataset.from_dict(columns | {"essay": list(test["essay"])})}),
+    )
+    predictions = evaluate_scorer(scorer, tampered, "test").predictions
+    expected = ["; ".join(score.advisories) for score in scorer.score(list(test["essay"]), list(test["prompt_id"]))]
+    assert list(predictions["advisories"]) == expected and "Repetitious" in expected[0]

@@ -31,6 +31,17 @@ def test_it_scores_as_the_scorer_does(scorer, model_dir):
                 score.supervision_steps,
             )
             assert (result["prompt_id"], result["was_cut"]) == (prompt_id, False)
+            assert result["advisories"] == list(score.advisories)
+
+
+def test_it_gives_the_scorers_advisories(scorer, model_dir):
+    doubled = "Essay 4 is good good good. " * 2
+    expected = EssayScorer.from_pretrained(model_dir, "cpu").score([ESSAYS[2], doubled], ["a", "a"])
+    inputs = [{"essay": essay, "prompt_id": "a"} for essay in (ESSAYS[2], doubled)]
+    for batch_size in (1, 2):
+        plain, advised = scorer(inputs, batch_size=batch_size)
+        assert plain["advisories"] == list(expected[0].advisories) == []
+        assert advised["advisories"] == list(expected[1].advisories) == ["Repetitious"]
 
 
 def test_a_prompt_may_be_given_by_its_text(scorer):
@@ -96,8 +107,9 @@ print("\\n" + json.dumps({"ours": ours, "theirs": theirs}))
 def test_both_pipelines_where_the_package_is_absent(scorer, model_dir, tmp_path):
     found = run_without_package(REMOTE, model_dir, json.dumps(ESSAYS), cwd=tmp_path)
     expected = scorer([{"essay": essay, "prompt_id": "a"} for essay in ESSAYS])
-    for theirs in (found["ours"], expected):
-        assert [result["rounded_score"] for result in theirs] == [result["rounded_score"] for result in expected]
+    for key in ("rounded_score", "advisories"):
+        assert [result[key] for result in found["ours"]] == [result[key] for result in expected]
+    assert any(result["advisories"] for result in expected)
     for one, three, result in zip(*found["theirs"], expected, strict=True):
         assert one["label"] == three["label"] == "score"
         assert one["score"] == pytest.approx(three["score"], abs=1e-5)

@@ -74,6 +74,17 @@ def test_order_and_columns_are_kept_in_every_format(scorer, tmp_path, suffix, ou
         assert 0 <= float(row["confidence"]) <= 1 and int(row["supervision_steps"]) == 1
 
 
+def test_advisories_stand_in_a_cell_and_are_taken_up_again(scorer, tmp_path, monkeypatch):
+    twice = "Essay 1 is good good good. " * 2
+    rows = [{"prompt_id": "a", "essay": essay} for essay in (twice, "Essay 7 is good good good good good.", "Bad.")]
+    monkeypatch.setattr("trm_aes.scoring.stream.WINDOW", 2)
+    score_file(scorer, str(write(tmp_path / "in.csv", rows)), str(tmp_path / "out.csv"))
+    cells = [row["advisories"] for row in read(tmp_path / "out.csv")]
+    scores = scorer.score([row["essay"] for row in rows], ["a"] * 3)
+    assert cells == ["; ".join(score.advisories) for score in scores]
+    assert "Repetitious" in cells[0] and cells[1] == "" and "Too Brief" in cells[2]
+
+
 def test_the_company_of_an_essay_changes_no_score(scorer, monkeypatch):
     essays, prompt_ids = [row["essay"] for row in ROWS], [row["prompt_id"] for row in ROWS]
     together = [result.score for result in scorer.score(essays, prompt_ids)]
@@ -234,7 +245,7 @@ def test_interrupted_scoring_goes_on_where_it_stopped(scorer, tmp_path, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.csv.parts", "in.csv", "out.csv"]
     parts = sorted((tmp_path / ".out.csv.parts").iterdir())
     assert [path.name for path in parts] == ["00000000.json", "00000001.json", "settings.json"]
-    assert not any("Essay" in path.read_text(encoding="utf-8") for path in parts)
+    assert not any("quoted" in path.read_text(encoding="utf-8") for path in parts)
     calls[:] = [0] * 3
     score_file(scorer, str(source), str(output), overwrite=True)
     assert calls[3:] == [10, 10] and output.read_text(encoding="utf-8") == expected

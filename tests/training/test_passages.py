@@ -2,33 +2,14 @@
 
 import numpy as np
 import pytest
+from helpers import untrained_scorer
 
 from trm_aes.cli import build
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.model.passages_trm import CHECKS, NO_LIMIT
-from trm_aes.scoring.scorer import EssayScorer, tokenized_rows
-from trm_aes.training.arguments import RunArguments
-from trm_aes.training.fit.lexical import fit_lexical_head
+from trm_aes.scoring.scorer import tokenized_rows
 from trm_aes.training.fit.passages import fit_passage_check
 from trm_aes.training.fit.penalties import append_other, fit_penalties
-from trm_aes.training.recipe import resolve_plan
-from trm_aes.training.untrained import Pretrained, build_model
-
-SMALL = {
-    "hidden_size": 32,
-    "num_attention_heads": 2,
-    "intermediate_size": 48,
-    "embedding_size": 16,
-    "lexical_share": 1.0,
-}
-
-
-def untrained_scorer(data):
-    run = RunArguments(data=str(data.folder), recipe="tiny", hardware="cpu", embeddings="none")
-    plan = resolve_plan(run, SMALL, {"output_dir": "not written"})
-    model = build_model(plan, data, data.load_tokenizer(), Pretrained(None, None)).eval()
-    fit_lexical_head(model, data)
-    return EssayScorer(model, data.load_tokenizer(), "untrained")
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ def build_parser() -> CommandParser:
     """The parser of `trm-aes score`: scorer, input and output."""
     parser = new_parser(
         "score",
-        "Score essays: adds predicted_score, rounded_score, confidence, supervision_steps, predicted_error, score_low and "
-        "score_high to each row.",
+        "Score essays: adds predicted_score, rounded_score, confidence, supervision_steps, predicted_error, score_low, "
+        "score_high and advisories to each row.",
     )
     add_scorer_options(parser)
     parser.add_argument(

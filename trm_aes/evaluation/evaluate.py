@@ -15,7 +15,9 @@ from ..data.dataset import EssayDataset
 from ..data.scales import SCALE_COLUMNS
 from ..data.schema import LIST_COLUMNS, REQUIRED_COLUMNS, TOKEN_COLUMNS
 from ..errors import InputError
+from ..model.advisories_trm import shown_advisories
 from ..model.configuration_trm import sort_prompt_ids
+from ..model.essay_tokens import measure_texts
 from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from ..records import EvaluationRecord, RidgeRecord, package_versions
 from ..scoring.scorer import SET_COLUMNS, EssayScorer, RawScores
@@ -34,6 +36,7 @@ OWN_COLUMNS = (
     "confidence",
     "supervision_steps",
     *DOUBT_COLUMNS,
+    "advisories",
     "ridge",
 )
 SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd", "qwk_continuous",
@@ -53,8 +56,8 @@ class Evaluation:
         rater_qwk: `prompt_id -> QWK` of the first two raters with each other, for prompts that have both.
         predictions: a row an essay: ids, gold score, predicted score, that score rounded and as people write it,
             the columns that ride along in the data set, confidence, supervision steps, what [`EssayScore`] says of the doubt
-            (predicted error and prediction sets, empty without an error model), and the score of the ridge regression where
-            there is one.
+            (predicted error and prediction sets, empty without an error model), advisories (their names, joined by "; "),
+            and the score of the ridge regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
     """
 
@@ -110,6 +113,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
         **_doubts(raw, frame["prompt_id"], ranges),
+        advisories=_advisories(scorer, rows, list(scored_as), raw),
     )
     by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, ranges)
     return Evaluation(
@@ -125,6 +129,15 @@ def _doubts(raw: RawScores, prompt_ids: Iterable[str], ranges: dict[str, ScoreRa
     """Predicted errors, and the ends of the prediction sets as people write them; empty without an error model."""
     doubts = [raw.doubt(index, ranges[prompt_id]) for index, prompt_id in enumerate(prompt_ids)]
     return pd.DataFrame(doubts, columns=list(DOUBT_COLUMNS), dtype=object)
+
+
+def _advisories(scorer: EssayScorer, rows: Dataset, prompt_ids: list[str], raw: RawScores) -> list[str]:
+    """The advisories of essays as they stand in a table, in the order of `rows`."""
+    config = scorer.model.config
+    measures: list[dict[str, float]] | list[None] = [None] * len(rows)
+    if config.advisory_limits:
+        measures = measure_texts(scorer.tokenizer, config, prompt_ids, rows["essay"][:])
+    return [shown_advisories(advisories) for advisories in scorer.advisories(measures, raw, prompt_ids)]
 
 
 def _constant_mean_qwk(frame: pd.DataFrame, data: EssayDataset) -> float | None:

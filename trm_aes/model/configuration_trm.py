@@ -136,6 +136,9 @@ class TRMConfig(PreTrainedConfig):
         prompt_texts (`dict[str, str]`, *optional*):
             `prompt_id -> task text`, as the model was trained with it, so that an essay can be scored given its
             `prompt_id` alone.
+        advisory_limits (`dict[str, dict[str, float]]`, *optional*):
+            `prompt_id -> rule -> limit`, beyond which an essay gets an advisory (see advisories_trm.py); set when training
+            ends. Prompts and rules that are absent give none.
         max_prompt_tokens (`int`, defaults to 128):
             Tokens of the prompt that are kept where prompt and essay together are too long.
         initializer_range (`float`, defaults to 0.02):
@@ -210,6 +213,7 @@ class TRMConfig(PreTrainedConfig):
     exit_tolerance: float | int | None = None
     score_ranges: dict[str, list[float | int | str]] | None = None
     prompt_texts: dict[str, str] | None = None
+    advisory_limits: dict[str, dict[str, float | int]] | None = None
     max_prompt_tokens: int = 128
     initializer_range: float | int = 0.02
     embedding_initializer_range: float | int = 1.0
@@ -310,6 +314,9 @@ class TRMConfig(PreTrainedConfig):
                 ScoreRange.from_list(values)
             except ValueError as error:
                 raise ValueError(f"`score_ranges` of prompt {prompt_id!r}: {error}.") from None
+        for prompt_id in self.advisory_limits or {}:
+            if prompt_id not in (self.score_ranges or {}):
+                raise ValueError(f"`advisory_limits` are of prompts of `score_ranges`, which {prompt_id!r} is not.")
 
 
 def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
+from .advisories_trm import text_measures
 from .repetition import without_repetition
 from .score_scale import ScoreRange
 from .text_features_trm import FEATURE_NAMES, text_features
@@ -27,6 +28,7 @@ class EncodedEssay:
         num_tokens: length before anything was cut.
         prompt_tokens_cut, essay_tokens_cut: tokens cut off the end of each.
         text_features: what is countable in the essay's text; None where it was not asked for.
+        text_measures: what advisories go by of the text (see [`text_measures`]); None for a model without advisories.
     """
 
     input_ids: list[int]
@@ -35,6 +37,7 @@ class EncodedEssay:
     prompt_tokens_cut: int
     essay_tokens_cut: int
     text_features: list[float] | None = None
+    text_measures: dict[str, float] | None = None
 
 
 def stand_in_text(prompt_id: str) -> str:
@@ -141,10 +144,24 @@ def encode_for_model(
     """Essays of a model's prompts, tokenized and cut as in its training."""
     texts = known_prompt_texts(config)
     max_tokens = min(tokenizer.model_max_length, config.max_position_embeddings)
-    return encode_essays(
+    encoded = encode_essays(
         tokenizer, [texts[prompt_id] for prompt_id in prompt_ids], essays, max_tokens, config.max_prompt_tokens,
         config.text_features or (), config.skip_repetition,
     )  # fmt: skip
+    if not config.advisory_limits:
+        return encoded
+    measured = measure_texts(tokenizer, config, prompt_ids, essays)
+    return [replace(essay, text_measures=measures) for essay, measures in zip(encoded, measured, strict=True)]
+
+
+def measure_texts(
+    tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, prompt_ids: Sequence[str], essays: Sequence[str]
+) -> list[dict[str, float]]:
+    """What advisories go by of the texts of essays of a model's prompts, as they were written (see [`text_measures`])."""
+    texts, vocabulary = known_prompt_texts(config), _vocabulary(tokenizer, len(tokenizer))
+    return [
+        text_measures(essay, texts[prompt_id], vocabulary) for prompt_id, essay in zip(prompt_ids, essays, strict=True)
+    ]
 
 
 def _count_features(

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from transformers import Pipeline
 
+from .advisories_trm import advisories_of
 from .essay_tokens import encode_for_model, find_prompt_id, prompt_index_of
 
 # This and the text features are needed by essay_tokens: older Transformers (5.4, say) copy no file that this one does not
@@ -25,7 +26,8 @@ class EssayScoringPipeline(Pipeline):
 
     scorer = pipeline("essay-scoring", model="user/trm-essay-scorer", trust_remote_code=True)
     scorer({"essay": "My essay …", "prompt_id": "4"})
-    # {'score': 2.31, 'rounded_score': 2, 'confidence': 0.71, 'supervision_steps': 1, 'prompt_id': '4', 'was_cut': False}
+    # {'score': 2.31, 'rounded_score': 2, 'confidence': 0.71, 'supervision_steps': 1, 'prompt_id': '4', 'was_cut': False,
+    #  'advisories': ['Too Brief']}
     ```
 
     An input is an essay, or a dictionary of `essay` and, where the model scores several prompts, `prompt_id` or `prompt`
@@ -34,8 +36,9 @@ class EssayScoringPipeline(Pipeline):
 
     A result has `score` (on the prompt's scale, not rounded; where scores are labels, their place in the list, the lowest
     being 1), `rounded_score` (a score of the scale: 3, 6.5, or a label such as "B2"), `confidence` (0-1: the halting
-    head's probability that this is the score a human would give), `supervision_steps`, `prompt_id`, and `was_cut`
-    (whether the essay was too long, so that its end was not read). A model with an error model adds `predicted_error` (how far
+    head's probability that this is the score a human would give), `supervision_steps`, `prompt_id`, `was_cut`
+    (whether the essay was too long, so that its end was not read), and `advisories` (what a person should know of the
+    essay before its score is used: see advisories_trm.py). A model with an error model adds `predicted_error` (how far
     the human score is expected to be from the rounded one, in points or steps from label to label), and `score_low` and
     `score_high` (ends of the set of scores that holds the human one with a probability of 0.9).
     """
@@ -77,6 +80,7 @@ class EssayScoringPipeline(Pipeline):
             "attention_mask": torch.ones(1, len(encoded.input_ids), dtype=torch.long),
             "prompt_id": prompt_id,
             "was_cut": encoded.essay_tokens_cut > 0,
+            "text_measures": encoded.text_measures,
         }
         if encoded.text_features is not None:
             model_inputs["text_features"] = torch.tensor([encoded.text_features])
@@ -87,12 +91,13 @@ class EssayScoringPipeline(Pipeline):
 
     def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> Any:
         """Scores (0-1) and confidences of a batch, `(batch,)`, and what an error model says of them."""
-        own = {name: input_tensors.pop(name) for name in ("prompt_id", "was_cut")}
+        own = {name: input_tensors.pop(name) for name in ("prompt_id", "was_cut", "text_measures")}
         outputs = self.model(**input_tensors, **forward_parameters)
         result = {
             "normalized": outputs.logits.squeeze(-1),
             "confidence": outputs.halt_logits.float().sigmoid(),
             "supervision_steps": outputs.steps_used,
+            **({} if outputs.unlike_shares is None else {"unlike_shares": outputs.unlike_shares}),
             **own,
         }
         if outputs.predicted_errors is not None:
@@ -112,6 +117,7 @@ class EssayScoringPipeline(Pipeline):
             "supervision_steps": int(model_outputs["supervision_steps"].item()),
             "prompt_id": prompt_id,
             "was_cut": model_outputs["was_cut"],
+            "advisories": self._advisories(model_outputs),
         }
         if "interval" in model_outputs:
             low, high = score_range.ends(*model_outputs["interval"].flatten().tolist(), score=score)
@@ -121,3 +127,10 @@ class EssayScoringPipeline(Pipeline):
                 "score_high": score_range.shown(high),
             }
         return result
+
+    def _advisories(self, model_outputs: dict[str, Any]) -> list[str]:
+        measures, shares = model_outputs["text_measures"], model_outputs.get("unlike_shares")
+        if measures is None:
+            return []
+        shares = None if shares is None else shares.flatten().tolist()
+        return list(advisories_of(self.model.config, model_outputs["prompt_id"], measures, shares))

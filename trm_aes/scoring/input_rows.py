@@ -20,6 +20,7 @@ ADDED_COLUMNS = (
     "predicted_error",
     "score_low",
     "score_high",
+    "advisories",
 )
 
 # A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.

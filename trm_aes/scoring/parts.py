@@ -85,7 +85,8 @@ class ScoringParts:
             return None
         if not isinstance(part, dict) or part.get("sha256") != _checksum(part.get("scores")):
             return None
-        return [EssayScore(**score) for score in part["scores"]]
+        # JSON has no tuples.
+        return [EssayScore(**{**score, "advisories": tuple(score["advisories"])}) for score in part["scores"]]
 
     def _path(self, window: int) -> Path:
         return self.folder / f"{window:08}.json"

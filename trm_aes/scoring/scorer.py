@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from ..checks import check_at_least_one
 from ..data.schema import check_essay_text
 from ..devices import choose_device
 from ..errors import InputError, explained
+from ..model.advisories_trm import MODEL_MEASURES, advisories_of
 from ..model.confidence_trm import LEVELS
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
 from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
@@ -60,6 +61,8 @@ class EssayScore:
             or in steps from label to label; None for a scorer without an error model, as are the next two.
         score_low, score_high: ends of the set of scores that holds a human's with a probability of 0.9, as people write them.
         score_low_95, score_high_95: the same with a probability of 0.95.
+        advisories: what a person should know of the essay before the score is used, such as "Too Brief"; see
+            `ADVISORY_RULES`. Empty for scorers that were trained before there were any.
     """
 
     score: float
@@ -72,6 +75,7 @@ class EssayScore:
     score_high: int | float | str | None = None
     score_low_95: int | float | str | None = None
     score_high_95: int | float | str | None = None
+    advisories: tuple[str, ...] = ()
 
     @property
     def probability(self) -> float:
@@ -90,6 +94,7 @@ class RawScores:
         supervision_steps: steps taken, `(essays,)`.
         predicted_errors: on the 0-1 scale, `(essays,)`; None for a scorer without an error model, as are the intervals.
         intervals: ends of what holds the human score at each of [`LEVELS`], 0-1, not clipped, `(essays, levels, 2)`.
+        unlike_shares: of a model with a passage check, `(essays, 2)`; else None.
     """
 
     normalized: np.ndarray
@@ -97,6 +102,7 @@ class RawScores:
     supervision_steps: np.ndarray
     predicted_errors: np.ndarray | None = None
     intervals: np.ndarray | None = None
+    unlike_shares: np.ndarray | None = None
 
     def doubt(self, index: int, score_range: ScoreRange) -> dict[str, Any]:
         """What is said of how far an essay's score may be from a human one, by its names in [`EssayScore`]; may be empty."""
@@ -240,6 +246,7 @@ class EssayScorer:
     def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
         """Scores what [`encode`] made of essays, in their order."""
         raw = self.score_tokens(tokenized_rows(encoded, prompt_ids))
+        advisories = self.advisories([essay.text_measures for essay in encoded], raw, prompt_ids)
         results = []
         for index, prompt_id in enumerate(prompt_ids):
             score_range = self.score_ranges[prompt_id]
@@ -252,9 +259,29 @@ class EssayScorer:
                     supervision_steps=int(raw.supervision_steps[index]),
                     was_cut=encoded[index].essay_tokens_cut > 0,
                     **raw.doubt(index, score_range),
+                    advisories=advisories[index],
                 )
             )
         return results
+
+    def advisories(
+        self, measures: Sequence[dict[str, float] | None], raw: RawScores, prompt_ids: Sequence[str]
+    ) -> list[tuple[str, ...]]:
+        """
+        The advisories of essays, in their order.
+
+        Args:
+            measures: of their texts, as [`measure_texts`] gives them; None for a scorer without advisories.
+            raw: their scores.
+            prompt_ids: the prompts that they answer.
+        """
+        shares: Sequence[Sequence[float] | None] = [None] * len(prompt_ids)
+        if raw.unlike_shares is not None:
+            shares = raw.unlike_shares.tolist()
+        return [
+            () if of_text is None else advisories_of(self.model.config, prompt_id, of_text, of_model)
+            for of_text, of_model, prompt_id in zip(measures, shares, prompt_ids, strict=True)
+        ]
 
     def rows(self, split: "Dataset", states: Sequence[np.ndarray] | None = None) -> list[dict]:
         """
@@ -281,15 +308,27 @@ class EssayScorer:
         Raises:
             InputError: if a score is not a finite number: the weights are damaged.
         """
-        raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64))
-        errors, intervals = np.zeros(len(rows)), np.zeros((len(rows), len(LEVELS), 2))
+        num_essays, has_errors = len(rows), self.model.error_model is not None
+        raw = RawScores(
+            np.zeros(num_essays),
+            np.zeros(num_essays),
+            np.zeros(num_essays, dtype=np.int64),
+            np.zeros(num_essays) if has_errors else None,
+            np.zeros((num_essays, len(LEVELS), 2)) if has_errors else None,
+            None if self.model.passage_check is None else np.zeros((num_essays, len(MODEL_MEASURES))),
+        )
         for indices, outputs in self.outputs(rows):
-            raw.normalized[indices] = outputs.logits.squeeze(-1).float().cpu().numpy()
-            raw.confidence[indices] = outputs.halt_logits.float().sigmoid().cpu().numpy()
-            raw.supervision_steps[indices] = outputs.steps_used.cpu().numpy()
-            if outputs.predicted_errors is not None and outputs.score_intervals is not None:
-                errors[indices] = outputs.predicted_errors.cpu().numpy()
-                intervals[indices] = outputs.score_intervals.cpu().numpy()
+            found = {
+                "normalized": outputs.logits.squeeze(-1),
+                "confidence": outputs.halt_logits.float().sigmoid(),
+                "supervision_steps": outputs.steps_used,
+                "predicted_errors": outputs.predicted_errors,
+                "intervals": outputs.score_intervals,
+                "unlike_shares": outputs.unlike_shares,
+            }
+            for name, values in found.items():
+                if values is not None:
+                    getattr(raw, name)[indices] = values.float().cpu().numpy()
             if progress is not None:
                 progress.update(len(indices))
         if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
@@ -297,9 +336,7 @@ class EssayScorer:
                 f"{self.name} gives scores that are not finite numbers: its weights are damaged. Train it again, or take "
                 "another copy."
             )
-        if self.model.error_model is None:
-            return raw
-        return replace(raw, predicted_errors=errors, intervals=intervals)
+        return raw
 
     def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """

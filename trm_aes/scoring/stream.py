@@ -21,6 +21,7 @@ from ..data.tables import (
 )
 from ..errors import InputError, InterruptedRun
 from ..files import check_is_file_to_be, check_is_outside, new_file, owned
+from ..model.advisories_trm import shown_advisories
 from ..model.essay_tokens import EncodedEssay
 from ..records import package_versions
 from ..version import __version__
@@ -78,10 +79,11 @@ def score_file(
 
     The output has the input's rows and columns in the input's order, each cell as it stands there, and after them
     `predicted_score` (in the prompt's range), `rounded_score`, `confidence` (the halting head's, that the rounded score is
-    right), `supervision_steps`, and where the scorer has an error model `predicted_error` (points of the scale, or steps from label
+    right), `supervision_steps`, where the scorer has an error model `predicted_error` (points of the scale, or steps from label
     to label), `score_low` and `score_high` (ends of the set of scores that holds the human one with a probability of 0.9), which
-    are empty otherwise. A file is checked from end to end before its first essay is scored. Scores are kept in parts
-    beside the output until that is whole: the same call goes on where an earlier one was interrupted.
+    are empty otherwise, and `advisories` (their names, joined by "; "). A file is checked from end to end before its
+    first essay is scored. Scores are kept in parts beside the output until that is whole: the same call goes on where an
+    earlier one was interrupted.
 
     Args:
         scorer: what scores.
@@ -311,7 +313,7 @@ def _added(result: EssayScore) -> dict[str, Any]:
     error = None if result.predicted_error is None else round(result.predicted_error, 6)
     values = (
         round(result.score, 6), result.rounded_score, round(result.confidence, 6), result.supervision_steps, error,
-        result.score_low, result.score_high,
+        result.score_low, result.score_high, shown_advisories(result.advisories),
     )  # fmt: skip
     return dict(zip(ADDED_COLUMNS, values, strict=True))
 

@@ -22,7 +22,7 @@ REPORTERS = ("wandb", "trackio", "tensorboard")
 # Follow from the data set and the tokenizer.
 NOT_CHOSEN = ("vocab_size", "type_vocab_size", "pad_token_id", "problem_type", "score_ranges", "prompt_texts",
               "max_prompt_tokens", "encoder", "cls_token_id", "sep_token_id", "text_features",
-              "skip_repetition", "auxiliary_targets")  # fmt: skip
+              "skip_repetition", "auxiliary_targets", "advisory_limits")  # fmt: skip
 MODEL_FIELDS = {name: kind for name, kind in TRMConfig.__annotations__.items() if name not in NOT_CHOSEN}
 
 

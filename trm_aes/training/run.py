@@ -29,6 +29,7 @@ from ..naming import nearest_name
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
+from .fit.advisories import fit_advisories
 from .fit.calibration import calibrate, left_out_scores
 from .fit.confidence import fit_error_model
 from .fit.exit_rule import choose_exit_tolerance
@@ -148,6 +149,7 @@ def _train_in(
         fitted["penalties"] = fit_penalties(scorer, data, plan.training.seed)
     if scorer.model.model.prompt_bank is not None:
         fitted["error_model"] = fit_error_model(scorer, *_validation(scorer, essays), data.score_ranges)
+    fit_advisories(scorer, data, essays.states.get("validation"), plan.training.seed)
     validation_metrics = trainer.evaluate()
     best = trainer.state.best_model_checkpoint
     record = RunRecord(

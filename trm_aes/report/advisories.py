@@ -1,0 +1,30 @@
+"""How often the essays of an evaluation got an advisory."""
+
+import pandas as pd
+
+from ..model.advisories_trm import ADVISORY_RULES, names_in_cell
+from ..model.modeling_trm import TRMForEssayScoring
+from .record import AdvisoryRow
+
+
+def advisory_rows(predictions: pd.DataFrame, model: TRMForEssayScoring) -> list[AdvisoryRow]:
+    """
+    A row for each advisory that the model can give, those that no essay got among them, in the order of `ADVISORY_RULES`;
+    none for a model without advisories.
+
+    Args:
+        predictions: of an evaluation, with the column `advisories`.
+        model: that gave them.
+    """
+    limits = model.config.advisory_limits or {}
+    named = {rule_name for of_prompt in limits.values() for rule_name in of_prompt}
+    sentences: dict[str, list[str]] = {}
+    for rule in ADVISORY_RULES:
+        if rule.name in named:
+            sentences.setdefault(rule.advisory, []).append(rule.sentence)
+    given = [names_in_cell(cell) for cell in predictions["advisories"].fillna("")]
+    counts = {name: sum(name in of_essay for of_essay in given) for name in sentences}
+    return [
+        AdvisoryRow(name=name, rule=" Or: ".join(rules), n=counts[name], share=counts[name] / max(len(given), 1))
+        for name, rules in sentences.items()
+    ]

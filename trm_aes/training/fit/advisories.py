@@ -1,0 +1,95 @@
+"""From where on an essay gets an advisory: hardly any essay that the scorer was trained with lies beyond these limits."""
+
+import numpy as np
+import pandas as pd
+
+from ...data.dataset import EssayDataset
+from ...model.advisories_trm import ADVISORY_RULES, MODEL_MEASURES, AdvisoryRule
+from ...model.essay_tokens import measure_texts
+from ...scoring.scorer import EssayScorer
+from ..states import EssayStates
+
+# The share of essays in order that a rule may give an advisory to: nine rules at once stay below 2 %.
+FALSE_ALARMS = 0.002
+# Of fewer, in all, nothing is said of how far essays may lie from one another.
+LEAST_ESSAYS = 30
+# Of a prompt: what more of them would say is not worth the time.
+MOST_ESSAYS = 1000
+
+
+def fit_advisories(scorer: EssayScorer, data: EssayDataset, states: EssayStates | None = None, seed: int = 0):
+    """
+    Sets `advisory_limits` of the scorer's configuration: for each prompt and each rule of [`ADVISORY_RULES`], the value
+    beyond which an essay gets the advisory.
+
+    Texts are measured on the training essays, 1,000 a prompt at most. What the model itself measures is measured on the
+    validation essays, since those that the passage check was fitted to look more alike than others. A limit lies as far from
+    the prompt's median as it takes for at most [`FALSE_ALARMS`] of such essays to lie beyond it: of the prompt's own essays
+    where there are enough (499), else of all prompts' essays, each held against the median of its prompt. Where these are
+    fewer than 499 in all, it lies half a standard deviation beyond the furthest of them. A rule has bounds for that distance.
+
+    Args:
+        scorer: calibrated; its configuration is changed.
+        data: with the essays' texts.
+        states: a frozen encoder's, of the validation essays.
+        seed: of the draw of training essays.
+    """
+    # No limit of an earlier fit has a part in this one.
+    scorer.model.config.advisory_limits = None
+    of_texts, of_model = _measure_training_texts(scorer, data, seed), _measure_by_model(scorer, data, states)
+    limits: dict[str, dict[str, float]] = {prompt_id: {} for prompt_id in scorer.score_ranges}
+    for rule in ADVISORY_RULES:
+        measured = of_model if rule.measure in MODEL_MEASURES else of_texts
+        if rule.measure in measured and len(measured) >= LEAST_ESSAYS:
+            for prompt_id, limit in limits_of(rule, measured).items():
+                limits[prompt_id][rule.name] = limit
+    scorer.model.config.advisory_limits = limits
+
+
+def limits_of(rule: AdvisoryRule, measured: pd.DataFrame) -> dict[str, float]:
+    """`prompt_id -> limit` of one rule, from the columns `prompt_id` and the rule's measure of essays that are in order."""
+    values = measured[rule.measure].to_numpy()
+    medians = measured.groupby("prompt_id")[rule.measure].median()
+    deviations = rule.direction * (values - measured["prompt_id"].map(medians).to_numpy())
+    pooled = _furthest(deviations)
+    limits = {}
+    for prompt_id, median in medians.items():
+        own = deviations[(measured["prompt_id"] == prompt_id).to_numpy()]
+        furthest = _furthest(own) if _allowed(own) else pooled
+        limits[str(prompt_id)] = float(median + rule.direction * min(max(furthest, rule.least), rule.most))
+    return limits
+
+
+def _allowed(deviations: np.ndarray) -> int:
+    """
+    How many of n essays may lie at a limit or beyond, so that another one does so in [`FALSE_ALARMS`] of all cases: the
+    k-th furthest of n is exceeded by one more with a probability of k / (n + 1), whatever the distribution.
+    """
+    return int(FALSE_ALARMS * (len(deviations) + 1))
+
+
+def _furthest(deviations: np.ndarray) -> float:
+    allowed = _allowed(deviations)
+    if allowed:
+        return float(np.sort(deviations)[-allowed])
+    return float(deviations.max() + deviations.std() / 2)
+
+
+def _measure_training_texts(scorer: EssayScorer, data: EssayDataset, seed: int) -> pd.DataFrame:
+    train = data.splits["train"].select_columns(["prompt_id", "essay"]).to_pandas()
+    train = train.sample(frac=1, random_state=seed).groupby("prompt_id").head(MOST_ESSAYS)
+    prompt_ids = train["prompt_id"].to_list()
+    measures = measure_texts(scorer.tokenizer, scorer.model.config, prompt_ids, train["essay"].to_list())
+    return pd.DataFrame(measures).assign(prompt_id=prompt_ids)
+
+
+def _measure_by_model(scorer: EssayScorer, data: EssayDataset, states: EssayStates | None) -> pd.DataFrame:
+    """Shares of the validation essays that are unlike the training essays; `prompt_id` alone for a model without such."""
+    validation = data.splits["validation"]
+    measured = pd.DataFrame({"prompt_id": validation["prompt_id"][:]})
+    shares = None
+    if scorer.model.passage_check is not None:
+        shares = scorer.score_tokens(scorer.rows(validation, states)).unlike_shares
+    if shares is None:
+        return measured
+    return measured.assign(**dict(zip(MODEL_MEASURES, shares.T, strict=True)))
