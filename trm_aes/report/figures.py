@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .formats import count, number, percent
@@ -35,6 +36,8 @@ ROUTES = {
     "random": ("muted", ":"),
     "oracle": ("people", "-."),
 }
+# Levels of a flag: color, marker.
+LEVELS = {"green": ("third", "o"), "amber": ("fourth", "s"), "red": ("people", "D")}
 MARKERS = {"fall": "v", "not rise": "s", "stay": "o"}
 
 
@@ -106,7 +109,7 @@ def scatter(prompt: PromptAgreement) -> Markup:
         # Evenly, in the order of the record: the page is the same whenever it is made.
         steps = np.diff(np.unique(human))
         width = 0.5 * (steps.min() if len(steps) else 1)
-        moved = human + width * ((np.arange(len(human)) * 0.618034) % 1 - 0.5)
+        moved = human + width * ((0.5 + 0.618034 * np.arange(len(human))) % 1 - 0.5)
         axes.plot(moved, predicted, "o", color=COLORS["scorer"], alpha=0.45, markersize=3.5, markeredgewidth=0)
         ends = [min(human.min(), predicted.min()), max(human.max(), predicted.max())]
         axes.plot(ends, ends, "--", color=COLORS["muted"], linewidth=1, label="perfect agreement")
@@ -243,7 +246,7 @@ def review_curve(routes: Sequence[ReviewRoute], measure: str, name: str) -> Mark
         axes.set(xlim=(0, 1), xlabel="share released without a second reading", ylabel=name)
 
     return picture(
-        draw, f"Review curve: {name} among the released", "; ".join(map(_half_released(value), routes)) + ".", 1.1 * HEIGHT
+        draw, f"Review curve: {name} among the released", "; ".join(map(_half_released(value), routes)) + "."
     )
 
 
@@ -270,9 +273,10 @@ def attacks(effects: Sequence[AttackEffect]) -> Markup:
 
 def drift(changes: Drift) -> Markup:
     """Population stability index of what has been compared."""
-    roles = {"green": "third", "amber": "fourth", "red": "people"}
-    dots = [Dot(row, Estimate(value=change.psi), roles[change.level], "o", change.level)
-            for row, change in enumerate(changes.rows)]  # fmt: skip
+    dots = [
+        Dot(row, Estimate(value=change.psi), *LEVELS[change.level], change.level)
+        for row, change in enumerate(changes.rows)
+    ]
     said = "; ".join(f"{change.what}: {number(change.psi, 3)} ({change.level})" for change in changes.rows)
     return _dot_plot(
         dots, [change.what for change in changes.rows], "Drift since the reference", f"{said}.",
@@ -332,7 +336,7 @@ def _legend(axes: Axes):
     handles, labels = axes.get_legend_handles_labels()
     named = dict(zip(labels, handles, strict=True))
     if named:
-        axes.legend(named.values(), named.keys(), loc="lower left", bbox_to_anchor=(0, 1), ncols=min(len(named), 2),
+        axes.legend(named.values(), named.keys(), loc="lower left", bbox_to_anchor=(0, 1), ncols=3 if len(named) == 3 else 2,
                     borderaxespad=0.2, handletextpad=0.5, columnspacing=1.2, borderpad=0.2)  # fmt: skip
 
 
@@ -349,8 +353,6 @@ def _percent(axis):
 
 
 def _cell(corner: tuple[float, float], alpha: float):
-    from matplotlib.patches import Rectangle
-
     return Rectangle(corner, 1, 1, facecolor=COLORS["scorer"], alpha=alpha, linewidth=0)
 
 

@@ -1,5 +1,7 @@
 """Numbers as people read them on a page: with the digits that mean something, and a dash where there is none."""
 
+from collections.abc import Sequence
+
 from .record import MEASURES, Estimate
 
 NOT_DEFINED = "–"
@@ -7,17 +9,17 @@ NOT_DEFINED = "–"
 SHARES = frozenset({"exact", "adjacent"})
 SIGNED = frozenset({"smd", "degradation_qwk", "degradation_pearson"})
 # Why a measure may be missing.
+TWO_RATERS, DIFFER = "which take two human raters", "which take human and predicted scores that differ"
 WHY_NOT_DEFINED = {
-    "rater_qwk": "it takes two human raters",
-    "degradation_qwk": "it takes two human raters",
-    "degradation_pearson": "it takes two human raters",
-    "disattenuated_pearson": "it takes two human raters",
-    "prmse": "it takes essays with two ratings",
-    "ceiling_qwk": "it takes two human raters",
-    "length_qwk": "it takes training essays of the prompt",
-    "ridge_qwk": "it takes enough training essays of the prompt",
+    "rater_qwk": TWO_RATERS,
+    "degradation_qwk": TWO_RATERS,
+    "degradation_pearson": TWO_RATERS,
+    "disattenuated_pearson": TWO_RATERS,
+    "ceiling_qwk": TWO_RATERS,
+    "prmse": "which takes essays with two ratings",
+    "length_qwk": "which takes training essays of the prompt",
+    "ridge_qwk": "which takes enough training essays of the prompt",
 }
-WHY_OTHERS = "it takes human and predicted scores that differ"
 
 
 def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
@@ -31,6 +33,11 @@ def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
     if not float(shown.replace(",", "")):
         return shown
     return ("−" if value < 0 else "+" if signed else "") + shown
+
+
+def mean(value: float) -> str:
+    """A mean of whatever unit: the larger it is, the fewer digits after the point mean something."""
+    return number(value, 3 if abs(value) < 10 else 1)
 
 
 def count(value: int) -> str:
@@ -76,6 +83,9 @@ def flag_value(value: float, threshold: str) -> str:
     return percent(value) if "%" in threshold else number(value)
 
 
-def why_not_defined(name: str) -> str:
-    """Why a measure is not defined, as half a sentence."""
-    return f"{MEASURES[name]}: {WHY_NOT_DEFINED.get(name, WHY_OTHERS)}"
+def why_not_defined(names: Sequence[str]) -> str:
+    """Measures that are missing, by their names in `MEASURES`, in words and with the reasons."""
+    by_reason: dict[str, list[str]] = {}
+    for name in names:
+        by_reason.setdefault(WHY_NOT_DEFINED.get(name, DIFFER), []).append(MEASURES[name])
+    return "; ".join(f"{', '.join(measures)}, {reason}" for reason, measures in by_reason.items())
