@@ -112,7 +112,8 @@ def made_up_confidence(prompt_ids):
         brier=about(0.21, 0.02),
         log_loss=about(0.61, 0.03),
         sets=[
-            SetCoverage(prompt_id=prompt_id, level=level, n=300, coverage=about(level - 0.006, 0.03), mean_steps=1.4, mean_share=0.28)
+            SetCoverage(prompt_id=prompt_id, level=level, n=300, coverage=about(level - 0.006, 0.03), mean_steps=1.4,
+                        mean_share=0.28)
             for prompt_id in ["all prompts", *prompt_ids] for level in (0.9, 0.95)
         ],
         routes=routes,

@@ -83,10 +83,9 @@ def confusion(prompt: PromptAgreement) -> Markup:
 
     def draw(axes: Axes):
         axes.grid(False)
-        for (row, column), share in np.ndenumerate(shares):
-            corner = (column - 0.5, row - 0.5)
-            axes.add_patch(_cell(corner, DARKEST_CELL * share))
-            if len(labels) <= MAX_CELL_LABELS and table[row, column]:
+        for row, column in np.argwhere(table):
+            axes.add_patch(_cell((column - 0.5, row - 0.5), DARKEST_CELL * shares[row, column]))
+            if len(labels) <= MAX_CELL_LABELS:
                 axes.text(column, row, count(int(table[row, column])), ha="center", va="center", fontsize=8.5)
         _ticks(axes, labels)
         edges = (-0.5, len(labels) - 0.5)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 # `role -> color on white paper`. The figures' own colors are blue, vermilion, green and purple of about the hues of Okabe and
 # Ito (Color Universal Design, 2008), dark enough for a contrast of 4.5 on white; lines differ in their dashes, too.
 COLORS = {
+    "paper": "#ffffff",
     "ink": "#1f2328",
     "muted": "#59636e",
     "grid": "#d8dee4",
@@ -33,6 +34,8 @@ WIDTH, HEIGHT = 4.9, 3.3
 STYLE: dict[str, Any] = {
     # Text stays text: it can be read aloud, found and copied, and any browser has letters for it. A `$` is a dollar.
     "svg.fonttype": "none",
+    # Ids are made from what they name: the same figure is the same file.
+    "svg.hashsalt": "trm-aes",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -54,6 +57,7 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 9,
     "legend.frameon": False,
     "legend.fontsize": 9,
+    "hatch.color": COLORS["paper"],
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
 }
@@ -84,10 +88,14 @@ def picture(draw: Callable[[Axes], None], title: str, description: str, height: 
 
 
 def short_label(text: str) -> str:
-    """A name that a user gave, fit for an axis: one line of at most 22 letters that XML can hold."""
-    shown = "".join(letter if unicodedata.category(letter)[0] != "C" else " " for letter in text)
-    shown = " ".join(shown.split())
+    """A name that a user gave, fit for an axis: one line of at most 22 letters."""
+    shown = " ".join(_letters(text).split())
     return shown if len(shown) <= LABEL_LETTERS else shown[: LABEL_LETTERS - 1].rstrip() + "…"
+
+
+def _letters(text: str) -> str:
+    """Text without what XML cannot hold: control characters, halves of letters, and places where Unicode has no letter."""
+    return "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Cn") else letter for letter in text)
 
 
 def _for_a_page(svg: str, title: str, description: str) -> str:
@@ -104,7 +112,7 @@ def _for_a_page(svg: str, title: str, description: str) -> str:
     root.attrib |= {"role": "img", "aria-labelledby": f"{prefix}-title {prefix}-desc"}
     for name, text in (("desc", description), ("title", title)):
         element = ElementTree.Element(f"{SVG}{name}", {"id": f"{prefix}-{name}"})
-        element.text = text
+        element.text = _letters(text)
         root.insert(0, element)
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -131,7 +139,10 @@ def _keep_ids_apart(root: ElementTree.Element, prefix: str):
 
 def _take_colors_of_the_page(root: ElementTree.Element):
     for element in root.iter():
-        style = element.attrib.get("style", "")
+        style = element.attrib.pop("style", "")
+        # Hatches have theirs as attributes, where a style sheet's variables have no place.
+        for name in {"fill", "stroke"} & element.attrib.keys():
+            style += f"; {name}: {element.attrib.pop(name)}"
         for role, color in COLORS.items():
             style = style.replace(color, f"var(--{role})")
         if style:
