@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -51,7 +50,7 @@ class Dot(NamedTuple):
     label: str = ""
 
 
-def agreement_by_prompt(prompts: Sequence[PromptAgreement]) -> Markup:
+def agreement_by_prompt(prompts: Sequence[PromptAgreement]) -> str:
     """QWK of the scorer with people, and of two people with each other, a row a prompt."""
     dots = []
     for row, prompt in enumerate(prompts):
@@ -76,7 +75,7 @@ def agreement_by_prompt(prompts: Sequence[PromptAgreement]) -> Markup:
     )  # fmt: skip
 
 
-def confusion(prompt: PromptAgreement) -> Markup:
+def confusion(prompt: PromptAgreement) -> str:
     """Essays by human score and rounded predicted score; the darker, the larger the share of the human score's essays."""
     table, labels = np.array(prompt.confusion, dtype=float), [short_label(label) for label in prompt.labels]
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
@@ -100,7 +99,7 @@ def confusion(prompt: PromptAgreement) -> Markup:
     )
 
 
-def scatter(prompt: PromptAgreement) -> Markup:
+def scatter(prompt: PromptAgreement) -> str:
     """Predicted on human scores, before rounding; human scores are moved a little so that essays do not hide each other."""
     human, predicted = np.array(prompt.scatter, dtype=float).reshape(-1, 2).T
 
@@ -123,7 +122,7 @@ def scatter(prompt: PromptAgreement) -> Markup:
     )
 
 
-def distributions(prompt: PromptAgreement) -> Markup:
+def distributions(prompt: PromptAgreement) -> str:
     """How often each score is given by people and by the scorer (rounded)."""
     table = np.array(prompt.confusion, dtype=float)
     human, predicted = (table.sum(axis=axis) / max(table.sum(), 1) for axis in (1, 0))
@@ -148,17 +147,17 @@ def distributions(prompt: PromptAgreement) -> Markup:
     )
 
 
-def error_by_level(prompt: PromptAgreement) -> Markup:
+def error_by_level(prompt: PromptAgreement) -> str:
     """Mean error of the essays of each human score."""
     return _errors(prompt.by_level, f"Error by human score, prompt {prompt.prompt_id}", "human score")
 
 
-def error_by_length(prompt: PromptAgreement) -> Markup:
+def error_by_length(prompt: PromptAgreement) -> str:
     """Mean error by fifths of the number of words."""
     return _errors(prompt.by_length, f"Error by length, prompt {prompt.prompt_id}", "words")
 
 
-def _errors(rows: Sequence[ErrorRow], title: str, xlabel: str) -> Markup:
+def _errors(rows: Sequence[ErrorRow], title: str, xlabel: str) -> str:
     def draw(axes: Axes):
         _zero(axes.axhline)
         for place, row in enumerate(rows):
@@ -171,7 +170,7 @@ def _errors(rows: Sequence[ErrorRow], title: str, xlabel: str) -> Markup:
     return picture(draw, title, f"Mean of predicted less human score, with 95 % intervals. {said}.", 0.85 * HEIGHT)
 
 
-def raters(pairs: Sequence[RaterPair]) -> Markup:
+def raters(pairs: Sequence[RaterPair]) -> str:
     """QWK of each pair of raters, a row a pair and prompt."""
     names = [f"{pair.prompt_id}: {pair.first}, {pair.second}" for pair in pairs]
     dots = [Dot(row, pair.qwk, "people", "D") for row, pair in enumerate(pairs)]
@@ -179,7 +178,7 @@ def raters(pairs: Sequence[RaterPair]) -> Markup:
     return _dot_plot(dots, names, "Consistency of the raters", f"QWK of two raters: {_span(values)}.", "QWK")
 
 
-def groups(column: GroupColumn) -> Markup:
+def groups(column: GroupColumn) -> str:
     """SMD and DSM of each group of a column, with intervals and the thresholds that they are held against."""
 
     def draw(axes: Axes):
@@ -198,7 +197,7 @@ def groups(column: GroupColumn) -> Markup:
     return picture(draw, f"Groups of {column.column}", f"With 95 % intervals. {said}.", _height(len(column.groups)))
 
 
-def reliability(confidence: Confidence) -> Markup:
+def reliability(confidence: Confidence) -> str:
     """The share that was scored right by the confidence that the scorer had."""
     bins = [part for part in confidence.reliability if part.share_right.value is not None]
 
@@ -219,7 +218,7 @@ def reliability(confidence: Confidence) -> Markup:
     return picture(draw, "Reliability of the confidence", f"With 95 % intervals. {said}.")
 
 
-def review_curve(routes: Sequence[ReviewRoute], measure: str, name: str) -> Markup:
+def review_curve(routes: Sequence[ReviewRoute], measure: str, name: str) -> str:
     """
     Agreement among the released scores against the share that is released, a line a route.
 
@@ -257,7 +256,7 @@ def _half_released(value):
     return said
 
 
-def attacks(effects: Sequence[AttackEffect]) -> Markup:
+def attacks(effects: Sequence[AttackEffect]) -> str:
     """Mean change of the score by attack."""
     dots = [
         Dot(row, effect.mean_change, "scorer", MARKERS[effect.should], f"should {effect.should}")
@@ -270,7 +269,7 @@ def attacks(effects: Sequence[AttackEffect]) -> Markup:
     )  # fmt: skip
 
 
-def drift(changes: Drift) -> Markup:
+def drift(changes: Drift) -> str:
     """Population stability index of what has been compared."""
     dots = [
         Dot(row, Estimate(value=change.psi), *LEVELS[change.level], change.level)
@@ -285,7 +284,7 @@ def drift(changes: Drift) -> Markup:
 
 def _dot_plot(
     dots: Sequence[Dot], names: Sequence[str], title: str, description: str, xlabel: str, zero: bool = False
-) -> Markup:
+) -> str:
     def draw(axes: Axes):
         _rows(axes, names)
         if zero:

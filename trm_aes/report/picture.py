@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
-from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -67,7 +66,7 @@ ElementTree.register_namespace("", SVG[1:-1])
 ElementTree.register_namespace("xlink", XLINK[1:-1])
 
 
-def picture(draw: Callable[[Axes], None], title: str, description: str, height: float = HEIGHT) -> Markup:
+def picture(draw: Callable[[Axes], None], title: str, description: str, height: float = HEIGHT) -> str:
     """
     A figure as SVG that can stand in a page.
 
@@ -84,7 +83,7 @@ def picture(draw: Callable[[Axes], None], title: str, description: str, height: 
         draw(figure.subplots())
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    return Markup(_for_a_page(drawn.getvalue(), title, description))
+    return _for_a_page(drawn.getvalue(), title, description)
 
 
 def short_label(text: str) -> str:
@@ -141,8 +140,9 @@ def _take_colors_of_the_page(root: ElementTree.Element):
     for element in root.iter():
         style = element.attrib.pop("style", "")
         # Hatches have theirs as attributes, where a style sheet's variables have no place.
-        for name in {"fill", "stroke"} & element.attrib.keys():
-            style += f"; {name}: {element.attrib.pop(name)}"
+        for name in ("fill", "stroke"):
+            if name in element.attrib:
+                style += f"; {name}: {element.attrib.pop(name)}"
         for role, color in COLORS.items():
             style = style.replace(color, f"var(--{role})")
         if style:
