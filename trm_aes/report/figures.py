@@ -161,8 +161,7 @@ def _errors(rows: Sequence[ErrorRow], title: str, xlabel: str) -> str:
     def draw(axes: Axes):
         _zero(axes.axhline)
         for place, row in enumerate(rows):
-            if row.mean_error.value is not None:
-                _vertical_dot(axes, place, row.mean_error)
+            _vertical_dot(axes, place, row.mean_error)
         _ticks(axes, [short_label(row.label.removesuffix(" words")).replace(" to ", "–") for row in rows], both=False)
         axes.set(xlabel=xlabel, ylabel="mean error, in points", xlim=(-0.5, len(rows) - 0.5))
 
@@ -320,6 +319,8 @@ def _dot(axes: Axes, dot: Dot, shift: float = 0.0):
 
 
 def _vertical_dot(axes: Axes, place: float, estimate: Estimate):
+    if estimate.value is None:
+        return
     if estimate.low is not None and estimate.high is not None:
         axes.plot([place, place], [estimate.low, estimate.high], color=COLORS["scorer"], linewidth=1.4)
     axes.plot([place], [estimate.value], "o", color=COLORS["scorer"])

@@ -30,7 +30,8 @@ COLORS = {
 }
 # Inches of 72 units: as wide as a phone's screen, so that letters are as large there as they are here.
 WIDTH, HEIGHT = 4.9, 3.3
-STYLE: dict[str, Any] = {
+# matplotlib's types name every key.
+STYLE: Any = {
     # Text stays text: it can be read aloud, found and copied, and any browser has letters for it. A `$` is a dollar.
     "svg.fonttype": "none",
     # Ids are made from what they name: the same figure is the same file.
