@@ -7,6 +7,7 @@ from html import unescape
 import pytest
 from made_up_report import bare_report
 
+from trm_aes.report.files import read_report, write_report
 from trm_aes.report.page import SECTIONS, render_page
 from trm_aes.report.record import Flag
 
@@ -99,6 +100,13 @@ def test_ids_stand_once(page):
 
 def test_the_same_report_gives_the_same_page(bare):
     assert render_page(bare_report()) == bare
+
+
+def test_the_page_lies_beside_the_record_that_it_was_made_of(tmp_path, bare):
+    write_report(bare_report(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json", "tables"]
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == bare
+    assert read_report(tmp_path) == bare_report()
 
 
 def test_half_a_letter_does_not_keep_a_page_from_being_written():
