@@ -1,11 +1,11 @@
-"""The whole path on a synthetic corpus: build, train, evaluate, score three essays. Run it with `make quickstart`."""
+"""The whole path on a synthetic corpus: build, train, evaluate, score three essays, report. Run it with `make quickstart`."""
 
 import csv
 import sys
 from importlib import resources
 from pathlib import Path
 
-from trm_aes.cli import build, evaluate, score, train
+from trm_aes.cli import build, evaluate, report, score, train
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 
@@ -33,7 +33,10 @@ def main(argv=None):
                 f"{row['essay_id']:<8}score {float(row['predicted_score']):.2f}, rounded {row['rounded_score']} of 1-6, "
                 f"confidence {float(row['confidence']):.2f}"
             )
-    print(f"\nThe model is in {model}, the scores are in {scores}.")
+    _step("5. Report on the scorer")
+    report.main(["--model", model, "--data", data, "--split", "test", *again])
+    page = Path(model) / "report-test" / "report.html"
+    print(f"\nThe model is in {model}, the scores are in {scores}. Open {page} in a browser.")
 
 
 def _step(title: str):

@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 from helpers import BLOCKER, ROOT, options
 from hub_server import TOKEN, LocalHub
 from huggingface_hub import ModelCard
+from made_up_report import bare_report
 
 from trm_aes.cli import evaluate
+from trm_aes.files import write_json
 from trm_aes.scoring.scorer import EssayScorer
 
 PUSH = [sys.executable, str(ROOT / "scripts" / "push_to_hub.py")]
@@ -106,6 +109,28 @@ def test_the_card_says_what_was_measured(evaluated, tmp_path):
     assert "Write about a." in card.text and "essays.csv" in card.text
     # Nothing unfilled, no path of this machine.
     assert "{{" not in run.stdout and "{%" not in run.stdout and str(evaluated.parent) not in run.stdout
+
+
+def test_the_report_beside_the_scorer_is_published_without_paths(evaluated, tmp_path):
+    folder = tmp_path / "scorer"
+    shutil.copytree(evaluated, folder)
+    (folder / "report-test").mkdir()
+    report = bare_report()
+    report = replace(
+        report,
+        subject=replace(report.subject, model="/home/someone/scorer", data="/home/someone/essays.csv"),
+        command=["trm-aes", "report", "--model", "/home/someone/scorer", "--data=/home/someone/data"],
+    )
+    write_json(folder / "report-test" / "report.json", asdict(report))
+    with LocalHub() as hub:
+        run = push(folder, hub, tmp_path)
+        assert run.returncode == 0, run.stderr[-3000:]
+        files = hub.repositories[REPO].files
+    published, page = json.loads(files["report-test/report.json"]), files["report-test/report.html"].decode()
+    assert (published["subject"]["model"], published["subject"]["data"]) == ("scorer", "essays.csv")
+    assert "trm-aes report --model scorer --data=data" in page and "scorer · essays.csv, test split · 1 essay" in page
+    assert "- Of one essay nothing can be said." in files["README.md"].decode()
+    assert not any(b"/home/someone" in content for content in files.values())
 
 
 def test_a_card_without_an_evaluation_claims_nothing(model_dir, tmp_path):

@@ -2,12 +2,14 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+from made_up_report import bare_report, made_up_report
 
 from trm_aes.errors import InputError
-from trm_aes.publishing.model_card import render_model_card
+from trm_aes.files import write_json
+from trm_aes.publishing.model_card import find_report, render_model_card
 from trm_aes.records import EvaluationRecord, RidgeRecord
 from trm_aes.version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 
@@ -114,3 +116,40 @@ def test_the_card_of_an_evaluation_without_a_ridge_names_none(scorer):
     card = card_of_evaluation(scorer, EVALUATION)
     assert "| a | 30 | 0.750 | 0.800 | 1.000 | +0.10 |" in card and "|---|---|---|---|---|---|\n" in card
     assert "idge" not in card
+
+
+def card_of_report(folder, report):
+    report_dir = folder / "report-test"
+    report_dir.mkdir()
+    write_json(report_dir / "report.json", asdict(report))
+    return str(render_model_card(folder, "user/scorer", None, "mit", find_report(folder)))
+
+
+def test_the_card_takes_sentences_flags_and_limits_from_the_report(scorer):
+    assert find_report(scorer) is None
+    report = made_up_report(prompt_ids=("1",))
+    card = card_of_report(scorer, report)
+    lines = card.splitlines()
+    place = lines.index("### Report")
+    assert lines[place + 1 : place + 4] == ["", "On the test split:", ""]
+    assert lines[place + 4 : place + 7] == [f"- {sentence}" for sentence in report.sentences]
+    table = lines.index("| flag | where | measure | value | threshold | source |")
+    assert lines[table - 1] == lines[table + 4] == ""
+    assert lines[table + 3] == "| amber | prompt 2 | QWK | 0.693 | at least 0.70 | Williamson, Xi and Breyer 2012 |"
+    assert lines[table + 5].startswith(
+        "2 other figures that are held against a threshold meet it. Red: missed; amber: "
+    )
+    assert "`report-test/report.html`" in card and "Not measured" not in card
+    limits = lines[lines.index("## Limits") :]
+    assert limits[-2:] == [f"- {sentence}" for sentence in report.limits]
+    assert (
+        "- Agreement on average says little about one essay. Measure it on your own essays before you rely on it."
+        in limits
+    )
+
+
+def test_a_report_without_flags_gets_no_table(scorer):
+    card = card_of_report(scorer, bare_report())
+    assert "- Of one essay nothing can be said.\n\n0 figures that are held" in card and "| flag |" not in card
+    # What that report has not measured is still said.
+    assert "or about groups of writers. Measure both" in card

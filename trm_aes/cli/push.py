@@ -50,12 +50,12 @@ def main(argv: Sequence[str] | None = None):
 
 def _push(args: argparse.Namespace):
     from ..publishing.hub import publish
-    from ..publishing.model_card import find_evaluation, render_model_card
+    from ..publishing.model_card import find_evaluation, find_report, render_model_card
 
-    evaluation = find_evaluation(args.model, args.evaluation)
-    card = render_model_card(args.model, args.repo_id, evaluation, args.license)
+    evaluation, report = find_evaluation(args.model, args.evaluation), find_report(args.model)
+    card = render_model_card(args.model, args.repo_id, evaluation, args.license, report)
     if args.card_only:
         print(card)
         return
-    address = publish(args.model, args.repo_id, str(card), evaluation, args.private, args.overwrite)
+    address = publish(args.model, args.repo_id, str(card), evaluation, report, args.private, args.overwrite)
     print(f"Published {args.repo_id}: {address}")

@@ -1,7 +1,9 @@
 """Publishing a scorer on the Hub: everything in one commit, so that it is there whole or not at all."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
@@ -9,8 +11,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id
 
 from ..errors import InputError, OutputError, brief
-from ..records import RUN_RECORD_NAME
-from .privacy import published_record
+from ..records import REPORT_NAME, RUN_RECORD_NAME
+from ..report.files import PAGE_NAME, read_report
+from .privacy import published_record, published_report
 
 # No checkpoints, no pickled training arguments, no predictions (they hold the ids of people's essays).
 PUBLISHED_FILES = (
@@ -32,20 +35,22 @@ def publish(
     repo_id: str,
     card: str | None,
     evaluation_file: Path | None = None,
+    report_dir: Path | None = None,
     private: bool = False,
     overwrite: bool = False,
     token: str | None = None,
     message: str = "Essay scorer",
 ) -> str:
     """
-    Uploads a scorer: model, tokenizer, the code of both, the record of its run, its evaluation and its card. Records are
-    published without the paths in them.
+    Uploads a scorer: model, tokenizer, the code of both, the record of its run, its evaluation, its report and its card.
+    Records are published without the paths in them, and the report's page is made anew from such a record.
 
     Args:
         folder: the scorer's.
         repo_id: `user/name`; made if it does not exist.
         card: text of the model card; the folder's own README.md if not given.
         evaluation_file: uploaded under the name of its folder and its own, as in `evaluation-test/evaluation.json`.
+        report_dir: folder of a report, whose record and page are uploaded under its name.
         private: whether a new repository is private.
         overwrite: whether to add a commit to a repository that holds files already. Its history stays.
         token: of an account that may write there; the one of `hf auth login` or HF_TOKEN if not given.
@@ -73,6 +78,8 @@ def publish(
     if evaluation_file is not None:
         name = f"{evaluation_file.parent.name}/{evaluation_file.name}"
         operations.append(CommitOperationAdd(name, published_record(evaluation_file)))
+    if report_dir is not None:
+        operations += _report_operations(report_dir)
     _check_repo_id(repo_id)
     token = token or get_token()
     if token is None:
@@ -86,6 +93,17 @@ def publish(
     left = f"The repository is there, {'empty' if is_new else 'as it was'}: all files come with one commit, which was not confirmed"
     with explain_hub_errors(repo_id, f"{left}. Run the same command again."):
         return api.create_commit(repo_id, operations, commit_message=message).commit_url
+
+
+def _report_operations(folder: Path) -> list[CommitOperationAdd]:
+    from ..report.page import render_page
+
+    report = published_report(read_report(folder))
+    content = {
+        REPORT_NAME: json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n",
+        PAGE_NAME: render_page(report),
+    }
+    return [CommitOperationAdd(f"{folder.name}/{name}", text.encode()) for name, text in content.items()]
 
 
 def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool) -> bool:

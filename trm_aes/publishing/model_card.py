@@ -1,4 +1,4 @@
-"""The model card of a trained scorer: `model_card.md`, filled in with what its run and its evaluation recorded."""
+"""The model card of a trained scorer: `model_card.md`, filled in with what its run, its evaluation and its report say."""
 
 from importlib import resources
 from pathlib import Path
@@ -14,8 +14,12 @@ from ..errors import InputError, explained
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..presets import is_recipe_file
-from ..records import EVALUATION_NAME, DataRecord, EvaluationRecord, PretrainedRecord, RunRecord
+from ..records import EVALUATION_NAME, REPORT_NAME, DataRecord, EvaluationRecord, PretrainedRecord, RunRecord
+from ..report.files import PAGE_NAME, read_report
+from ..report.formats import flag_value
+from ..report.record import Report
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
+from .privacy import published_report
 
 TEMPLATE = "model_card.md"
 DEFAULT_LICENSE = "apache-2.0"
@@ -23,7 +27,9 @@ TAGS = ["automated-essay-scoring", "essay-scoring", "tiny-recursive-model", "trm
 SHOWN_PROMPT_LETTERS = 200
 
 
-def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, license: str) -> ModelCard:
+def render_model_card(
+    folder: Path, repo_id: str, evaluation_file: Path | None, license: str, report_dir: Path | None = None
+) -> ModelCard:
     """
     The card of a scorer that `trm-aes train` wrote; every figure in it comes from the files given.
 
@@ -32,6 +38,7 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
         repo_id: where it will stand on the Hub, for the example and the name.
         evaluation_file: what `trm-aes evaluate` wrote about it, if anything.
         license: of the weights, by the Hub's name for it.
+        report_dir: folder that `trm-aes report` wrote about it, if any.
 
     Raises:
         InputError: if a file is missing or is not what the programs write.
@@ -60,6 +67,7 @@ def render_model_card(folder: Path, repo_id: str, evaluation_file: Path | None, 
         added=_describe_added(run),
         evaluation=evaluation,
         evaluated_prompts=_evaluation_rows(evaluation),
+        report=_describe_report(published_report(read_report(report_dir)), report_dir.name) if report_dir else None,
     )
 
 
@@ -79,6 +87,12 @@ def find_evaluation(folder: Path, evaluation_dir: Path | None = None) -> Path | 
             f"`evaluation_dir` {evaluation_dir} holds no {EVALUATION_NAME}: `trm-aes evaluate` did not write it."
         )
     return None
+
+
+def find_report(folder: Path) -> Path | None:
+    """The folder of the report on the test split that lies beside the model; None where there is none."""
+    found = folder / "report-test"
+    return found if (found / REPORT_NAME).is_file() else None
 
 
 def _metadata(
@@ -118,8 +132,7 @@ def _prompt_rows(config: PreTrainedConfig) -> list[dict[str, str]]:
     prompts = []
     for prompt_id in sort_prompt_ids(config.score_ranges):
         scale = str(ScoreRange.from_list(config.score_ranges[prompt_id]))
-        # One line of a table.
-        text = " ".join((config.prompt_texts or {}).get(prompt_id, "").replace("|", "/").split())
+        text = _one_cell((config.prompt_texts or {}).get(prompt_id, ""))
         if len(text) > SHOWN_PROMPT_LETTERS:
             text = text[:SHOWN_PROMPT_LETTERS].rsplit(" ", 1)[0] + " …"
         prompts.append({"prompt_id": prompt_id, "scores": scale, "text": text})
@@ -145,6 +158,30 @@ def _evaluation_rows(evaluation: EvaluationRecord | None) -> list[dict[str, Any]
         }
         for prompt_id, metrics in evaluation.by_prompt.items()
     ]
+
+
+def _describe_report(report: Report, folder_name: str) -> dict[str, Any]:
+    """What the card takes from a report: sentences, flags that are raised, how many are not, limits."""
+    raised = [flag for flag in report.flags if flag.level != "green"]
+    return {
+        "page": f"{folder_name}/{PAGE_NAME}",
+        "split": report.subject.split,
+        "sentences": report.sentences,
+        "raised": [
+            [flag.level, *map(_one_cell, (flag.where, flag.measure, flag_value(flag.value, flag.threshold))),
+             flag.threshold, flag.source]
+            for flag in raised
+        ],
+        "num_met": len(report.flags) - len(raised),
+        "has_groups": any(column.groups for column in report.fairness),
+        "has_attacks": bool(report.robustness),
+        "limits": report.limits,
+    }  # fmt: skip
+
+
+def _one_cell(text: str) -> str:
+    """Text that a table's cell can hold."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def _describe_recipe(recipe: str) -> str:

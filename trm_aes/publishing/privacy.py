@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..files import read_json
+from ..report.record import Report
 
 # The parts of run.json and evaluation.json in which a path may stand. All else is figures, and the model's configuration,
 # which is published beside them.
@@ -34,6 +36,20 @@ def published_record(path: Path) -> bytes:
         for key, value in content.items()
     }
     return (json.dumps(shown, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def published_report(report: Report) -> Report:
+    """A report in which every path is its last name alone. A scorer that has a commit is one of the Hub, and keeps its id."""
+    subject, drift = report.subject, report.drift
+    hub_ids = {subject.model} if subject.commit else set()
+    return replace(
+        report,
+        subject=replace(
+            subject, model=_without_paths(subject.model, hub_ids), data=_without_paths(subject.data, hub_ids)
+        ),
+        drift=drift and replace(drift, reference=_without_paths(drift.reference, hub_ids)),
+        command=_without_paths(report.command, hub_ids),
+    )
 
 
 def _is_configuration(key: str, value: Any) -> bool:

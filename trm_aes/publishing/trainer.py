@@ -11,7 +11,7 @@ from transformers.trainer_utils import HubStrategy
 from ..errors import InputError, TRMError
 from ..records import RUN_RECORD_NAME
 from .hub import explain_hub_errors, publish
-from .model_card import DEFAULT_LICENSE, find_evaluation, render_model_card
+from .model_card import DEFAULT_LICENSE, find_evaluation, find_report, render_model_card
 
 logger = logging.getLogger(__name__)
 
@@ -93,10 +93,10 @@ class PublishingTrainer(Trainer):
         if not self.is_world_process_zero():
             return None
         repo_id = str(self.hub_model_id)
-        folder, card, evaluation = Path(str(self.args.output_dir)), None, None
+        folder, card, evaluation, report = Path(str(self.args.output_dir)), None, None, None
         if (folder / RUN_RECORD_NAME).is_file():
-            evaluation = find_evaluation(folder)
-            card = str(render_model_card(folder, repo_id, evaluation, license))
+            evaluation, report = find_evaluation(folder), find_report(folder)
+            card = str(render_model_card(folder, repo_id, evaluation, license, report))
         else:
             self.create_model_card(model_name=repo_id.split("/")[-1], license=license, **kwargs)
         return publish(
@@ -104,6 +104,7 @@ class PublishingTrainer(Trainer):
             repo_id,
             card,
             evaluation,
+            report,
             overwrite=True,
             token=token or self._hub_token,
             message=commit_message,
