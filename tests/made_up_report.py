@@ -2,25 +2,23 @@
 
 import numpy as np
 
+from trm_aes.attacks.effects import AttackEffect
+from trm_aes.evaluation.bootstrap import Estimate
+from trm_aes.evaluation.confidence import Confidence
+from trm_aes.evaluation.coverage import SetCoverage
+from trm_aes.evaluation.reliability import ReliabilityBin
+from trm_aes.evaluation.review import ReviewPoint, ReviewRoute, ReviewTarget
 from trm_aes.report.record import (
     AdvisoryRow,
-    AttackEffect,
-    Confidence,
     Drift,
     DriftRow,
     ErrorRow,
-    Estimate,
     Flag,
     GroupColumn,
     GroupRow,
     PromptAgreement,
     RaterPair,
-    ReliabilityBin,
     Report,
-    ReviewPoint,
-    ReviewRoute,
-    ReviewTarget,
-    SetCoverage,
     Subject,
 )
 

@@ -3,6 +3,8 @@
 import pytest
 
 from trm_aes.evaluation.bootstrap import Estimate
+from trm_aes.evaluation.confidence import Confidence
+from trm_aes.evaluation.review import ReviewPoint, ReviewRoute
 from trm_aes.report.flags import (
     AGREEMENT_THRESHOLDS,
     DSM_THRESHOLD,
@@ -11,7 +13,7 @@ from trm_aes.report.flags import (
     drift_level,
     in_order,
 )
-from trm_aes.report.record import Confidence, Flag, PromptAgreement, ReviewPoint, ReviewRoute
+from trm_aes.report.record import Flag, PromptAgreement
 from trm_aes.report.sentences import summary_sentences
 
 LEAST, MOST, SIZE = Threshold("x", least=0.7), Threshold("x", most=0.1), Threshold("x", most=0.15, in_size=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from trm_aes.evaluation.bootstrap import Estimate
 from trm_aes.report import formats
-from trm_aes.report.record import Estimate
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from zlib import crc32
 import numpy as np
 from tqdm import tqdm
 
+from ..evaluation.bootstrap import Estimate
 from ..model.essay_tokens import known_prompt_texts
-from ..report.record import AttackEffect, Estimate
 from ..scoring.scorer import EssayScore, EssayScorer
-from .registry import ATTACK_NAMES, Attack, find_attacks
+from .registry import ATTACK_NAMES, Attack, Should, find_attacks
 from .rewriting import Surroundings
 from .texts import OFF_TOPIC, own_texts
 
@@ -21,6 +21,30 @@ MAX_ESSAYS = 60
 LEAST_RISE = 0.1
 DRAWS = 1000
 INTERVAL = (2.5, 97.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackEffect:
+    """
+    What an attack did to the scores.
+
+    Args:
+        name: in words, such as "words shuffled".
+        should: what an honest score does: `fall`, `not rise` or `stay`.
+        what: a sentence on what is done to the text.
+        n: essays attacked.
+        mean_change: of the score, in standard deviations of the prompt's human scores.
+        share_risen: share of essays (0-1) whose score rises by more than a tenth of a step.
+        share_advised: share of the attacked essays that get an advisory; None for a scorer without.
+    """
+
+    name: str
+    should: Should
+    what: str
+    n: int
+    mean_change: Estimate
+    share_risen: Estimate
+    share_advised: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """How far a scorer knows what it does not know: confidence, prediction sets and review, measured on its predictions."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -8,12 +9,32 @@ import pandas as pd
 from ..model.confidence_trm import LEVELS
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
-from ..report.record import Confidence, SetCoverage
 from ..scoring.scorer import SET_COLUMNS
-from .bootstrap import draw_times
-from .coverage import set_coverage
-from .reliability import brier_score, expected_calibration_error, log_loss, reliability_bins
-from .review import ScoredEssays, review_routes, review_targets
+from .bootstrap import Estimate, draw_times
+from .coverage import SetCoverage, set_coverage
+from .reliability import ReliabilityBin, brier_score, expected_calibration_error, log_loss, reliability_bins
+from .review import ReviewRoute, ReviewTarget, ScoredEssays, review_routes, review_targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confidence:
+    """
+    How far the scorer knows what it does not know.
+
+    Args:
+        reliability: of the confidence, bin by bin.
+        ece, brier, log_loss: of the confidence that the rounded score is right.
+        sets: coverage of the prediction sets.
+        routes, targets: who reads what.
+    """
+
+    reliability: list[ReliabilityBin]
+    ece: Estimate
+    brier: Estimate
+    log_loss: Estimate
+    sets: list[SetCoverage]
+    routes: list[ReviewRoute]
+    targets: list[ReviewTarget]
 
 
 def confidence_section(predictions: pd.DataFrame, score_ranges: Mapping[str, ScoreRange], seed: int = 0) -> Confidence:

@@ -1,15 +1,31 @@
 """How many human scores lie in the prediction sets, and how wide these are."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
-from ..report.record import SetCoverage
+from .bootstrap import Estimate
 from .reliability import share_estimate
 
 ALL_PROMPTS = "all prompts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetCoverage:
+    """
+    Prediction sets of one prompt (or "all prompts") at one level: the share of human scores that lie in them, their mean
+    width in steps of the scale and as a share of it (0-1).
+    """
+
+    prompt_id: str
+    level: float
+    n: int
+    coverage: Estimate
+    mean_steps: float
+    mean_share: float
 
 
 def set_coverage(

@@ -1,14 +1,22 @@
 """Whether a confidence is what it says it is: a probability of being right."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import binomtest
 
-from ..report.record import ReliabilityBin
 from .bootstrap import Estimate, estimate, means
 
 NUM_BINS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin:
+    """Essays whose confidence lies in one bin: how many, their mean confidence, and the share that was scored right."""
+
+    n: int
+    mean_confidence: float
+    share_right: Estimate
 
 
 def reliability_bins(confidence: np.ndarray, is_right: np.ndarray) -> list[ReliabilityBin]:

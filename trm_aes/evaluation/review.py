@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.score_scale import ScoreRange
-from ..report.record import ReviewPoint, ReviewRoute, ReviewTarget
 from .agreement import kappa_of_numbers
-from .bootstrap import estimate
+from .bootstrap import Estimate, estimate
 
 RANDOM, ORACLE = "random", "oracle"
 # Shares of the essays at which a route's points lie.
@@ -23,6 +22,47 @@ LEAST_RELEASED = 30
 # QWK among the released takes so many of each prompt.
 LEAST_FOR_QWK = 10
 TARGETS = (("exact", 0.7), ("exact", 0.8), ("exact", 0.9), ("adjacent", 0.95), ("adjacent", 0.99))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewPoint:
+    """Agreement among the released: the `share_released` (0-1) of essays that no person reads again."""
+
+    share_released: float
+    qwk: float | None
+    exact: float
+    adjacent: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewRoute:
+    """
+    A way to choose which essays people read.
+
+    Args:
+        name: `predicted error`, `confidence`, `random` or `oracle`.
+        points: from few released essays to all.
+        area: mean exact agreement among the released, over all shares: higher is better.
+    """
+
+    name: str
+    points: list[ReviewPoint]
+    area: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewTarget:
+    """
+    Which share of the essays people must read so that the released reach an agreement.
+
+    Args:
+        measure, target: such as `exact` and 0.8.
+        share_read: `route -> share` (0-1); None where it is reached by none.
+    """
+
+    measure: str
+    target: float
+    share_read: dict[str, float | None]
 
 
 @dataclass(frozen=True)

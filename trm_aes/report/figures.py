@@ -8,20 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ..attacks.effects import AttackEffect
+from ..evaluation.bootstrap import Estimate
+from ..evaluation.confidence import Confidence
+from ..evaluation.review import ReviewPoint, ReviewRoute
 from .formats import count, number, percent
 from .picture import COLORS, HEIGHT, picture, short_label
-from .record import (
-    AttackEffect,
-    Confidence,
-    Drift,
-    ErrorRow,
-    Estimate,
-    GroupColumn,
-    PromptAgreement,
-    RaterPair,
-    ReviewPoint,
-    ReviewRoute,
-)
+from .record import Drift, ErrorRow, GroupColumn, PromptAgreement, RaterPair
 
 # No label of a cell or of a tick is smaller than a reader can read: beyond these, every second one is left out, and so on.
 MAX_CELL_LABELS, MAX_TICK_LABELS = 12, 13

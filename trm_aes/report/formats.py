@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from .record import MEASURES, Estimate
+from ..evaluation.bootstrap import Estimate
+from .record import MEASURES
 
 NOT_DEFINED = "–"
 # Measures that are shares of the essays, and those of which the sign says the direction.

@@ -5,8 +5,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..evaluation.bootstrap import Estimate
+from ..evaluation.review import ReviewTarget
 from . import figures, formats
-from .record import MEASURES, Estimate, Report, ReviewTarget
+from .record import MEASURES, Report
 
 # `name -> title`, in the order of the page; each has a template of its name.
 SECTIONS = {

@@ -6,7 +6,9 @@ alone. It holds no essay's text, and no number that is not finite: what is not d
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..attacks.effects import AttackEffect
 from ..evaluation.bootstrap import Estimate
+from ..evaluation.confidence import Confidence
 from ..records import Distribution
 
 # To be raised when a field is renamed or changes its meaning; one more field with a default needs no new number.
@@ -158,116 +160,6 @@ class GroupColumn:
     left_out: dict[str, int]
     tests: dict[str, dict[str, float]]
     note: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReliabilityBin:
-    """Essays whose confidence lies in one bin: how many, their mean confidence, and the share that was scored right."""
-
-    n: int
-    mean_confidence: float
-    share_right: Estimate
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReviewPoint:
-    """Agreement among the released: the `share_released` (0-1) of essays that no person reads again."""
-
-    share_released: float
-    qwk: float | None
-    exact: float
-    adjacent: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReviewRoute:
-    """
-    A way to choose which essays people read.
-
-    Args:
-        name: `predicted error`, `confidence`, `random` or `oracle`.
-        points: from few released essays to all.
-        area: mean exact agreement among the released, over all shares: higher is better.
-    """
-
-    name: str
-    points: list[ReviewPoint]
-    area: Estimate
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReviewTarget:
-    """
-    Which share of the essays people must read so that the released reach an agreement.
-
-    Args:
-        measure, target: such as `exact` and 0.8.
-        share_read: `route -> share` (0-1); None where it is reached by none.
-    """
-
-    measure: str
-    target: float
-    share_read: dict[str, float | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SetCoverage:
-    """
-    Prediction sets of one prompt (or "all prompts") at one level: the share of human scores that lie in them, their mean
-    width in steps of the scale and as a share of it (0-1).
-    """
-
-    prompt_id: str
-    level: float
-    n: int
-    coverage: Estimate
-    mean_steps: float
-    mean_share: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Confidence:
-    """
-    How far the scorer knows what it does not know.
-
-    Args:
-        reliability: of the confidence, bin by bin.
-        ece, brier, log_loss: of the confidence that the rounded score is right.
-        sets: coverage of the prediction sets.
-        routes, targets: who reads what.
-    """
-
-    reliability: list[ReliabilityBin]
-    ece: Estimate
-    brier: Estimate
-    log_loss: Estimate
-    sets: list[SetCoverage]
-    routes: list[ReviewRoute]
-    targets: list[ReviewTarget]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttackEffect:
-    """
-    What an attack did to the scores.
-
-    Args:
-        name: in words, such as "words shuffled".
-        should: what an honest score does: `fall`, `not rise` or `stay`.
-        what: a sentence on what is done to the text.
-        n: essays attacked.
-        mean_change: of the score, in standard deviations of the prompt's human scores.
-        share_risen: share of essays (0-1) whose score rises by more than a tenth of a step.
-        share_advised: share of the attacked essays that get an advisory; None for a scorer without.
-    """
-
-    name: str
-    should: Literal["fall", "not rise", "stay"]
-    what: str
-    n: int
-    mean_change: Estimate
-    share_risen: Estimate
-    share_advised: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from ..evaluation.bootstrap import Estimate
-from .record import Confidence, Flag, ReviewRoute
+from ..evaluation.confidence import Confidence
+from ..evaluation.review import ReviewRoute
+from .record import Flag
 
 # What agreement within one score point among the released essays is asked for (Cambridge, arXiv 2505.23315).
 RELEASE_AT = 0.95
