@@ -62,7 +62,7 @@ def assert_refused(tmp_path, message, *arguments):
         (["--trait-column", "1:6"], "--trait-column: give COLUMN=LOWEST:HIGHEST"),
         (["--trait-column", "human1=2:3"], "row 1, column 'human1': 0 is not on the scale 2 to 3"),
         (["--group-columns", "sex"], "has no column 'sex'.* --group-columns"),
-        (["--group-columns", ","], "--group-columns names no column"),
+        (["--group-columns", ","], "--group-columns names nothing"),
         (["--rater-columns", "human1,human1"], "--rater-columns human1,human1: a column is named twice"),
         (["--rater-columns", "Task"], "row 1, column 'Task': 'b' is not a number"),
         (["--prompt-column", "Task", "--prompt-id-column", "Task"], "column 'Task' cannot be read as two things"),

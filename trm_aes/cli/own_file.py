@@ -123,9 +123,9 @@ def names_in(text: str, parameter: str) -> tuple[str, ...]:
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise InputError(f"`{parameter}` names no column: give names between commas.")
+        raise InputError(f"`{parameter}` names nothing: give names between commas.")
     if len(set(names)) < len(names):
-        raise InputError(f"`{parameter}` {text}: a column is named twice.")
+        raise InputError(f"`{parameter}` {text}: a name stands twice.")
     return tuple(names)
 
 

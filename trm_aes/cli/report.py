@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def build_parser() -> CommandParser:
     """The parser of `trm-aes report`: scorer, data set, what to compare, and output."""
     parser = new_parser(
-        "report", "Report on a scorer: agreement with people by prompt, raters, fairness between groups, drift."
+        "report",
+        "Report on a scorer: agreement with people by prompt, raters, fairness between groups, confidence, robustness, "
+        "advisories, drift.",
     )
     add_scorer_options(parser)
     parser.add_argument("--data", required=True, help="data set that `trm-aes build` wrote")
@@ -49,7 +51,15 @@ def build_parser() -> CommandParser:
         metavar="FILE",
         help="report.json or evaluation.json of an earlier administration to compare with",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the samples that intervals come from")
+    parser.add_argument(
+        "--attacks",
+        metavar="NAMES",
+        default="all",
+        help="attacks on essays of the split: all, none, or names between commas (docs/guides/report.md lists them)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the samples that intervals come from, and of the attacks"
+    )
     parser.add_argument("--output-dir", help="where the report goes (default: a folder in MODEL, by the split)")
     parser.add_argument("--overwrite", action="store_true", help="replace a report in the output folder")
     return parser
@@ -80,6 +90,19 @@ def _check_options(args: argparse.Namespace):
         names_in(args.group_columns, "group_columns")
     if args.reference is not None:
         check_is_file(args.reference)
+    _attacks(args)
+
+
+def _attacks(args: argparse.Namespace) -> tuple[str, ...]:
+    """Names of the attacks that are to be run."""
+    if args.attacks == "none":
+        return ()
+    # Brings the model's part of the text features.
+    from ..attacks.registry import ATTACK_NAMES, find_attacks
+
+    if args.attacks == "all":
+        return tuple(ATTACK_NAMES)
+    return tuple(attack.name for attack in find_attacks(names_in(args.attacks, "attacks")))
 
 
 def _folder(args: argparse.Namespace, what: str) -> Path:
@@ -100,7 +123,7 @@ def _report(args: argparse.Namespace, output_dir: Path, command: list[str]):
     check_group_columns(data, args.split, columns)
     scorer = load_scorer(args)
     predictions = _predictions(args, scorer, data)
-    choices = ReportChoices(columns, args.least_n, reference, args.seed, command)
+    choices = ReportChoices(columns, args.least_n, reference, _attacks(args), args.seed, command)
     report = build_report(scorer, data, args.split, predictions, choices)
     with new_folder(output_dir, args.overwrite, REPORT) as folder:
         write_report(report, folder)

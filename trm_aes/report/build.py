@@ -5,18 +5,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from ..attacks.effects import AttackEffect, attack_effects
 from ..data.dataset import EssayDataset
+from ..evaluation.confidence import confidence_section
 from ..evaluation.distributions import length_distributions, score_distributions
 from ..evaluation.fairness import LEAST_N
 from ..model.score_scale import ScoreRange
 from ..records import Distribution, package_versions
 from ..scoring.scorer import EssayScorer
+from .advisories import advisory_rows
 from .agreement import AgreementSections
 from .drift import Reference, drift_section
 from .essays import ReportEssays, check_group_columns, report_essays
-from .flags import agreement_flags, drift_flags, fairness_flags, in_order
+from .flags import agreement_flags, attack_flags, drift_flags, fairness_flags, in_order
 from .groups import fairness_section
 from .record import Report, Subject
 from .sentences import summary_sentences
@@ -27,9 +31,9 @@ STANDING_LIMITS = (
     "Agreement with human scores is not by itself a reason to use the scores: it says nothing of what the scores are used for.",
 )
 NO_GROUPS = "No column tells groups of writers: fairness was not measured. Name columns with `--group-columns`."
-NO_CONFIDENCE = "The scorer's confidence was not measured."
 NO_ATTACKS = "No attack was run: how the scorer takes tampered texts was not measured."
 NO_ADVISORIES = "The scorer gives no advisories."
+NO_ERROR_MODEL = "The scorer has no error model: it predicts neither errors nor prediction sets."
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class ReportChoices:
         group_columns: that tell groups of writers; None for those that were named when the data set was built.
         least_n: essays that a group needs to be measured.
         reference: an earlier administration to compare with, or None.
+        attacks: names of attacks to run on the split's essays, of [`ATTACK_NAMES`].
         seed: of all draws.
         command: the words of the command line.
     """
@@ -48,6 +53,7 @@ class ReportChoices:
     group_columns: Sequence[str] | None = None
     least_n: int = LEAST_N
     reference: Reference | None = None
+    attacks: Sequence[str] = ()
     seed: int = 0
     command: Sequence[str] = ()
 
@@ -65,35 +71,41 @@ def build_report(
         choices: what is to be measured.
 
     Raises:
-        InputError: if a group column is not there.
+        InputError: if a group column or an attack is not there.
     """
     columns = check_group_columns(data, split, choices.group_columns)
     essays = report_essays(data, split, predictions, choices.seed)
     agreement = AgreementSections(essays)
     overall, by_prompt = agreement.overall(), agreement.by_prompt()
     fairness = fairness_section(essays, columns, choices.least_n)
+    confidence = confidence_section(predictions, data.score_ranges, choices.seed)
+    advisories = advisory_rows(predictions, scorer.model)
+    robustness = _robustness(scorer, essays, choices)
     distributions = _distributions(essays, data.score_ranges)
     drift, not_compared = None, list[str]()
     if choices.reference is not None:
-        drift, not_compared = drift_section(choices.reference, distributions, [], essays.num_essays)
-    flags = in_order([*agreement_flags(overall, by_prompt), *fairness_flags(fairness), *drift_flags(drift)])
+        drift, not_compared = drift_section(choices.reference, distributions, advisories, essays.num_essays)
+    of_people = [*agreement_flags(overall, by_prompt), *fairness_flags(fairness)]
     return Report(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         subject=_subject(scorer, data, split, essays),
-        sentences=summary_sentences(overall, None, flags),
-        flags=flags,
+        sentences=summary_sentences(overall, confidence, in_order(of_people)),
+        flags=in_order([*of_people, *attack_flags(robustness), *drift_flags(drift)]),
         overall=overall,
         agreement=by_prompt,
         raters=agreement.raters(),
         fairness=fairness,
+        confidence=confidence,
+        robustness=robustness,
+        advisories=advisories,
         drift=drift,
         distributions=distributions,
         limits=[
             *agreement.limits(),
             *([] if columns else [NO_GROUPS]),
-            NO_CONFIDENCE,
-            NO_ATTACKS,
-            NO_ADVISORIES,
+            *([] if confidence.sets else [NO_ERROR_MODEL]),
+            *([] if robustness else [NO_ATTACKS]),
+            *([] if advisories else [NO_ADVISORIES]),
             *not_compared,
             *STANDING_LIMITS,
         ],
@@ -113,6 +125,20 @@ def _subject(scorer: EssayScorer, data: EssayDataset, split: str, essays: Report
         n=essays.num_essays,
         scales={prompt.prompt_id: str(prompt.scores.scale) for prompt in essays.prompts},
         seed=essays.seed,
+    )
+
+
+def _robustness(scorer: EssayScorer, essays: ReportEssays, choices: ReportChoices) -> list[AttackEffect]:
+    """What the chosen attacks do to the scores of the essays."""
+    if not choices.attacks:
+        return []
+    frame = pd.concat([prompt.frame for prompt in essays.prompts])
+    spreads = {
+        prompt.prompt_id: float(np.std(prompt.scores.gold, ddof=1)) if len(prompt.scores.gold) > 1 else 0.0
+        for prompt in essays.prompts
+    }
+    return attack_effects(
+        scorer, list(frame["essay"]), list(frame["prompt_id"]), spreads, choices.attacks, choices.seed
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..attacks.effects import AttackEffect
 from ..evaluation.bootstrap import Estimate
 from .record import MEASURES, Drift, Flag, GroupColumn, Level, PromptAgreement
 
@@ -11,6 +12,7 @@ WILLIAMSON = "Williamson, Xi and Breyer 2012"
 RSMTOOL = "RSMTool 12.0"
 LOUKINA = "Loukina, Madnani and Zechner 2019, with the correction of Holm 1979"
 SIDDIQI = "Siddiqi 2006"
+OURS = "trm-aes"
 # Of a test of groups, over all tests of a report together.
 SIGNIFICANCE = 0.05
 PSI_AMBER, PSI_RED = 0.1, 0.25
@@ -69,6 +71,10 @@ AGREEMENT_THRESHOLDS: dict[str, Threshold] = {
     "disattenuated_pearson": Threshold(RSMTOOL, least=0.9),
 }
 DSM_THRESHOLD = Threshold(RSMTOOL, most=0.1, in_size=True)
+# By what an honest score does under an attack: the mean change in standard deviations, or the share of essays that rise. No
+# standard sets these.
+FALLS, STAYS = Threshold(OURS, most=-0.1), Threshold(OURS, most=0.1, in_size=True)
+RARELY_RISES = Threshold(OURS, most=0.2)
 TEST_NAMES = {
     "osa": "overall score accuracy",
     "osd": "overall score difference",
@@ -105,6 +111,17 @@ def fairness_flags(columns: Sequence[GroupColumn]) -> Iterator[Flag]:
                 threshold=f"at least {SIGNIFICANCE:.2f}",
                 source=LOUKINA,
             )
+
+
+def attack_flags(effects: Sequence[AttackEffect]) -> Iterator[Flag]:
+    """Flags of attacks, by what an honest score does under each."""
+    for effect in effects:
+        where = f"attack: {effect.name}"
+        if effect.should == "not rise":
+            yield from _flag("share of scores that rise", where, effect.share_risen, RARELY_RISES)
+        else:
+            threshold = FALLS if effect.should == "fall" else STAYS
+            yield from _flag("mean change of the score in SD", where, effect.mean_change, threshold)
 
 
 def drift_flags(drift: Drift | None) -> Iterator[Flag]:
