@@ -63,7 +63,7 @@ def assert_refused(tmp_path, message, *arguments):
         (["--trait-column", "human1=2:3"], "row 1, column 'human1': 0 is not on the scale 2 to 3"),
         (["--group-columns", "sex"], "has no column 'sex'.* --group-columns"),
         (["--group-columns", ","], "--group-columns names nothing"),
-        (["--rater-columns", "human1,human1"], "--rater-columns human1,human1: a column is named twice"),
+        (["--rater-columns", "human1,human1"], "--rater-columns human1,human1: a name stands twice"),
         (["--rater-columns", "Task"], "row 1, column 'Task': 'b' is not a number"),
         (["--prompt-column", "Task", "--prompt-id-column", "Task"], "column 'Task' cannot be read as two things"),
         (["--score-range", "c=0:4"], "--score-range: .* has no prompt 'c'; it has 1"),

@@ -106,7 +106,7 @@ def test_a_reference_and_group_columns(evaluated, data_dir, tmp_path, unscored):
 REFUSED = {
     "no split": (["--split", "dev"], r"--split dev: .* has train, validation, test"),
     "no column": (["--group-columns", "gender"], r"--group-columns gender: .* has rater1, rater2"),
-    "column twice": (["--group-columns", "a,a"], "--group-columns a,a: a column is named twice"),
+    "column twice": (["--group-columns", "a,a"], "--group-columns a,a: a name stands twice"),
     "no name": (["--group-columns", ","], "--group-columns names nothing"),
     "least n": (["--least-n", "0"], "--least-n must be at least 1, got 0"),
     "no reference": (["--reference", "nowhere.json"], "nowhere.json does not exist"),
