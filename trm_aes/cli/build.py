@@ -19,7 +19,6 @@ from .table_options import reading_of
 if TYPE_CHECKING:
     from ..data.dataset import TokenLimits
     from ..data.schema import EssayTable
-    from ..data.sources.rows import SourceRows
     from ..data.splits import Splits
 
 DEMO_SOURCE = "demo"
@@ -253,9 +252,11 @@ def _load_source(args: argparse.Namespace, check: "RowCheck") -> "EssayTable":
     """The whole source that `--source` names."""
     from ..data.choices import expand_prompt_set, parse_score_ranges
     from ..data.prompts import KnownPrompts
-    from ..data.sources.asap import load_from_hub, load_release
+    from ..data.sources.asap import load_from_hub, load_table
     from ..data.sources.demo import load_demo
+    from ..data.sources.hub import read_hub_source
     from ..data.sources.own import make_table
+    from ..data.sources.rows import read_split_sources
 
     if args.source == DEMO_SOURCE:
         return load_demo(args.seed)
@@ -264,29 +265,14 @@ def _load_source(args: argparse.Namespace, check: "RowCheck") -> "EssayTable":
     if args.source == ASAP_HUB_SOURCE:
         prompt_ids = None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set)
         return load_from_hub(prompt_ids, prompts, columns, ranges, check)
-    if _is_release(args):
-        return load_release(args.source, prompts, columns, ranges, check, reading_of(args))
-    return make_table(_read_rows(args), columns, KnownPrompts(prompts, ranges), check)
-
-
-def _is_release(args: argparse.Namespace) -> bool:
-    from ..data.sources.asap import is_release
-
-    if not _is_file(args.source) or any(getattr(args, name) is not None for name in SPLIT_SOURCES):
-        return False
-    return is_release(args.source, reading_of(args))
-
-
-def _read_rows(args: argparse.Namespace) -> "SourceRows":
-    from ..data.sources.hub import read_hub_source
-    from ..data.sources.rows import read_source, read_split_sources
-
+    known, reading = KnownPrompts(prompts, ranges), reading_of(args)
     if args.source.startswith(HUB_PREFIX):
-        return read_hub_source(args.source)
+        return make_table(read_hub_source(args.source), columns, known, check)
     paths = {"train": args.source, "validation": args.validation_source, "test": args.test_source}
-    if args.validation_source is None and args.test_source is None:
-        return read_source(args.source, reading_of(args))
-    return read_split_sources({split: path for split, path in paths.items() if path is not None}, reading_of(args))
+    given = {split: path for split, path in paths.items() if path is not None}
+    if len(given) > 1:
+        return make_table(read_split_sources(given, reading, check), columns, known, check)
+    return load_table(args.source, columns, known, check, reading)
 
 
 def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace) -> tuple["Splits", str]:

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None):
     args = parser.parse_args(argv)
     with parser.flags_in_errors(RENAMED):
         _check_options(args)
-        _score(args)
+        _score(args, parser)
 
 
 def _check_options(args: argparse.Namespace):
@@ -87,7 +87,7 @@ def _check_options(args: argparse.Namespace):
         check_can_reject(args.output, args.overwrite)
 
 
-def _score(args: argparse.Namespace):
+def _score(args: argparse.Namespace, parser: CommandParser):
     from accelerate import PartialState
 
     from ..devices import choose_device
@@ -97,7 +97,7 @@ def _score(args: argparse.Namespace):
     processes = PartialState(cpu=choose_device(args.device) == "cpu")
     scorer = load_scorer(args, processes.device if processes.num_processes > 1 else None)
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
-    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP)
+    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP, lambda reason: parser.with_flags(reason, RENAMED))
     summary = score_file(
         scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, processes, bad_rows,
         args.safe_for_spreadsheets,

@@ -58,7 +58,8 @@ AS_FOUND = TableReading()
 
 def _check_encoding(encoding: str):
     try:
-        b"a".decode(encoding)
+        # In the way in which the lines of a file are decoded: some of Python's codecs are none for files.
+        b"a".decode(encoding, "surrogateescape")
     except UnicodeDecodeError:
         pass  # One byte is not enough for UTF-16.
     except (LookupError, ValueError):

@@ -1,13 +1,14 @@
 """The rows of an input that is to be scored, each checked before any is scored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..data.formats import STANDARD_STREAM, TableReading, output_format
 from ..data.rejection import RowCheck
 from ..data.schema import check_essay_text, is_missing
-from ..data.tables import check_fits_sheet, read_rows
+from ..data.tables import check_fits_sheet, read_or_unread_rows
+from ..data.tables.unpacking import called
 from ..errors import InputError
 from ..naming import listing
 from .unknown_prompts import ERROR, PromptRule
@@ -46,10 +47,12 @@ class BadRows:
         unknown_prompt: as of [`PromptRule`].
         skip: whether rows that cannot be used are set aside (see [`RowCheck`]) in `OUTPUT.rejected.csv`; the first is an
             error otherwise.
+        in_words: makes of a reason what that file says.
     """
 
     unknown_prompt: str = ERROR
     skip: bool = False
+    in_words: Callable[[str], str] = str
 
 
 # The first is an error.
@@ -76,8 +79,9 @@ def check_rows(
         InputError: if a column that is named is not there or one of the scores' is, and for a row that cannot be used where
             such rows are not set aside.
     """
-    for number, row in enumerate(read_rows(source, reading, [columns.usual("essay")]), start=1):
-        where = f"{source}, row {number}"
+    name = called(source)
+    for number, row in check.readable(read_or_unread_rows(source, reading, [columns.usual("essay")]), name):
+        where = f"{name}, row {number}"
         _check_columns(row, where, columns, rule)
         with check.of(number, row):
             found = _check_row(row, where, columns, prompt_id, rule)

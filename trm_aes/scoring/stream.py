@@ -119,7 +119,7 @@ def score_file(
         rows = writable(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
             streamed = _score_stream(scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets)
-            return _summary(streamed, check, output, overwrite)
+            return _summary(streamed, check, output, overwrite, bad_rows)
 
     is_main = processes.is_main_process
     with owned(output) if is_main else contextlib.nullcontext():
@@ -132,7 +132,7 @@ def score_file(
             "reading": vars(reading),
             "columns": vars(columns),
             "prompt_id": prompt_id,
-            "bad_rows": vars(bad_rows),
+            "bad_rows": {"unknown_prompt": bad_rows.unknown_prompt, "skip": bad_rows.skip},
             **scorer.checksums(),
             "dtype": str(scorer.model.dtype),
             "device": scorer.device.type,
@@ -145,7 +145,9 @@ def score_file(
             if is_main:
                 num_essays = sum(1 for _ in writable(checked_rows(), output))
                 if not num_essays:
-                    raise InputError(f"{source} holds no essays that can be scored.")
+                    raise InputError(
+                        check.no_row_left(source) if check.reasons else f"{source} holds no essays that can be scored."
+                    )
                 parts.prepare()
         try:
             _score_parts(scorer, checked_rows(), columns.usual("essay"), parts, processes, num_essays, file)
@@ -160,12 +162,14 @@ def score_file(
                 _rows_with_parts(checked_rows(), parts, counts, file), output, overwrite, safe_for_spreadsheets
             )
             parts.remove()
-            return _summary(counts, check, output, overwrite)
+            return _summary(counts, check, output, overwrite, bad_rows)
     return ScoringSummary(0, 0, 0)
 
 
-def _summary(counts: Counter, check: RowCheck, output: str, overwrite: bool) -> ScoringSummary:
-    rejected = check.write(rejected_path(output), overwrite) if check.skip else None
+def _summary(
+    counts: Counter, check: RowCheck, output: str, overwrite: bool, bad_rows: BadRows
+) -> ScoringSummary:
+    rejected = check.write(rejected_path(output), overwrite, bad_rows.in_words) if check.skip else None
     num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
     return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected)
 
