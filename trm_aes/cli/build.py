@@ -14,7 +14,7 @@ from . import own_file
 from .options import add_on_error_option, check_is_folder, new_parser, refuse_idle
 from .parser import CommandParser
 from .source import constant
-from .table_options import reading_of
+from .table_options import LAYOUT_OPTIONS, TEXT_OPTIONS, reading_of
 
 if TYPE_CHECKING:
     from ..data.dataset import TokenLimits
@@ -39,9 +39,9 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--source",
         required=True,
-        help=f"'{DEMO_SOURCE}' (synthetic essays), '{ASAP_HUB_SOURCE}' (ASAP from the Hub), '{HUB_PREFIX}user/name[:config]' "
-        "(a data set there), the ASAP release file training_set_rel3.tsv, or your own .csv, .tsv, .jsonl, .parquet, .xlsx, "
-        ".xls or .ods",
+        help=f"'{DEMO_SOURCE}' (synthetic essays), '{ASAP_HUB_SOURCE}' (ASAP from the Hub), "
+        f"'{HUB_PREFIX}user/name[@revision][:config]' (a data set there), the ASAP release file training_set_rel3.tsv, or "
+        "your own .csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods",
     )
     parser.add_argument("--output-dir", help="folder to write; needed unless --analyze-lengths is given")
     parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 1-2 or 3-6,8")
@@ -180,6 +180,9 @@ def _check_for_idle(args: argparse.Namespace):
         reason = f"with `source` {DEMO_SOURCE}, whose essays are made up"
         own_file.refuse_own_file_options(args, reason)
         refuse_idle(args, TABLE_OPTIONS, reason)
+    elif not _is_file(args.source):
+        reason = f"with `source` {args.source}, which is no file"
+        refuse_idle(args, LAYOUT_OPTIONS if args.prompts else (*TEXT_OPTIONS, *LAYOUT_OPTIONS), reason)
     if args.no_prompts:
         refuse_idle(args, ("prompt_id_column", "prompt_column", "prompts"), "with `no_prompts`")
         if args.prompt_set != "all":
@@ -207,6 +210,9 @@ def _build(args: argparse.Namespace, parser: CommandParser):
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
     if args.analyze_lengths:
         _print_lengths(table.select(prompt_ids), args, limits)
+        if check.reasons:
+            first = parser.with_flags(next(iter(check.reasons.values())), RENAMED)
+            print(f"{len(check.reasons):,} rows cannot be used, and are not among these. The first: {first}")
         return
     splits, splits_from = _split(table, prompt_ids, args)
     warnings = check_prompts(table, splits)
@@ -290,6 +296,9 @@ def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace)
         splits = split_essays(table.select(prompt_ids), validation_share, test_share, args.seed)
         origin = f"drawn: {validation_share:g} validate, {test_share:g} test"
     if args.limit_train_essays is not None:
+        num_there = len(splits.frames["train"])
+        if args.limit_train_essays > num_there:
+            raise InputError(f"`limit_train_essays` {args.limit_train_essays}: there are {num_there} training essays.")
         splits = limit_train(splits, args.limit_train_essays, args.seed)
         origin += f"; at most {args.limit_train_essays} essays train"
     return splits, origin

@@ -45,9 +45,7 @@ class RowCheck:
                 raise
             self.reject(row, cells, str(error))
 
-    def readable(
-        self, rows: Iterable[dict[str, Any] | UnreadRow], source: str
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    def readable(self, rows: Iterable[dict[str, Any] | UnreadRow], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """
         The rows of a table that can be read, each with its number, from 1.
 

@@ -73,7 +73,7 @@ def publish(
     if evaluation_file is not None:
         name = f"{evaluation_file.parent.name}/{evaluation_file.name}"
         operations.append(CommitOperationAdd(name, published_record(evaluation_file)))
-    _check_repo_id(repo_id)
+    check_repo_id(repo_id)
     token = token or get_token()
     if token is None:
         raise InputError(
@@ -108,7 +108,13 @@ def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool) -> bool
     return not held
 
 
-def _check_repo_id(repo_id: str) -> None:
+def check_repo_id(repo_id: str) -> None:
+    """
+    Checks that a repository on the Hub may have an id.
+
+    Raises:
+        InputError: if it may not.
+    """
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:

@@ -7,7 +7,7 @@ from typing import Any
 from ..data.formats import STANDARD_STREAM, TableReading, output_format
 from ..data.rejection import RowCheck
 from ..data.schema import check_essay_text, is_missing
-from ..data.tables import check_fits_sheet, read_or_unread_rows
+from ..data.tables import CHUNK, ParquetTypes, check_fits_sheet, read_or_unread_rows
 from ..data.tables.unpacking import called
 from ..errors import InputError
 from ..naming import listing
@@ -135,6 +135,7 @@ def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
     """The rows as they come, as long as the output's format can hold them."""
     written_as = "csv" if output == STANDARD_STREAM else output_format(output)
     first = None
+    types, chunk = ParquetTypes(output), []
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
         strange = [name for name in row if name not in first]
@@ -145,4 +146,11 @@ def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
             )
         if written_as == "xlsx":
             check_fits_sheet(row, number, output)
+        if written_as == "parquet":
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                types.add(chunk)
+                chunk = []
         yield row, prompt_id
+    if chunk:
+        types.add(chunk)

@@ -158,17 +158,19 @@ def score_file(
         processes.wait_for_everyone()
         counts: Counter[str] = Counter()
         if is_main:
-            _write_output(
-                _rows_with_parts(checked_rows(), parts, counts, file), output, overwrite, safe_for_spreadsheets
-            )
+            scored = _rows_with_parts(checked_rows(), parts, counts, file)
+            try:
+                _write_output(scored, output, overwrite, safe_for_spreadsheets)
+            except InputError:
+                # The same call would end here again.
+                parts.remove()
+                raise
             parts.remove()
             return _summary(counts, check, output, overwrite, bad_rows)
     return ScoringSummary(0, 0, 0)
 
 
-def _summary(
-    counts: Counter, check: RowCheck, output: str, overwrite: bool, bad_rows: BadRows
-) -> ScoringSummary:
+def _summary(counts: Counter, check: RowCheck, output: str, overwrite: bool, bad_rows: BadRows) -> ScoringSummary:
     rejected = check.write(rejected_path(output), overwrite, bad_rows.in_words) if check.skip else None
     num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
     return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected)

@@ -169,7 +169,8 @@ def tell_prompt(prompt_text: str, among: Sequence[str]) -> str | None:
 def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     from datasets import concatenate_datasets
 
-    frame = concatenate_datasets(list(load_splits(repo_id).values())).to_pandas()
+    splits, _ = load_splits(repo_id)
+    frame = concatenate_datasets(list(splits.values())).to_pandas()
     for column in ("prompt", "essay", "domain1_score"):
         if column not in frame:
             raise InputError(f"{repo_id} has no column {column!r}; it has {listing(frame.columns, column)}")

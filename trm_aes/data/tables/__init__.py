@@ -2,9 +2,19 @@
 
 from .lines import UnreadRow
 from .reading import first_line, read_ids, read_or_unread_rows, read_rows, release_lines
-from .writing import as_text, check_fits_sheet, check_safe_for_spreadsheets, write_rows, write_rows_to_stream
+from .writing import (
+    CHUNK,
+    ParquetTypes,
+    as_text,
+    check_fits_sheet,
+    check_safe_for_spreadsheets,
+    write_rows,
+    write_rows_to_stream,
+)
 
 __all__ = [
+    "CHUNK",
+    "ParquetTypes",
     "UnreadRow",
     "as_text",
     "check_fits_sheet",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import InputError
-from ..formats import TableReading
+from ..formats import STRICT, TableReading
 from .lines import SURROGATE, TextLines, UnreadRow
 from .separated import MAX_COLUMNS
 
@@ -56,6 +56,6 @@ def _with_whole_characters(row: dict[str, Any], lines: TextLines, reading: Table
     half = SURROGATE.search(written)
     if half is None:
         return row
-    if reading.encoding_errors == "strict":
+    if reading.encoding_errors == STRICT:
         raise lines.half_a_character(half[0])
     return json.loads(SURROGATE.sub("\ufffd", written))

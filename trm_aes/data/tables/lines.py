@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...errors import InputError
-from ..formats import TableReading
+from ..formats import STRICT, TableReading
 
 # Of one row, in characters. An essay of 100,000 words has half a million.
 MAX_ROW = 2**24
@@ -30,7 +30,7 @@ BYTE_ORDER_MARKS = {
 def _error_handler(codec: str, encoding_errors: str) -> str:
     if codec == "cp1252":
         return WINDOWS_1252
-    return "surrogateescape" if encoding_errors == "strict" else encoding_errors
+    return "surrogateescape" if encoding_errors == STRICT else encoding_errors
 
 
 def _as_control_characters(error: UnicodeError) -> tuple[str, int]:
@@ -78,7 +78,7 @@ class TextLines:
         self.source, self.row, self.number = source, 1, 0
         self._encoding = reading.encoding or "utf-8"
         codec = codecs.lookup(self._encoding).name
-        self._is_strict = reading.encoding_errors == "strict"
+        self._is_strict = reading.encoding_errors == STRICT
         self._check_byte_order_mark(binary.peek(4)[:4], codec)
         self._text = io.TextIOWrapper(
             binary,

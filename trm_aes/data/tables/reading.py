@@ -13,6 +13,7 @@ from ..formats import (
     AS_FOUND,
     BINARY_FORMATS,
     STANDARD_STREAM,
+    STRICT,
     WORKBOOKS,
     TableReading,
     check_is_file,
@@ -164,7 +165,7 @@ def _check_has_no_text(reading: TableReading, name: str, source: str):
     for parameter in ("encoding", "delimiter"):
         if getattr(reading, parameter) is not None:
             raise InputError(f"`{parameter}` has no effect on {source}, which is .{name}. Leave it out.")
-    if reading.encoding_errors != AS_FOUND.encoding_errors:
+    if reading.encoding_errors != STRICT:
         raise InputError(f"`encoding_errors` has no effect on {source}, which is .{name}. Leave it out.")
     if reading.sheet is not None and name not in WORKBOOKS:
         raise InputError(f"`sheet` has no effect on {source}, which is no workbook. Leave it out.")

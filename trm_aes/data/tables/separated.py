@@ -84,9 +84,7 @@ def _malformed(error: csv.Error, record: "_Record") -> InputError:
     if "unexpected end of data" in str(error):
         return _at_start(record, "a quote is opened and never closed")
     if "expected after" in str(error):
-        return record.source.error(
-            "text follows a quote that is closed. A quote inside a quoted text must be doubled."
-        )
+        return record.source.error("text follows a quote that is closed. A quote inside a quoted text must be doubled.")
     return record.source.error(f"{error}.")
 
 
