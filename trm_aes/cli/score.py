@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
 from ..data.rejection import SKIP, check_can_reject
+from ..errors import InputError
 from ..files import check_is_file_to_be, check_is_outside
 from .options import (
     add_on_error_option,
@@ -79,7 +80,10 @@ def _check_options(args: argparse.Namespace):
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
     reading_of(args)
-    if args.output != STANDARD_STREAM:
+    if args.output == STANDARD_STREAM:
+        if sys.__stdout__ is None:
+            raise InputError("`output` -: standard output is closed. Give a file.")
+    else:
         output_format(args.output)
         check_is_file_to_be(args.output, args.overwrite)
         check_is_outside(args.input, args.output, "input")

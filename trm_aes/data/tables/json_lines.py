@@ -27,7 +27,7 @@ def json_rows(lines: TextLines, reading: TableReading) -> Iterator[dict[str, Any
         try:
             yield _row(line, lines, reading)
         except InputError as error:
-            yield UnreadRow(str(error), line)
+            yield UnreadRow(str(error), line.rstrip("\r\n"))
         lines.row += 1
 
 

@@ -201,7 +201,7 @@ class _Record:
     @property
     def text(self) -> str:
         """The record as it stands in the file."""
-        return "".join(self.lines)
+        return "".join(self.lines).rstrip("\r\n")
 
     def __iter__(self) -> Iterator[str]:
         return self
