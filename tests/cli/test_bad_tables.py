@@ -136,13 +136,6 @@ def test_options_without_effect(around, case):
     assert_refused(around, "build", "--source", "essays.csv", "--output-dir", "out", *words, says=says)
 
 
-def test_no_more_training_essays_are_taken_than_there_are(around):
-    words = ["build", "--source", "essays.csv", "--output-dir", "out", "--limit-train-essays"]
-    code, _, said = run_command(around, *words, "13")
-    assert code == 2 and "--limit-train-essays 13: there are 12 training essays" in said
-    assert not (around / "out").exists()
-
-
 @pytest.mark.parametrize(
     ("cell", "advice"),
     [("6,5", "Write it with a point"), ("67%", "without a sign"), ("B2", "with --score-labels")],

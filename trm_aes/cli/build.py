@@ -93,7 +93,7 @@ def _add_split_options(parser: CommandParser):
         metavar="SHARE",
         help=f"of the essays; 0 for no test split ({DEFAULT_SHARE} if not given)",
     )
-    splits.add_argument("--limit-train-essays", type=int, metavar="N", help="train on N essays; smaller N are nested")
+    splits.add_argument("--limit-train-essays", type=int, metavar="N", help="train on at most N essays; smaller N are nested")
 
 
 def _add_token_options(parser: CommandParser):
@@ -296,9 +296,6 @@ def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace)
         splits = split_essays(table.select(prompt_ids), validation_share, test_share, args.seed)
         origin = f"drawn: {validation_share:g} validate, {test_share:g} test"
     if args.limit_train_essays is not None:
-        num_there = len(splits.frames["train"])
-        if args.limit_train_essays > num_there:
-            raise InputError(f"`limit_train_essays` {args.limit_train_essays}: there are {num_there} training essays.")
         splits = limit_train(splits, args.limit_train_essays, args.seed)
         origin += f"; at most {args.limit_train_essays} essays train"
     return splits, origin
