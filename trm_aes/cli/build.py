@@ -93,7 +93,9 @@ def _add_split_options(parser: CommandParser):
         metavar="SHARE",
         help=f"of the essays; 0 for no test split ({DEFAULT_SHARE} if not given)",
     )
-    splits.add_argument("--limit-train-essays", type=int, metavar="N", help="train on at most N essays; smaller N are nested")
+    splits.add_argument(
+        "--limit-train-essays", type=int, metavar="N", help="train on at most N essays; smaller N are nested"
+    )
 
 
 def _add_token_options(parser: CommandParser):
