@@ -5,20 +5,24 @@ import gzip
 import json
 import lzma
 import os
+from types import SimpleNamespace
 
+import datasets
 import fsspec
 import pandas as pd
 import pytest
+from huggingface_hub import constants
 
 from trm_aes.data.choices import parse_score_ranges
 from trm_aes.data.columns import ColumnNames
 from trm_aes.data.formats import TableReading
-from trm_aes.data.prompts import PromptInfo, read_prompt_infos, select_prompt_ids
+from trm_aes.data.prompts import KnownPrompts, PromptInfo, read_prompt_infos, select_prompt_ids
+from trm_aes.data.rejection import RowCheck
 from trm_aes.data.schema import REQUIRED_COLUMNS
-from trm_aes.data.sources import asap
-from trm_aes.data.sources.asap import is_release_file, load_from_hub, load_release, tell_prompt
+from trm_aes.data.sources import asap, hub
+from trm_aes.data.sources.asap import is_release_file, load_from_hub, load_release, load_table, tell_prompt
 from trm_aes.data.sources.own import load_own_table
-from trm_aes.data.tables import read_rows
+from trm_aes.data.tables import read_rows, reading
 from trm_aes.errors import InputError
 from trm_aes.model.score_scale import ScoreRange
 
@@ -106,6 +110,30 @@ def test_the_whole_release_loads(tmp_path):
     pd.testing.assert_frame_equal(load_release(copy).frame, frame)
 
 
+def test_damaged_rows_of_the_release_are_set_aside(tmp_path):
+    text = release("one", "two\tcells", "three").replace("3\t4\tthree", "3\t9\tthree")
+    (tmp_path / "release.tsv").write_text(text, encoding="utf-8", newline="")
+    check = RowCheck(skip=True)
+    table = load_release(tmp_path / "release.tsv", check=check)
+    assert list(table.frame.index) == [1]
+    cells, prompt = check.reasons.values()
+    assert "row 2: 9 fields where the header has 8" in cells and "row 3, column 'essay_set': '9' is no ASAP" in prompt
+
+
+def test_a_workbook_is_read_once(tmp_path, monkeypatch):
+    times = []
+    read = reading.workbook_rows
+    monkeypatch.setattr(reading, "workbook_rows", lambda *given: times.append(1) or read(*given))
+    rows = [line.split("\t") for line in release("one", "two").splitlines()]
+    for name, header in (("release.xlsx", rows[0]), ("own.xlsx", ["n", "task", "essay", *"abc", "score", "d"])):
+        pd.DataFrame(rows[1:], columns=header).to_excel(tmp_path / name, index=False, engine="xlsxwriter")
+        known = KnownPrompts(ranges={None: ScoreRange(0, 3)})
+        table = load_table(tmp_path / name, ColumnNames(), known, RowCheck())
+        assert list(table.frame["essay"]) == ["one", "two"]
+        assert table.corpus == (asap.CORPUS if name == "release.xlsx" else None)
+    assert len(times) == 2
+
+
 def hub_copy(path, rows):
     path.mkdir()
     pd.DataFrame(rows).to_parquet(path / "train.parquet")
@@ -134,6 +162,32 @@ def test_hub_prompts_are_told_apart(tmp_path, monkeypatch):
 def test_hub_that_cannot_be_reached_is_one_clear_error():
     with pytest.raises(InputError, match="llm-aes/asap-7-original cannot be downloaded: offline mode is set"):
         load_from_hub(["7"])
+
+
+def test_a_data_set_on_the_hub_is_read_at_the_commit_that_its_record_names(tmp_path, monkeypatch):
+    assert hub.parse_hub_source("hub:user/name@v1:config") == ("user/name", "v1", "config")
+    copy = hub_copy(tmp_path / "copy", [{"essay": "First.", "score": 1}])
+    asked = []
+
+    def repo_info(self, name, repo_type, revision=None, **options):
+        asked.append((name, repo_type, revision))
+        return SimpleNamespace(sha="c0ffee" if revision == "v1" else "decade")
+
+    load = datasets.load_dataset
+
+    def load_dataset(name, config, revision):
+        asked.append((name, config, revision))
+        return load(copy)
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub.HfApi, "repo_info", repo_info)
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    rows = hub.read_hub_source("hub:user/name@v1")
+    assert rows.source == "user/name@c0ffee (train)" and list(rows.frame["essay"]) == ["First."]
+    assert set(asked) == {("user/name", "dataset", "v1"), ("user/name", None, "c0ffee")}
+    assert hub.read_hub_source("hub:user/name").source == "user/name@decade (train)"
+    with pytest.raises(InputError, match="is a folder, and only the Hub has revisions"):
+        hub.read_hub_source(f"hub:{copy}@v1")
 
 
 def test_tell_prompt_needs_exactly_one():

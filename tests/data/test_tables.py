@@ -172,6 +172,25 @@ def test_columns_without_names_at_the_right_are_dropped_if_empty(tmp_path):
     assert list(read_rows(write(tmp_path / "t.csv", ",essay\n0,a\n"))) == [{"": "0", "essay": "a"}]
 
 
+def test_empty_lines_may_stand_before_the_header(tmp_path, monkeypatch):
+    for text in ("\n\nid,essay\n\n1,a\n", "\r\nid;essay\r\n1;a\r\n"):
+        assert both(tmp_path / "t.csv", text, monkeypatch) == [{"id": "1", "essay": "a"}]
+
+
+def test_half_a_character_is_refused_whatever_the_codec(tmp_path, monkeypatch):
+    for encoding, half in (("utf-7", "+2D0-"), ("unicode_escape", "\\ud83d")):
+        path, text = tmp_path / "t.csv", f"id,essay\n1,a{half}b\n"
+        with pytest.raises(InputError, match=r"row 1, line 2: \\ud83d is half of a surrogate pair"):
+            list(read_rows(write(path, text), TableReading(encoding)))
+        assert both(path, text, monkeypatch, TableReading(encoding, "replace")) == [{"id": "1", "essay": "a\ufffdb"}]
+
+
+def test_what_to_do_with_bytes_has_no_effect_where_there_are_none(tmp_path):
+    path = workbook(tmp_path / "t.xlsx", {"One": [["essay"], ["a"]]})
+    with pytest.raises(InputError, match="`encoding_errors` has no effect"):
+        list(read_rows(path, TableReading(encoding_errors="replace")))
+
+
 def test_one_encoding_a_file(tmp_path, monkeypatch):
     text = "id,essay\n1,caf\u00e9\n2,\u201cna\u00efve\u201d\n"
     for encoding in ("utf-8", "utf-8-sig", "windows-1252", "utf-16"):
@@ -217,6 +236,10 @@ def test_standard_input_is_told_by_its_content(tmp_path, monkeypatch):
         if "ssay" in text:
             with pytest.raises(InputError, match="Did you mean"):
                 list(read_rows(write(tmp_path / "t.txt", text)))
+    # However long the first line is.
+    wide = ",".join(f"column{number}" for number in range(20_000))
+    with pytest.raises(InputError, match="columns column0, column1.*none is called 'essay'"):
+        read(f"{wide}\n{wide}\n")
     with pytest.raises(InputError, match="Standard input is empty"):
         read("\n\n")
 

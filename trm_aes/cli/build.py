@@ -14,12 +14,11 @@ from . import own_file
 from .options import add_on_error_option, check_is_folder, new_parser, refuse_idle
 from .parser import CommandParser
 from .source import constant
-from .table_options import reading_of
+from .table_options import LAYOUT_OPTIONS, TEXT_OPTIONS, reading_of
 
 if TYPE_CHECKING:
     from ..data.dataset import TokenLimits
     from ..data.schema import EssayTable
-    from ..data.sources.rows import SourceRows
     from ..data.splits import Splits
 
 DEMO_SOURCE = "demo"
@@ -40,9 +39,9 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--source",
         required=True,
-        help=f"'{DEMO_SOURCE}' (synthetic essays), '{ASAP_HUB_SOURCE}' (ASAP from the Hub), '{HUB_PREFIX}user/name[:config]' "
-        "(a data set there), the ASAP release file training_set_rel3.tsv, or your own .csv, .tsv, .jsonl, .parquet, .xlsx, "
-        ".xls or .ods",
+        help=f"'{DEMO_SOURCE}' (synthetic essays), '{ASAP_HUB_SOURCE}' (ASAP from the Hub), "
+        f"'{HUB_PREFIX}user/name[@revision][:config]' (a data set there), the ASAP release file training_set_rel3.tsv, or "
+        "your own .csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods",
     )
     parser.add_argument("--output-dir", help="folder to write; needed unless --analyze-lengths is given")
     parser.add_argument("--prompt-set", default="all", help="'all', or prompt ids between commas, as in 1-2 or 3-6,8")
@@ -94,7 +93,9 @@ def _add_split_options(parser: CommandParser):
         metavar="SHARE",
         help=f"of the essays; 0 for no test split ({DEFAULT_SHARE} if not given)",
     )
-    splits.add_argument("--limit-train-essays", type=int, metavar="N", help="train on N essays; smaller N are nested")
+    splits.add_argument(
+        "--limit-train-essays", type=int, metavar="N", help="train on at most N essays; smaller N are nested"
+    )
 
 
 def _add_token_options(parser: CommandParser):
@@ -181,6 +182,9 @@ def _check_for_idle(args: argparse.Namespace):
         reason = f"with `source` {DEMO_SOURCE}, whose essays are made up"
         own_file.refuse_own_file_options(args, reason)
         refuse_idle(args, TABLE_OPTIONS, reason)
+    elif not _is_file(args.source):
+        reason = f"with `source` {args.source}, which is no file"
+        refuse_idle(args, LAYOUT_OPTIONS if args.prompts else (*TEXT_OPTIONS, *LAYOUT_OPTIONS), reason)
     if args.no_prompts:
         refuse_idle(args, ("prompt_id_column", "prompt_column", "prompts"), "with `no_prompts`")
         if args.prompt_set != "all":
@@ -208,6 +212,9 @@ def _build(args: argparse.Namespace, parser: CommandParser):
     limits = TokenLimits(args.max_tokens, args.max_prompt_tokens, args.drop_longer_than)
     if args.analyze_lengths:
         _print_lengths(table.select(prompt_ids), args, limits)
+        if check.reasons:
+            first = parser.with_flags(next(iter(check.reasons.values())), RENAMED)
+            print(f"{len(check.reasons):,} rows cannot be used, and are not among these. The first: {first}")
         return
     splits, splits_from = _split(table, prompt_ids, args)
     warnings = check_prompts(table, splits)
@@ -253,9 +260,11 @@ def _load_source(args: argparse.Namespace, check: "RowCheck") -> "EssayTable":
     """The whole source that `--source` names."""
     from ..data.choices import expand_prompt_set, parse_score_ranges
     from ..data.prompts import KnownPrompts
-    from ..data.sources.asap import load_from_hub, load_release
+    from ..data.sources.asap import load_from_hub, load_table
     from ..data.sources.demo import load_demo
+    from ..data.sources.hub import read_hub_source
     from ..data.sources.own import make_table
+    from ..data.sources.rows import read_split_sources
 
     if args.source == DEMO_SOURCE:
         return load_demo(args.seed)
@@ -264,29 +273,14 @@ def _load_source(args: argparse.Namespace, check: "RowCheck") -> "EssayTable":
     if args.source == ASAP_HUB_SOURCE:
         prompt_ids = None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set)
         return load_from_hub(prompt_ids, prompts, columns, ranges, check)
-    if _is_release(args):
-        return load_release(args.source, prompts, columns, ranges, check, reading_of(args))
-    return make_table(_read_rows(args), columns, KnownPrompts(prompts, ranges), check)
-
-
-def _is_release(args: argparse.Namespace) -> bool:
-    from ..data.sources.asap import is_release
-
-    if not _is_file(args.source) or any(getattr(args, name) is not None for name in SPLIT_SOURCES):
-        return False
-    return is_release(args.source, reading_of(args))
-
-
-def _read_rows(args: argparse.Namespace) -> "SourceRows":
-    from ..data.sources.hub import read_hub_source
-    from ..data.sources.rows import read_source, read_split_sources
-
+    known, reading = KnownPrompts(prompts, ranges), reading_of(args)
     if args.source.startswith(HUB_PREFIX):
-        return read_hub_source(args.source)
+        return make_table(read_hub_source(args.source), columns, known, check)
     paths = {"train": args.source, "validation": args.validation_source, "test": args.test_source}
-    if args.validation_source is None and args.test_source is None:
-        return read_source(args.source, reading_of(args))
-    return read_split_sources({split: path for split, path in paths.items() if path is not None}, reading_of(args))
+    given = {split: path for split, path in paths.items() if path is not None}
+    if len(given) > 1:
+        return make_table(read_split_sources(given, reading, check), columns, known, check)
+    return load_table(args.source, columns, known, check, reading)
 
 
 def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace) -> tuple["Splits", str]:

@@ -1,12 +1,13 @@
 """Options that say what stands in which column of a table of scored essays, and what the table itself does not tell."""
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..data.formats import AS_FOUND, BINARY_FORMATS, TableReading, check_is_file, file_format
+from ..data.formats import AS_FOUND, BINARY_FORMATS, check_is_file, file_format
 from ..errors import InputError
 from .options import refuse_idle
-from .table_options import add_reading_options, reading_of
+from .table_options import LAYOUT_OPTIONS, TEXT_OPTIONS, add_reading_options, reading_of
 
 if TYPE_CHECKING:
     from ..data.columns import ColumnNames
@@ -136,7 +137,7 @@ def refuse_own_file_options(args: argparse.Namespace, reason: str):
     Raises:
         InputError: for the first that is given; `reason` is why it has no effect.
     """
-    names = (*COLUMN_OPTIONS, "score_range", "score_labels", "prompts")
+    names = (*COLUMN_OPTIONS, "score_range", "score_labels", "prompts", *TEXT_OPTIONS, *LAYOUT_OPTIONS)
     refuse_idle(args, (name for name in names if hasattr(args, name)), reason)
 
 
@@ -153,7 +154,7 @@ def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
         return {}
     # Its delimiter and its sheet are its own; so is the encoding of a format that has one.
     is_text = file_format(args.prompts) not in BINARY_FORMATS
-    reading = TableReading(args.encoding, args.encoding_errors) if is_text else AS_FOUND
+    reading = replace(reading_of(args), delimiter=None, sheet=None) if is_text else AS_FOUND
     return read_prompt_infos(args.prompts, reading)
 
 

@@ -20,6 +20,8 @@ class DefaultsHelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if says_nothing else super()._get_help_string(action)
 
 
+NEGATIVE = re.compile(r"-\.?\d")
+OPTION = re.compile(r"--[^=]+")
 # What runs a program (trm_aes/cli/runner.py) takes it out of the words; it stands in the help alone.
 DEBUG_FLAG = "--debug"
 
@@ -42,20 +44,24 @@ class CommandParser(argparse.ArgumentParser):
         This method parses as argparse does, and suggests a similar option for one that does not exist.
 
         Raises:
-            InputError: for an option that does not exist, lacks its value, or has a value of the wrong kind or out of its
-                bounds (see [`check_bounds`]).
+            InputError: for an option that does not exist, lacks its value, or has a value that is empty, of the wrong kind or
+                out of its bounds (see [`check_bounds`]).
         """
         chosen, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(f"there is no {unknown[0]}{self._suggestion(unknown[0])}")
+        self._refuse_blank(chosen)
         with self.flags_in_errors():
             check_bounds(vars(chosen))
         return chosen
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):  # type: ignore[override]
-        """This method parses as argparse does, after underscores in the names of options have become hyphens."""
+        """
+        This method parses as argparse does, after underscores in the names of options have become hyphens, and values that
+        begin like negative numbers (`--score-range -3:3`) have been joined to theirs.
+        """
         words = sys.argv[1:] if args is None else args
-        return super().parse_known_args([with_hyphens(word) for word in words], namespace)
+        return super().parse_known_args(_with_negative_values([with_hyphens(word) for word in words]), namespace)
 
     def error(self, message: str) -> NoReturn:
         """
@@ -106,10 +112,27 @@ class CommandParser(argparse.ArgumentParser):
             error.args = (self.with_flags(str(error), renamed),)
             raise
 
+    def _refuse_blank(self, chosen: argparse.Namespace):
+        """An empty value is likelier a variable of the shell that is not set than meant: a path of it is the working folder."""
+        for name, value in vars(chosen).items():
+            if self.get_default(name) != "" and ("" in value if isinstance(value, list) else str(value) == ""):
+                self.error(f"{self.flags.get(name, name)} is needed, or must be left out: its value is empty")
+
     def _suggestion(self, word: str) -> str:
         name = word.split("=")[0]
         similar = nearest_name(name, self._option_string_actions) if name.startswith("-") else None
         return f"; did you mean {similar}?" if similar is not None else ""
+
+
+def _with_negative_values(words: list[str]) -> list[str]:
+    """The words, each that begins like a negative number joined to the option before it: argparse takes it for an option."""
+    joined: list[str] = []
+    for word in words:
+        if NEGATIVE.match(word) and joined and OPTION.fullmatch(joined[-1]):
+            joined[-1] += "=" + word
+        else:
+            joined.append(word)
+    return joined
 
 
 def with_hyphens(word: str) -> str:

@@ -49,9 +49,10 @@ def main(argv: Sequence[str] | None = None):
 
 
 def _push(args: argparse.Namespace):
-    from ..publishing.hub import publish
+    from ..publishing.hub import check_repo_id, publish
     from ..publishing.model_card import find_evaluation, find_report, render_model_card
 
+    check_repo_id(args.repo_id)
     evaluation, report = find_evaluation(args.model, args.evaluation), find_report(args.model)
     card = render_model_card(args.model, args.repo_id, evaluation, args.license, report)
     if args.card_only:

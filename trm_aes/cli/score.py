@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None):
     args = parser.parse_args(argv)
     with parser.flags_in_errors(RENAMED):
         _check_options(args)
-        _score(args)
+        _score(args, parser)
 
 
 def _check_options(args: argparse.Namespace):
@@ -97,7 +97,10 @@ def _check_options(args: argparse.Namespace):
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
     reading_of(args)
-    if args.output != STANDARD_STREAM:
+    if args.output == STANDARD_STREAM:
+        if sys.__stdout__ is None:
+            raise InputError("`output` -: standard output is closed. Give a file.")
+    else:
         output_format(args.output)
         check_is_file_to_be(args.output, args.overwrite)
         check_is_outside(args.input, args.output, "input")
@@ -105,7 +108,7 @@ def _check_options(args: argparse.Namespace):
         check_can_reject(args.output, args.overwrite)
 
 
-def _score(args: argparse.Namespace):
+def _score(args: argparse.Namespace, parser: CommandParser):
     from accelerate import PartialState
 
     from ..devices import choose_device
@@ -121,7 +124,7 @@ def _score(args: argparse.Namespace):
         review = ReviewRule.of_share(scorer, args.review_share)
     elif args.release_agreement is not None:
         review = ReviewRule.of_agreement(scorer, args.release_agreement)
-    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP)
+    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP, lambda reason: parser.with_flags(reason, RENAMED))
     summary = score_file(
         scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, processes, bad_rows,
         args.safe_for_spreadsheets, review,

@@ -2,7 +2,11 @@
 
 import argparse
 
-from ..data.formats import ENCODING_ERRORS, TableReading
+from ..data.formats import ENCODING_ERRORS, STRICT, TableReading
+
+# Those that every text has, and those of one table alone.
+TEXT_OPTIONS = ("encoding", "encoding_errors")
+LAYOUT_OPTIONS = ("delimiter", "sheet")
 
 
 def add_reading_options(parser: argparse._ActionsContainer):
@@ -11,8 +15,7 @@ def add_reading_options(parser: argparse._ActionsContainer):
     parser.add_argument(
         "--encoding-errors",
         choices=ENCODING_ERRORS,
-        default=ENCODING_ERRORS[0],
-        help="refuse bytes that are not in the encoding, or replace them by U+FFFD",
+        help=f"refuse bytes that are not in the encoding, or replace them by U+FFFD ({STRICT} if not given)",
     )
     parser.add_argument(
         "--delimiter", metavar="CHARACTER", help="between cells, or 'tab'; found from the content if not given"
@@ -27,4 +30,4 @@ def reading_of(args: argparse.Namespace) -> TableReading:
     Raises:
         InputError: if an encoding or a delimiter is none.
     """
-    return TableReading(args.encoding, args.encoding_errors, args.delimiter, args.sheet)
+    return TableReading(args.encoding, args.encoding_errors or STRICT, args.delimiter, args.sheet)

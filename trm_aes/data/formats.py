@@ -13,7 +13,7 @@ OUTPUT_FORMATS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
 BINARY_FORMATS = ("parquet", *WORKBOOKS)
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
 OTHER_NAMES = {"json": "jsonl", "ndjson": "jsonl", "pq": "parquet"}
-ENCODING_ERRORS = ("strict", "replace")
+STRICT, REPLACE = ENCODING_ERRORS = ("strict", "replace")
 # What people call delimiters that a shell does not pass on.
 NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 # In place of a file: standard input, or standard output.
@@ -36,7 +36,7 @@ class TableReading:
     """
 
     encoding: str | None = None
-    encoding_errors: str = "strict"
+    encoding_errors: str = STRICT
     delimiter: str | None = None
     sheet: str | None = None
 
@@ -58,7 +58,8 @@ AS_FOUND = TableReading()
 
 def _check_encoding(encoding: str):
     try:
-        b"a".decode(encoding)
+        # In the way in which the lines of a file are decoded: some of Python's codecs are none for files.
+        b"a".decode(encoding, "surrogateescape")
     except UnicodeDecodeError:
         pass  # One byte is not enough for UTF-16.
     except (LookupError, ValueError):

@@ -1,16 +1,19 @@
 """What becomes of rows that cannot be used."""
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..files import check_is_file_to_be, new_file
 from .formats import STANDARD_STREAM
+from .tables import UnreadRow, write_rows
 
 FAIL, SKIP = CHOICES = ("fail", "skip")
 REASON = "reason"
+# In place of its cells, for a row that could not be split into them.
+UNREAD = "unread_row"
 
 
 class RowCheck:
@@ -42,10 +45,34 @@ class RowCheck:
                 raise
             self.reject(row, cells, str(error))
 
+    def readable(self, rows: Iterable[dict[str, Any] | UnreadRow], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """
+        The rows of a table that can be read, each with its number, from 1.
+
+        Args:
+            rows: of the table.
+            source: what to call it.
+
+        Raises:
+            InputError: for the first row that cannot be read, where such rows are not set aside.
+        """
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, UnreadRow):
+                yield number, row
+            elif self.skip:
+                # Several files may have a row of this number.
+                self.reject(f"{number} of {source}", {UNREAD: row.text}, row.reason)
+            else:
+                raise InputError(row.reason)
+
     def reject(self, row: Hashable, cells: Mapping[str, Any], reason: str):
         """Sets a row aside."""
         if row not in self.reasons:
             self.reasons[row], self.rows[row] = reason, cells
+
+    def no_row_left(self, source: str) -> str:
+        """What is said where all rows of a source are set aside."""
+        return f"{source}: no row can be used. The first: {next(iter(self.reasons.values()))}"
 
     def write(self, path: Path, overwrite: bool, in_words: Callable[[str], str] = str) -> str | None:
         """
@@ -63,9 +90,6 @@ class RowCheck:
             if overwrite:
                 path.unlink(missing_ok=True)
             return None
-        # Not above: the command line's options need no libraries that write tables.
-        from .tables import write_rows
-
         columns = dict.fromkeys(name for cells in self.rows.values() for name in cells if name != REASON)
         rejected = (
             {**{name: cells.get(name) for name in columns}, REASON: in_words(self.reasons[row])}

@@ -1,6 +1,7 @@
 """The one table of scored essays that everything downstream reads."""
 
 import math
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,8 @@ REQUIRED_COLUMNS = ("essay_id", "prompt_id", "prompt", "essay", "score", "min_sc
 LIST_COLUMNS = ("input_ids", "token_type_ids", "text_features")
 TOKEN_COLUMNS = (*LIST_COLUMNS, "prompt_tokens_cut", "essay_tokens_cut")
 MAX_NAMED_ROWS = 5
+# A decimal comma, or a percentage: `6,5`, `67 %`.
+NEARLY_A_NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?\s*%?\s*")
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,9 @@ def parse_score(value: Any, row: Hashable, source: str, column: str, score_range
     try:
         score = as_number(value)
     except ValueError as error:
+        advice = "Write it with a point, and without a sign" if NEARLY_A_NUMBER.fullmatch(str(value)) else ""
         raise InputError(
-            f"{where}: {error}. If scores are labels, name all of them, the lowest first, with `score_labels`."
+            f"{where}: {error}. {advice or 'If scores are labels, name all of them, the lowest first, with `score_labels`'}."
         ) from None
     if not math.isfinite(score):
         raise InputError(f"{where}: the score is {score}, not a finite number. Fill it in, or remove the row.")

@@ -80,7 +80,7 @@ def publish(
         operations.append(CommitOperationAdd(name, published_record(evaluation_file)))
     if report_dir is not None:
         operations += _report_operations(report_dir)
-    _check_repo_id(repo_id)
+    check_repo_id(repo_id)
     token = token or get_token()
     if token is None:
         raise InputError(
@@ -126,7 +126,13 @@ def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool) -> bool
     return not held
 
 
-def _check_repo_id(repo_id: str) -> None:
+def check_repo_id(repo_id: str) -> None:
+    """
+    Checks that a repository on the Hub may have an id.
+
+    Raises:
+        InputError: if it may not.
+    """
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:

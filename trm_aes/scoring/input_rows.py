@@ -1,13 +1,14 @@
 """The rows of an input that is to be scored, each checked before any is scored."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..data.formats import STANDARD_STREAM, TableReading, output_format
 from ..data.rejection import RowCheck
 from ..data.schema import check_essay_text, is_missing
-from ..data.tables import check_fits_sheet, read_rows
+from ..data.tables import CHUNK, ParquetTypes, check_fits_sheet, read_or_unread_rows
+from ..data.tables.unpacking import called
 from ..errors import InputError
 from ..naming import listing
 from .unknown_prompts import ERROR, PromptRule
@@ -55,10 +56,12 @@ class BadRows:
         unknown_prompt: as of [`PromptRule`].
         skip: whether rows that cannot be used are set aside (see [`RowCheck`]) in `OUTPUT.rejected.csv`; the first is an
             error otherwise.
+        in_words: makes of a reason what that file says.
     """
 
     unknown_prompt: str = ERROR
     skip: bool = False
+    in_words: Callable[[str], str] = str
 
 
 # The first is an error.
@@ -87,8 +90,9 @@ def check_rows(
         InputError: if a column that is named is not there or one of the scores' is, and for a row that cannot be used where
             such rows are not set aside.
     """
-    for number, row in enumerate(read_rows(source, reading, [columns.usual("essay")]), start=1):
-        where = f"{source}, row {number}"
+    name = called(source)
+    for number, row in check.readable(read_or_unread_rows(source, reading, [columns.usual("essay")]), name):
+        where = f"{name}, row {number}"
         _check_columns(row, where, columns, (*rule.added(""), *added))
         with check.of(number, row):
             found = _check_row(row, where, columns, prompt_id, rule)
@@ -142,6 +146,7 @@ def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
     """The rows as they come, as long as the output's format can hold them."""
     written_as = "csv" if output == STANDARD_STREAM else output_format(output)
     first = None
+    types, chunk = ParquetTypes(output), []
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
         strange = [name for name in row if name not in first]
@@ -152,4 +157,11 @@ def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
             )
         if written_as == "xlsx":
             check_fits_sheet(row, number, output)
+        if written_as == "parquet":
+            chunk.append(row)
+            if len(chunk) == CHUNK:
+                types.add(chunk)
+                chunk = []
         yield row, prompt_id
+    if chunk:
+        types.add(chunk)

@@ -69,7 +69,7 @@ class ScoringParts:
         scores = self._read(window)
         if scores is None or len(scores) != num_essays:
             raise InputError(
-                f"{self._path(window)} is damaged. Remove it, and run the same command again: it scores these essays anew."
+                f"{self._path(window)} was damaged while it lay there. Run the same command again: it scores the essays anew."
             )
         return scores
 

@@ -130,7 +130,7 @@ def score_file(
             streamed = _score_stream(
                 scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets, review
             )
-            return _summary(streamed, check, output, overwrite, review)
+            return _summary(streamed, check, output, overwrite, bad_rows, review)
 
     is_main = processes.is_main_process
     with owned(output) if is_main else contextlib.nullcontext():
@@ -143,7 +143,7 @@ def score_file(
             "reading": vars(reading),
             "columns": vars(columns),
             "prompt_id": prompt_id,
-            "bad_rows": vars(bad_rows),
+            "bad_rows": {"unknown_prompt": bad_rows.unknown_prompt, "skip": bad_rows.skip},
             **scorer.checksums(),
             "dtype": str(scorer.model.dtype),
             "device": scorer.device.type,
@@ -156,7 +156,9 @@ def score_file(
             if is_main:
                 num_essays = sum(1 for _ in writable(checked_rows(), output))
                 if not num_essays:
-                    raise InputError(f"{source} holds no essays that can be scored.")
+                    raise InputError(
+                        check.no_row_left(source) if check.reasons else f"{source} holds no essays that can be scored."
+                    )
                 parts.prepare()
         try:
             _score_parts(scorer, checked_rows(), columns.usual("essay"), parts, processes, num_essays, file)
@@ -167,18 +169,22 @@ def score_file(
         processes.wait_for_everyone()
         counts: Counter[str] = Counter()
         if is_main:
-            _write_output(
-                _rows_with_parts(checked_rows(), parts, counts, file, review), output, overwrite, safe_for_spreadsheets
-            )
+            scored = _rows_with_parts(checked_rows(), parts, counts, file, review)
+            try:
+                _write_output(scored, output, overwrite, safe_for_spreadsheets)
+            except InputError:
+                # The same call would end here again.
+                parts.remove()
+                raise
             parts.remove()
-            return _summary(counts, check, output, overwrite, review)
+            return _summary(counts, check, output, overwrite, bad_rows, review)
     return ScoringSummary(0, 0, 0)
 
 
 def _summary(
-    counts: Counter, check: RowCheck, output: str, overwrite: bool, review: ReviewRule | None
+    counts: Counter, check: RowCheck, output: str, overwrite: bool, bad_rows: BadRows, review: ReviewRule | None
 ) -> ScoringSummary:
-    rejected = check.write(rejected_path(output), overwrite) if check.skip else None
+    rejected = check.write(rejected_path(output), overwrite, bad_rows.in_words) if check.skip else None
     num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
     num_to_review = None if review is None else counts["to review"]
     return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected, num_to_review)

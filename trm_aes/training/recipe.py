@@ -24,6 +24,12 @@ NOT_CHOSEN = ("vocab_size", "type_vocab_size", "pad_token_id", "problem_type", "
               "max_prompt_tokens", "encoder", "cls_token_id", "sep_token_id", "text_features",
               "skip_repetition", "auxiliary_targets", "advisory_limits")  # fmt: skip
 MODEL_FIELDS = {name: kind for name, kind in TRMConfig.__annotations__.items() if name not in NOT_CHOSEN}
+# Options of Transformers that leave no choice here, with their values.
+ALWAYS = {
+    "do_train": True, "do_predict": False, "prediction_loss_only": False, "remove_unused_columns": False,
+    "label_names": ["labels"],
+}  # fmt: skip
+HUB_OPTIONS = ("hub_model_id", "hub_token", "hub_private_repo", "hub_revision")
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,7 @@ def _training_arguments(
         args = TRMTrainingArguments(**{**recipe.training, **hardware.training, **project, **given})
     except (ValueError, ImportError) as error:
         raise InputError(one_line(error)) from None
+    _refuse_idle(given)
     for reporter in args.report_to or []:
         if reporter not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(["none", *REPORTERS, *sorted(set(INTEGRATION_TO_CALLBACK) - set(REPORTERS))])
@@ -212,6 +219,16 @@ def _training_arguments(
         if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
             raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
     return args
+
+
+def _refuse_idle(given: dict[str, Any]) -> None:
+    """Refuses options of Transformers that would have no effect, or end the training in its midst."""
+    for name, value in ALWAYS.items():
+        if given.get(name, value) != value:
+            raise InputError(f"`{name}` {given[name]}: in the training of a scorer it is always {value}. Leave it out.")
+    idle = [] if given.get("push_to_hub") else [name for name in HUB_OPTIONS if given.get(name) is not None]
+    if idle:
+        raise InputError(f"`{idle[0]}` has no effect without `push_to_hub` true.")
 
 
 def _find_hardware(wanted: str) -> Hardware:

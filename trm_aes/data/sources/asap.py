@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from ..formats import AS_FOUND, WORKBOOKS, TableReading, file_format
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
 from ..schema import EssayTable
-from ..tables import first_line, read_rows, release_lines
+from ..tables import UnreadRow, first_line, release_lines
 from .hub import load_splits
 from .own import make_table
-from .rows import SourceRows
+from .rows import SourceRows, frame_of_rows, read_source
 
 # The ranges over which published work computes QWK.
 SCORE_RANGES = {
@@ -62,17 +62,34 @@ def is_release_file(header: str) -> bool:
     return set(RELEASE_COLUMNS) <= set(header.rstrip("\r\n").split("\t"))
 
 
-def is_release(path: str | Path, reading: TableReading = AS_FOUND) -> bool:
+def load_table(
+    path: str | Path,
+    columns: ColumnNames,
+    known: KnownPrompts,
+    check: RowCheck,
+    reading: TableReading = AS_FOUND,
+) -> EssayTable:
     """
-    Whether a file is the Kaggle release, as .tsv or as a workbook, by the names of its columns.
+    A file of scored essays: as the Kaggle release, if it is that (as .tsv or as a workbook) by the names of its columns, else as
+    one's own table. Either way it is read once.
+
+    Args:
+        path: the file.
+        columns: what its columns are called; see [`load_release`].
+        known: what is known of the prompts.
+        check: what becomes of rows that cannot be used.
+        reading: what the file does not say of itself.
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: as of [`load_release`] and [`make_table`].
     """
     name = file_format(path)
-    if name in WORKBOOKS:
-        return set(RELEASE_COLUMNS) <= set(next(read_rows(path, reading), {}))
-    return name == "tsv" and is_release_file(first_line(path))
+    if name == "tsv" and is_release_file(first_line(path)):
+        return load_release(path, known.infos, columns, known.ranges, check, reading)
+    rows = read_source(path, reading, check)
+    if name in WORKBOOKS and set(RELEASE_COLUMNS) <= set(rows.frame.columns):
+        return _make_table(rows.frame, rows.source, rows.checksum, known.infos, columns, known.ranges, check)
+    return make_table(rows, columns, known, check)
 
 
 def load_release(
@@ -102,10 +119,11 @@ def load_release(
     Raises:
         InputError: if the file is not that file, or a row is damaged.
     """
-    source = str(path)
-    rows = _release_rows(path, reading) if file_format(path) == "tsv" else read_rows(path, reading)
-    raw = pd.DataFrame(list(rows), dtype=object)
-    raw.index += 1
+    source, check = str(path), check or RowCheck()
+    if file_format(path) == "tsv":
+        raw = frame_of_rows(_release_rows(path, reading), source, check)
+    else:
+        raw = read_source(path, reading, check).frame
     missing = [name for name in RELEASE_COLUMNS if name not in raw]
     if missing:
         raise InputError(f"{source} is not the ASAP release: column {missing[0]!r} is missing.")
@@ -139,7 +157,7 @@ def load_from_hub(
     raw.index += 1
     source = "Hub: " + ", ".join(repo_id for repo_id, held in HUB_DATASETS.items() if wanted & set(held))
     digest = hashlib.sha256(raw.to_csv(index=False).encode("utf-8", "surrogatepass")).hexdigest()
-    return _make_table(raw, source, digest, prompt_infos, columns, score_ranges, check)
+    return _make_table(raw, source, digest, prompt_infos, columns, score_ranges, check or RowCheck())
 
 
 def tell_prompt(prompt_text: str, among: Sequence[str]) -> str | None:
@@ -151,7 +169,8 @@ def tell_prompt(prompt_text: str, among: Sequence[str]) -> str | None:
 def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     from datasets import concatenate_datasets
 
-    frame = concatenate_datasets(list(load_splits(repo_id).values())).to_pandas()
+    splits, _ = load_splits(repo_id)
+    frame = concatenate_datasets(list(splits.values())).to_pandas()
     for column in ("prompt", "essay", "domain1_score"):
         if column not in frame:
             raise InputError(f"{repo_id} has no column {column!r}; it has {listing(frame.columns, column)}")
@@ -169,7 +188,7 @@ def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _release_rows(path: str | Path, reading: TableReading) -> Iterator[dict[str, str]]:
+def _release_rows(path: str | Path, reading: TableReading) -> Iterator[dict[str, str] | UnreadRow]:
     if reading.delimiter not in (None, "\t"):
         raise InputError(f"`delimiter` has no effect on {path}: tabs separate the fields of the ASAP release.")
     lines = release_lines(path, reading)
@@ -178,8 +197,9 @@ def _release_rows(path: str | Path, reading: TableReading) -> Iterator[dict[str,
     for number, line in lines:
         values = line.split("\t")
         if len(values) != len(header):
-            raise InputError(f"{path}, row {number}: {len(values)} fields where the header has {len(header)}.")
-        yield dict(zip(header, map(_unquote, values), strict=True))
+            yield UnreadRow(f"{path}, row {number}: {len(values)} fields where the header has {len(header)}.", line)
+        else:
+            yield dict(zip(header, map(_unquote, values), strict=True))
 
 
 def _unquote(value: str) -> str:
@@ -198,7 +218,7 @@ def _make_table(
     prompt_infos: Mapping[str, PromptInfo] | None,
     columns: ColumnNames,
     score_ranges: Mapping[str | None, ScoreRange] | None,
-    check: RowCheck | None,
+    check: RowCheck,
 ) -> EssayTable:
     """The table of the release's rows: read as one's own tables are, with what is known of ASAP."""
     score = columns.score or OWN_SCORE
@@ -207,7 +227,7 @@ def _make_table(
     notes: list[str] = []
     if columns.prompt_id is None and not columns.no_prompts:
         columns = replace(columns, prompt_id="essay_set")
-        _check_prompt_ids(raw, source)
+        raw = raw.loc[_rows_of_known_prompts(raw, source, check)]
         if score == OWN_SCORE:
             infos = _with_ranges(infos)
         else:
@@ -220,13 +240,20 @@ def _make_table(
     if prompt_infos:
         check_prompt_infos(prompt_infos, set(raw["essay_set"]), source)
     known = KnownPrompts(infos, score_ranges or {}, infos_from="table of prompts" if prompt_infos else "ASAP")
-    return make_table(rows, columns, known, check or RowCheck())
+    return make_table(rows, columns, known, check)
 
 
-def _check_prompt_ids(raw: pd.DataFrame, source: str):
-    for row, prompt_id in raw["essay_set"].items():
-        if str(prompt_id).strip() not in SCORE_RANGES:
-            raise InputError(f"{source}, row {row}, column 'essay_set': {prompt_id!r} is no ASAP prompt (1 to 8).")
+def _rows_of_known_prompts(raw: pd.DataFrame, source: str, check: RowCheck) -> list[Hashable]:
+    kept = []
+    for row, cells in raw.to_dict("index").items():
+        with check.of(row, cells):
+            prompt_id = cells["essay_set"]
+            if str(prompt_id).strip() not in SCORE_RANGES:
+                raise InputError(f"{source}, row {row}, column 'essay_set': {prompt_id!r} is no ASAP prompt (1 to 8).")
+            kept.append(row)
+    if not kept:
+        raise InputError(check.no_row_left(source))
+    return kept
 
 
 def _without_unscored_prompts(raw: pd.DataFrame, score: str, source: str) -> tuple[pd.DataFrame, list[str]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from huggingface_hub import HfApi
 
 from ...checkpoints import hub_problem
 from ...errors import InputError, one_line
@@ -13,24 +14,26 @@ from .rows import SourceRows, join_splits
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-# `hub:user/name` or `hub:user/name:config`.
+# `hub:user/name`, `hub:user/name@revision`, `hub:user/name:config` or `hub:user/name@revision:config`.
 PREFIX = "hub:"
 
 
-def parse_hub_source(source: str) -> tuple[str, str | None]:
+def parse_hub_source(source: str) -> tuple[str, str | None, str | None]:
     """
-    The name and the configuration (None for the data set's own) that `hub:user/name[:config]` gives. A folder of this
-    machine works in place of a name.
+    The name, the revision (None for the main branch) and the configuration (None for the data set's own) that
+    `hub:user/name[@revision][:config]` gives. A folder of this machine works in place of a name.
 
     Raises:
-        InputError: if it gives no name.
+        InputError: if it gives no name, or one of the others is empty.
     """
-    name, _, config = source.removeprefix(PREFIX).partition(":")
-    if not name.strip():
+    name, colon, config = source.removeprefix(PREFIX).partition(":")
+    name, at, revision = name.partition("@")
+    if not name.strip() or (colon and not config) or (at and not revision):
         raise InputError(
-            f"`source` {source}: give the name of a data set, as in {PREFIX}user/name or {PREFIX}user/name:config."
+            f"`source` {source}: give the name of a data set, as in {PREFIX}user/name, {PREFIX}user/name@revision or "
+            f"{PREFIX}user/name:config."
         )
-    return name, config or None
+    return name, revision or None, config or None
 
 
 def read_hub_source(source: str) -> SourceRows:
@@ -38,13 +41,15 @@ def read_hub_source(source: str) -> SourceRows:
     The rows of all splits of a data set. Code that comes with a data set is never run.
 
     Args:
-        source: `hub:user/name[:config]`.
+        source: `hub:user/name[@revision][:config]`. What the rows' source is called names the commit that was read.
 
     Raises:
         InputError: if it cannot be downloaded or read, or its splits have different columns.
     """
-    name, config = parse_hub_source(source)
-    splits = load_splits(name, config)
+    name, revision, config = parse_hub_source(source)
+    splits, commit = load_splits(name, config, revision)
+    if commit is not None:
+        name = f"{name}@{commit}"
     parts = {str(split): _rows(rows.to_pandas(), f"{name} ({split})") for split, rows in splits.items()}
     if len(parts) == 1:
         [only] = parts.values()
@@ -52,24 +57,34 @@ def read_hub_source(source: str) -> SourceRows:
     return join_splits(parts, name)
 
 
-def load_splits(name: str, config: str | None = None) -> "DatasetDict":
+def load_splits(name: str, config: str | None = None, revision: str | None = None) -> tuple["DatasetDict", str | None]:
     """
-    The splits of a data set on the Hub, or in a folder of this machine.
+    The splits of a data set on the Hub, and the commit there that they are of; or those in a folder of this machine, which has
+    no commits.
 
     Args:
         name: of the data set.
         config: name of its configuration; its own if not given.
+        revision: commit, branch or tag on the Hub; the main branch if not given.
 
     Raises:
-        InputError: if it cannot be downloaded or read.
+        InputError: if it cannot be downloaded or read, or a folder is given with a revision.
     """
-    problem = None if Path(name).is_dir() else hub_problem(name, repo_type="dataset")
-    if problem is not None:
-        raise InputError(f"{name} cannot be downloaded: {problem}. If it is gated, run: hf auth login")
+    commit = None
+    if Path(name).is_dir():
+        if revision is not None:
+            raise InputError(f"`source` {name}@{revision}: {name} is a folder, and only the Hub has revisions.")
+    else:
+        problem = hub_problem(name, "dataset", revision)
+        if problem is not None:
+            at = "" if revision is None else f" at {revision}"
+            raise InputError(f"{name}{at} cannot be downloaded: {problem}. If it is gated, run: hf auth login")
+        # The branch may move on while it is read.
+        commit = HfApi().repo_info(name, repo_type="dataset", revision=revision).sha
     from datasets import load_dataset
 
     try:
-        return load_dataset(name, config)
+        return load_dataset(name, config, revision=commit), commit
     except Exception as error:  # datasets, pyarrow, fsspec and the Hub's client each have their own errors
         raise InputError(f"{name} cannot be loaded: {one_line(error)}") from None
 

@@ -54,7 +54,7 @@ def load_own_table(
         InputError: if the file, a column, a row or a range cannot be used; it says which.
     """
     known = KnownPrompts(prompt_infos or {}, score_ranges or {}, prompt_id, observe_ranges)
-    return make_table(read_source(path, reading), columns, known, check or RowCheck())
+    return make_table(read_source(path, reading, check), columns, known, check or RowCheck())
 
 
 def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, check: RowCheck) -> EssayTable:
@@ -75,17 +75,18 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     taken = columns.resolve([str(name) for name in rows.frame.columns], rows.source)
     cells = _check_cells(rows, taken, check)
     if cells.empty:
-        raise InputError(f"{rows.source}: no row can be used. The first: {next(iter(check.reasons.values()))}")
+        raise InputError(check.no_row_left(rows.source))
     raw = rows.frame.loc[cells.index]
     prompt_ids, own_texts = _prompts(raw, cells, taken, known)
     check_prompt_infos(known.infos, set(prompt_ids), rows.source)
     texts, text_from = _choose_texts(raw, prompt_ids, own_texts, known, rows.source)
     frame = cells[["essay_id"]].assign(prompt_id=prompt_ids, prompt=texts, essay=cells["essay"])
-    scales, range_from = _scales(raw, prompt_ids, taken, known, rows.source)
+    scales, range_from = _scales(raw, prompt_ids, taken, known, rows.source, check)
+    raw, frame = raw.loc[list(scales)], frame.loc[list(scales)]
     frame["score"], values = _scores(raw, scales, taken, rows.source, check)
     frame = frame[frame["score"].notna()]
     if frame.empty:
-        raise InputError(f"{rows.source}: no row can be used. The first: {next(iter(check.reasons.values()))}")
+        raise InputError(check.no_row_left(rows.source))
     found = scales_from_scores(frame[[scales[row] is None for row in frame.index]], rows.source, known.observe)
     of_rows = [scales[row] or found[prompt_id] for row, prompt_id in frame["prompt_id"].items()]
     frame = frame.assign(**scale_columns(of_rows))
@@ -194,20 +195,27 @@ def _choose_texts(
 
 
 def _scales(
-    raw: pd.DataFrame, prompt_ids: Sequence[str], taken: TakenColumns, known: KnownPrompts, source: str
+    raw: pd.DataFrame,
+    prompt_ids: Sequence[str],
+    taken: TakenColumns,
+    known: KnownPrompts,
+    source: str,
+    check: RowCheck,
 ) -> tuple[dict[Hashable, ScoreRange | None], dict[str, str]]:
-    """The scale that is given for each row, None where none is; and where each prompt's comes from."""
+    """
+    The scale that is given for each row that is not set aside, None where none is; and where each prompt's comes from.
+    """
     names = (taken.min_score or "min_score", taken.max_score or "max_score", taken.score_step or "score_step")
-    scales = given_scales(raw, prompt_ids, names, source, known.infos, known.ranges)
+    scales = given_scales(raw, prompt_ids, names, source, known.infos, known.ranges, check)
     range_from = {}
-    for prompt_id, scale in zip(prompt_ids, scales, strict=True):
+    for prompt_id, row in zip(prompt_ids, raw.index, strict=True):
         if prompt_id in known.ranges or None in known.ranges:
             range_from[prompt_id] = "given"
         elif known.infos.get(prompt_id, PromptInfo()).score_range is not None:
             range_from[prompt_id] = known.infos_from
-        else:
-            range_from[prompt_id] = "scores seen" if scale is None else "columns"
-    return dict(zip(raw.index, scales, strict=True)), range_from
+        elif row in scales:
+            range_from[prompt_id] = "scores seen" if scales[row] is None else "columns"
+    return scales, range_from
 
 
 def _scores(

@@ -1,6 +1,6 @@
 """On which scale each essay of a table of one's own was scored: as somebody says, or as its prompt's scores look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
@@ -9,6 +9,7 @@ from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
 from ...naming import listing
 from ..prompts import PromptInfo
+from ..rejection import RowCheck
 from ..scales import MAX_STEPS, usual_step
 from ..schema import parse_score_range
 
@@ -20,10 +21,11 @@ def given_scales(
     source: str,
     prompt_infos: Mapping[str, PromptInfo],
     score_ranges: Mapping[str | None, ScoreRange],
-) -> list[ScoreRange | None]:
+    check: RowCheck,
+) -> dict[Hashable, ScoreRange | None]:
     """
     The scale that is given for each row: by the user, by the table of prompts, or by columns of the file, in this order;
-    None where nothing gives one.
+    None where nothing gives one. Rows that are set aside have none.
 
     Args:
         raw: the file's rows as they came, with the index by which errors name them.
@@ -31,6 +33,7 @@ def given_scales(
         columns: names of the file's columns of the lowest score, the highest and the step.
         source: what to call the file.
         prompt_infos, score_ranges: as of [`load_own_table`].
+        check: what becomes of rows whose columns give no scale.
 
     Raises:
         InputError: for a scale of a prompt that the file lacks, one that is none, and one of more than 1,000 steps that the
@@ -41,15 +44,15 @@ def given_scales(
         there = listing(sort_prompt_ids(set(prompt_ids)), unknown[0])
         raise InputError(f"`score_ranges`: {source} has no prompt {unknown[0]!r}; it has {there}")
     of_user = {prompt_id: score_ranges.get(prompt_id) or score_ranges.get(None) for prompt_id in set(prompt_ids)}
-    rows = raw[[name for name in columns if name in raw]].to_dict("index")
-    scales: list[ScoreRange | None] = []
-    for row, prompt_id in zip(raw.index, prompt_ids, strict=True):
-        scale = of_user[prompt_id]
-        if scale is None:
-            known = prompt_infos.get(prompt_id, PromptInfo()).score_range
-            scale = known or parse_score_range(rows[row], row, source, columns)
-            _check_width(scale, f"{source}, row {row}", prompt_id)
-        scales.append(scale)
+    scales: dict[Hashable, ScoreRange | None] = {}
+    for (row, cells), prompt_id in zip(raw.to_dict("index").items(), prompt_ids, strict=True):
+        scale = of_user[prompt_id] or prompt_infos.get(prompt_id, PromptInfo()).score_range
+        with check.of(row, cells):
+            if scale is None:
+                scale = parse_score_range(cells, row, source, columns)
+            if of_user[prompt_id] is None:
+                _check_width(scale, f"{source}, row {row}", prompt_id)
+            scales[row] = scale
     return scales
 
 

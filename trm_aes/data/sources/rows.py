@@ -1,8 +1,10 @@
 """The rows of a source as they stand in it, before anything is read as a value."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,7 +12,8 @@ from ...errors import InputError
 from ...files import file_checksum
 from ...naming import listing
 from ..formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format
-from ..tables import read_rows
+from ..rejection import RowCheck
+from ..tables import UnreadRow, read_or_unread_rows
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,14 @@ class SourceRows:
     notes: tuple[str, ...] = ()
 
 
-def read_source(path: str | Path, reading: TableReading = AS_FOUND) -> SourceRows:
+def read_source(path: str | Path, reading: TableReading = AS_FOUND, check: RowCheck | None = None) -> SourceRows:
     """
     The rows of a file, as they are.
+
+    Args:
+        path: the file.
+        reading: what it does not say of itself.
+        check: what becomes of rows that cannot be read; an error if not given.
 
     Raises:
         InputError: if it cannot be read, holds no columns, or no rows.
@@ -48,25 +56,41 @@ def read_source(path: str | Path, reading: TableReading = AS_FOUND) -> SourceRow
         raise InputError(
             f"{path}: scored essays need columns. Give a .csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods file."
         )
-    frame = pd.DataFrame(list(read_rows(path, reading)), dtype=object)
-    if frame.empty:
-        raise InputError(f"{path} holds no rows.")
-    frame.index += 1
+    frame = frame_of_rows(read_or_unread_rows(path, reading), str(path), check or RowCheck())
     return SourceRows(frame, str(path), file_checksum(path), [str(row) for row in frame.index])
 
 
-def read_split_sources(paths: Mapping[str, str | Path], reading: TableReading = AS_FOUND) -> SourceRows:
+def frame_of_rows(rows: Iterable[dict[str, Any] | UnreadRow], source: str, check: RowCheck) -> pd.DataFrame:
+    """
+    The rows of a table that can be read; the index has their numbers, from 1.
+
+    Raises:
+        InputError: if there are none.
+    """
+    numbered = dict(check.readable(rows, source))
+    frame = pd.DataFrame(list(numbered.values()), index=pd.Index(numbered), dtype=object)
+    if frame.empty:
+        raise InputError(check.no_row_left(source) if check.reasons else f"{source} holds no rows.")
+    return frame
+
+
+def read_split_sources(
+    paths: Mapping[str, str | Path], reading: TableReading = AS_FOUND, check: RowCheck | None = None
+) -> SourceRows:
     """
     The rows of several files, one for each split, as one source.
 
     Args:
         paths: `split -> file`.
-        reading: what the files do not say of themselves.
+        reading, check: as of [`read_source`].
 
     Raises:
-        InputError: as of [`read_source`], or if the files have different columns.
+        InputError: as of [`read_source`], or if a file is given twice, or the files have different columns.
     """
-    parts = {split: read_source(path, reading) for split, path in paths.items()}
+    for path, count in Counter(Path(path).resolve() for path in paths.values()).items():
+        if count > 1:
+            raise InputError(f"{path} is given for several splits: each needs a file of its own.")
+    parts = {split: read_source(path, reading, check) for split, path in paths.items()}
     return join_splits(parts, ", ".join(part.source for part in parts.values()))
 
 

@@ -5,9 +5,10 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ...errors import InputError
-from ..formats import TableReading
+from ..formats import STRICT, TableReading
 
 # Of one row, in characters. An essay of 100,000 words has half a million.
 MAX_ROW = 2**24
@@ -15,6 +16,8 @@ MAX_ROW = 2**24
 SAMPLE = 2**16
 # What Python makes of bytes that are not in the encoding (PEP 383): it keeps them apart from all that can be.
 UNDECODED = re.compile("[\udc80-\udcff]")
+# Half of a character: JSON, UTF-7 and Python's escapes can write it, no text can hold it.
+SURROGATE = re.compile("[\ud800-\udfff]")
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -27,7 +30,7 @@ BYTE_ORDER_MARKS = {
 def _error_handler(codec: str, encoding_errors: str) -> str:
     if codec == "cp1252":
         return WINDOWS_1252
-    return "surrogateescape" if encoding_errors == "strict" else encoding_errors
+    return "surrogateescape" if encoding_errors == STRICT else encoding_errors
 
 
 def _as_control_characters(error: UnicodeError) -> tuple[str, int]:
@@ -38,6 +41,20 @@ def _as_control_characters(error: UnicodeError) -> tuple[str, int]:
 # Python's Windows-1252 leaves five bytes undefined. Here, as in the WHATWG's Encoding Standard, they are control characters.
 WINDOWS_1252 = "trm_aes.windows_1252"
 codecs.register_error(WINDOWS_1252, _as_control_characters)
+
+
+@dataclass(frozen=True)
+class UnreadRow:
+    """
+    A row that cannot be read, where the rows around it can.
+
+    Args:
+        reason: why, for people; it names the place.
+        text: the row as it stands in its file.
+    """
+
+    reason: str
+    text: str
 
 
 class TextLines:
@@ -61,6 +78,7 @@ class TextLines:
         self.source, self.row, self.number = source, 1, 0
         self._encoding = reading.encoding or "utf-8"
         codec = codecs.lookup(self._encoding).name
+        self._is_strict = reading.encoding_errors == STRICT
         self._check_byte_order_mark(binary.peek(4)[:4], codec)
         self._text = io.TextIOWrapper(
             binary,
@@ -83,15 +101,14 @@ class TextLines:
             raise self.error(f"longer than {MAX_ROW:,} characters. Is it a table, and are its line ends there?")
         if "\0" in line:
             raise self.error("NUL bytes: the file is damaged, or not in the encoding it claims (`encoding`).")
-        undecoded = None if line.isascii() else UNDECODED.search(line)
-        if undecoded:
-            raise self._not_in_encoding(ord(undecoded[0]) - 0xDC00)
-        return line
+        return line if line.isascii() else self._whole(line)
 
     def look_ahead(self) -> tuple[list[str], bool]:
-        """The next lines, about `SAMPLE` characters of them, which are still to come; and whether they are all."""
+        """
+        The next lines, two at least and about `SAMPLE` characters of them, which are still to come; and whether they are all.
+        """
         num_characters = sum(map(len, self._ahead))
-        while num_characters < SAMPLE:
+        while num_characters < SAMPLE or len(self._ahead) < 2:
             line = self._read_line()
             if not line:
                 return list(self._ahead), True
@@ -110,6 +127,25 @@ class TextLines:
         except UnicodeDecodeError as error:
             # Of encodings such as UTF-16, in which not every byte can be kept.
             raise self._not_in_encoding(error.object[error.start]) from None
+
+    def _whole(self, line: str) -> str:
+        """The line, if each of its characters is one."""
+        if self._is_strict:
+            undecoded = UNDECODED.search(line)
+            if undecoded:
+                raise self._not_in_encoding(ord(undecoded[0]) - 0xDC00)
+        half = SURROGATE.search(line)
+        if half is None:
+            return line
+        if self._is_strict:
+            raise self.half_a_character(half[0])
+        return SURROGATE.sub("\ufffd", line)
+
+    def half_a_character(self, half: str) -> InputError:
+        """An error about half of a surrogate pair in what was read last."""
+        return self.error(
+            f"\\u{ord(half):x} is half of a surrogate pair, and no character. Mend it, or set `encoding_errors` to replace."
+        )
 
     def _not_in_encoding(self, byte: int) -> InputError:
         return self.error(

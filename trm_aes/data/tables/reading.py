@@ -13,6 +13,7 @@ from ..formats import (
     AS_FOUND,
     BINARY_FORMATS,
     STANDARD_STREAM,
+    STRICT,
     WORKBOOKS,
     TableReading,
     check_is_file,
@@ -20,7 +21,7 @@ from ..formats import (
     file_format,
 )
 from .json_lines import json_rows
-from .lines import UNDECODED, TextLines
+from .lines import UNDECODED, TextLines, UnreadRow
 from .separated import DELIMITERS, SEPARATOR_LINE, columns_of, is_consistent, separated_rows
 from .unpacking import ZIP, called, is_zip_of_parts, opened, seekable
 from .workbooks import workbook_rows
@@ -51,6 +52,22 @@ def read_rows(
     Raises:
         InputError: if the file cannot be read, its format or delimiter cannot be told, what `reading` says has no effect
             on it, or where a row is malformed; it names the row.
+    """
+    for row in read_or_unread_rows(path, reading, expected):
+        if isinstance(row, UnreadRow):
+            raise InputError(row.reason)
+        yield row
+
+
+def read_or_unread_rows(
+    path: str | Path, reading: TableReading = AS_FOUND, expected: Collection[str] = ("essay",)
+) -> Iterator[dict[str, Any] | UnreadRow]:
+    """
+    A table's rows as of [`read_rows`], and those of text that cannot be read where the rows around them can: lines that are no
+    JSON, or have too many cells.
+
+    Raises:
+        InputError: as of [`read_rows`], but for such rows.
     """
     name = None if str(path) == STANDARD_STREAM else file_format(check_is_file(path))
     with opened(path) as binary:
@@ -148,6 +165,8 @@ def _check_has_no_text(reading: TableReading, name: str, source: str):
     for parameter in ("encoding", "delimiter"):
         if getattr(reading, parameter) is not None:
             raise InputError(f"`{parameter}` has no effect on {source}, which is .{name}. Leave it out.")
+    if reading.encoding_errors != STRICT:
+        raise InputError(f"`encoding_errors` has no effect on {source}, which is .{name}. Leave it out.")
     if reading.sheet is not None and name not in WORKBOOKS:
         raise InputError(f"`sheet` has no effect on {source}, which is no workbook. Leave it out.")
 
@@ -167,7 +186,7 @@ def _binary_rows(
 
 def _text_rows(
     binary: io.BufferedReader, name: str | None, source: str, reading: TableReading, expected: Collection[str]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any] | UnreadRow]:
     if reading.sheet is not None:
         raise InputError(f"`sheet` has no effect on {source}, which is no workbook. Leave it out.")
     lines = TextLines(binary, source, reading)

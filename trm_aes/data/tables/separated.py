@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from ...errors import InputError
 from ..formats import TableReading
-from .lines import MAX_ROW, TextLines
+from .lines import MAX_ROW, TextLines, UnreadRow
 
 # In the order in which messages name them.
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -23,9 +23,10 @@ csv.field_size_limit(MAX_ROW)
 
 def separated_rows(
     lines: TextLines, usual: str, reading: TableReading, expected: Collection[str] = ()
-) -> Iterator[dict[str, str]]:
+) -> Iterator[dict[str, str] | UnreadRow]:
     """
-    The rows of CSV or TSV, every cell a string as it stands there. A line without any character is no row.
+    The rows of CSV or TSV, every cell a string as it stands there. A line without any character is no row. A row cannot be read
+    that has too many or too few cells, or text after a quote that is closed.
 
     Args:
         lines: of the file.
@@ -34,8 +35,8 @@ def separated_rows(
         expected: names of columns that the caller needs, which help to tell the delimiter.
 
     Raises:
-        InputError: if the delimiter or the header cannot be told, or where a row has too many or too few cells, or a quote
-            that is never closed or has swallowed the rows after it.
+        InputError: if the delimiter or the header cannot be told, or where a quote is never closed or has swallowed the rows
+            after it.
     """
     lines.row = 0
     found = take_separator_line(lines)
@@ -43,29 +44,48 @@ def separated_rows(
     record = _Record(lines)
     reader = csv.reader(record, delimiter=delimiter, strict=True)
     try:
-        header = _Header(next(reader, []), lines)
-        lines.row = 1
-        record.begin()
-        for values in reader:
-            if values:
-                if len(values) != header.width:
-                    raise lines.error(
-                        f"{len(values)} fields where the header has {header.width}. Is a quote or a separator inside an "
-                        "essay not quoted?"
-                    )
-                if len(record.lines) > 1 and _has_swallowed(record.lines, len(values), delimiter):
-                    raise _at_start(record, "a quote is opened there, and swallows the rows that follow")
-                yield header.named(values, lines)
-                lines.row += 1
-            record.begin()
+        header = _Header(next((names for names in reader if names), []), lines)
     except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            raise _at_start(record, "a quote is opened and never closed") from None
-        if "expected after" in str(error):
-            raise lines.error(
-                "text follows a quote that is closed. A quote inside a quoted text must be doubled."
-            ) from None
-        raise lines.error(f"{error}.") from None
+        raise _malformed(error, record) from None
+    lines.row = 1
+    while True:
+        record.begin()
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            problem = _malformed(error, record)
+            if len(record.lines) != 1:
+                # More rows than one may be in it.
+                raise problem from None
+            yield UnreadRow(str(problem), record.text)
+        else:
+            if values is None:
+                return
+            if not values:
+                continue
+            yield _row(values, header, record, delimiter)
+        lines.row += 1
+
+
+def _row(values: list[str], header: "_Header", record: "_Record", delimiter: str) -> dict[str, str] | UnreadRow:
+    lines = record.source
+    if len(values) != header.width:
+        problem = lines.error(
+            f"{len(values)} fields where the header has {header.width}. Is a quote or a separator inside an essay not quoted?"
+        )
+        return UnreadRow(str(problem), record.text)
+    if len(record.lines) > 1 and _has_swallowed(record.lines, len(values), delimiter):
+        raise _at_start(record, "a quote is opened there, and swallows the rows that follow")
+    return header.named(values, lines)
+
+
+def _malformed(error: csv.Error, record: "_Record") -> InputError:
+    """What an error of the csv module comes to for people."""
+    if "unexpected end of data" in str(error):
+        return _at_start(record, "a quote is opened and never closed")
+    if "expected after" in str(error):
+        return record.source.error("text follows a quote that is closed. A quote inside a quoted text must be doubled.")
+    return record.source.error(f"{error}.")
 
 
 def take_separator_line(lines: TextLines) -> str | None:
@@ -177,6 +197,11 @@ class _Record:
     def begin(self):
         self.lines: list[str] = []
         self._num_characters = 0
+
+    @property
+    def text(self) -> str:
+        """The record as it stands in the file."""
+        return "".join(self.lines).rstrip("\r\n")
 
     def __iter__(self) -> Iterator[str]:
         return self

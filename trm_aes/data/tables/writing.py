@@ -181,6 +181,39 @@ def _is_exact_in_sheet(number: int | float) -> bool:
     return abs(number) <= MAX_SHEET_NUMBER and float(f"{number:.16G}") == number
 
 
+class ParquetTypes:
+    """
+    The types of a table's columns, told chunk by chunk.
+
+    Args:
+        output: what to call the table in messages.
+
+    Attributes:
+        schema: what holds all chunks that were added; None before the first.
+
+    Raises:
+        InputError: from `add`, if no one type holds a column's values.
+    """
+
+    def __init__(self, output: str | Path):
+        self.schema: Any = None
+        self._output, self._num_rows = output, 0
+
+    def add(self, rows: list[dict[str, Any]]) -> Any:
+        """The rows as a table of Arrow, with types of its own."""
+        import pyarrow as pa
+
+        names = self.schema.names if self.schema is not None else list(rows[0])
+        table = _arrow_table(rows, names, self._num_rows, str(self._output))
+        self._num_rows += len(rows)
+        try:
+            schemas = [table.schema] if self.schema is None else [self.schema, table.schema]
+            self.schema = pa.unify_schemas(schemas, promote_options="permissive")
+        except pa.ArrowException as error:
+            raise InputError(_says_types_differ(str(self._output), "a column", brief(error))) from None
+        return table
+
+
 def _write_parquet(rows: Iterator[dict[str, Any]], path: Path, output: str):
     """
     Chunks are kept in a temporary file, each with its own types, until the types that hold all of them are known.
@@ -188,21 +221,18 @@ def _write_parquet(rows: Iterator[dict[str, Any]], path: Path, output: str):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schemas, names, num_rows = [], None, 0
+    types, num_chunks = ParquetTypes(output), 0
     with tempfile.TemporaryFile(dir=path.parent) as chunks:
         while chunk := list(islice(rows, CHUNK)):
-            names = names or list(chunk[0])
-            table = _arrow_table(chunk, names, num_rows, output)
-            schemas.append(table.schema)
-            num_rows += len(chunk)
+            table = types.add(chunk)
+            num_chunks += 1
             with pa.ipc.new_stream(chunks, table.schema) as writer:
                 writer.write_table(table)
         try:
-            schema = pa.unify_schemas(schemas, promote_options="permissive")
             chunks.seek(0)
-            with pq.ParquetWriter(path, schema) as parquet:
-                for _ in schemas:
-                    parquet.write_table(pa.ipc.open_stream(chunks).read_all().cast(schema))
+            with pq.ParquetWriter(path, types.schema) as parquet:
+                for _ in range(num_chunks):
+                    parquet.write_table(pa.ipc.open_stream(chunks).read_all().cast(types.schema))
         except pa.ArrowException as error:
             raise InputError(_says_types_differ(output, "a column", brief(error))) from None
 
