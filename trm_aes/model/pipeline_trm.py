@@ -120,7 +120,7 @@ class EssayScoringPipeline(Pipeline):
             "advisories": self._advisories(model_outputs),
         }
         if "interval" in model_outputs:
-            low, high = score_range.ends(*model_outputs["interval"].flatten().tolist(), score=score)
+            low, high = score_range.ends(*model_outputs["interval"].flatten().tolist(), score)
             result |= {
                 "predicted_error": model_outputs["predicted_error"].item() * score_range.span,
                 "score_low": score_range.shown(low),
