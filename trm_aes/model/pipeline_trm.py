@@ -120,7 +120,8 @@ class EssayScoringPipeline(Pipeline):
             "advisories": self._advisories(model_outputs),
         }
         if "interval" in model_outputs:
-            low, high = score_range.ends(*model_outputs["interval"].flatten().tolist(), score)
+            interval_low, interval_high = model_outputs["interval"].flatten().tolist()
+            low, high = score_range.ends(interval_low, interval_high, score)
             result |= {
                 "predicted_error": model_outputs["predicted_error"].item() * score_range.span,
                 "score_low": score_range.shown(low),
