@@ -13,7 +13,9 @@ from trm_aes.data.sources.demo import load_demo
 from trm_aes.model.score_scale import ScoreRange
 from trm_aes.report.build import ReportChoices, build_report
 
-SCORER = SimpleNamespace(name="scorer", commit=None)
+SCORER = SimpleNamespace(
+    name="scorer", commit=None, model=SimpleNamespace(config=SimpleNamespace(advisory_limits=None))
+)
 
 
 def essay_data(frame, scales, raters=(), groups=(), train=None):
@@ -55,7 +57,7 @@ def demo_frame(seed=0, essays_per_prompt=100):
     }
     spread = frame.groupby("prompt_id")["score"].transform("std")
     noise = np.random.default_rng(seed).normal(0, 0.4, len(frame)) * spread
-    frame = frame[["prompt_id", "essay", "score", "rater1", "rater2"]].reset_index(drop=True)
+    frame = frame[["prompt_id", "essay", "score", "rater1", "rater2", "region"]].reset_index(drop=True)
     return frame, scales, (frame["score"] + noise.to_numpy()), spread.to_numpy()
 
 

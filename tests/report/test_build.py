@@ -21,10 +21,7 @@ SCALE = {"a": ScoreRange(0, 4)}
 
 @pytest.fixture(scope="module")
 def demo():
-    frame, scales, predicted, spread = demo_frame()
-    group = np.random.default_rng(1).choice(["north", "south"], len(frame))
-    frame = frame.assign(region=group)
-    return frame, scales, predicted, spread
+    return demo_frame()
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +105,10 @@ def test_it_is_read_as_it_was_written_and_each_section_is_a_table(report, tmp_pa
 
 def test_what_labels_of_several_ratings_do_to_comparisons_is_said(report):
     # The demo's prompts: one label is the mean of two ratings, one the higher, one their sum.
-    said = [sentence for sentence in report.limits if sentence.startswith("The scores of prompts")]
-    assert [sentence.partition(" are ")[0].removeprefix("The scores of prompts ") for sentence in said] == [
-        "mistake, phones",
-        "lot",
+    said = [sentence for sentence in report.limits if sentence.startswith("The scores of prompt")]
+    assert [sentence.partition(" are ")[0].removeprefix("The scores of ") for sentence in said] == [
+        "prompts mistake, phones",
+        "prompt lot",
     ]
 
 
@@ -196,7 +193,7 @@ def test_means_over_some_prompts_alone_are_said():
     data = essay_data(frame, {**SCALE, "b": ScoreRange(0, 3)})
     report = report_of(data, frame["score"] + np.tile([0.3, -0.6], 13))
     assert report.overall["qwk"] == report.agreement[0].measures["qwk"]
-    [said] = [sentence for sentence in report.limits if "means are over prompts a alone" in sentence]
+    [said] = [sentence for sentence in report.limits if "means are over prompt a alone" in sentence]
     assert "QWK" in said and "exact" not in said
 
 

@@ -49,7 +49,7 @@ def test_thresholds_in_words():
         "at most 0.15 in size",
     ]
     stated = {name: str(threshold) for name, threshold in AGREEMENT_THRESHOLDS.items()}
-    assert stated["adjacent"] == "at least 0.95" and stated["exact"] == "at least 0.50"
+    assert stated["adjacent"] == "at least 95 %" and stated["exact"] == "at least 50 %"
     assert str(DSM_THRESHOLD) == "at most 0.10 in size"
 
 
@@ -137,8 +137,8 @@ def test_what_could_be_released_is_the_largest_share_that_agrees():
     chosen = route("predicted error", (0.2, 1.0, None), (0.6, 0.96, 0.8), (1.0, 0.9, 0.7))
     said = summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0)), chosen), [])[1]
     assert said == (
-        "60% of the essays, chosen by predicted error, could be released without a second reading: among them 96% are within one "
-        "score point of the human score and 70% equal to it, with a QWK of 0.80."
+        "60 % of the essays, chosen by predicted error, could be released without a second reading: among them 96 % are within one "
+        "score point of the human score and 70 % equal to it, with a QWK of 0.80."
     )
     assert summary_sentences({}, confidence(route("confidence", (1.0, 0.9, 0.7))), [])[1].startswith(
         "No share of the essays"

@@ -16,7 +16,9 @@ def advisory_rows(predictions: pd.DataFrame, model: TRMForEssayScoring) -> list[
         predictions: of an evaluation, with the column `advisories`.
         model: that gave them.
     """
-    limits = model.config.advisory_limits or {}
+    limits = model.config.advisory_limits
+    if not limits:
+        return []
     named = {rule_name for of_prompt in limits.values() for rule_name in of_prompt}
     sentences: dict[str, list[str]] = {}
     for rule in ADVISORY_RULES:

@@ -194,14 +194,18 @@ def _about_labels(
     )
     if of_several:
         yield (
-            f"The scores of prompts {', '.join(of_several)} are made of several ratings and so less noisy than one: that favors "
+            f"The scores of {_listed(of_several)} are made of several ratings and so less noisy than one: that favors "
             "the scorer where it is held against the raters (degradation)."
         )
     if higher:
         yield (
-            f"The scores of prompts {', '.join(higher)} are the higher of the ratings: PRMSE counts it as an error of "
+            f"The scores of {_listed(higher)} are the higher of the ratings: PRMSE counts it as an error of "
             "the scorer there that its scores lie above the raters' mean."
         )
+
+
+def _listed(prompt_ids: Sequence[str]) -> str:
+    return f"prompt{'s' if len(prompt_ids) > 1 else ''} {', '.join(prompt_ids)}"
 
 
 def _about_references(essays: ReportEssays, samples: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:
@@ -227,6 +231,6 @@ def _about_means(samples: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:
         if having and len(having) < len(samples):
             by_prompts.setdefault(having, []).append(in_words)
     return [
-        f"These means are over prompts {', '.join(having)} alone, where they are defined: {', '.join(names)}."
+        f"These means are over {_listed(having)} alone, where they are defined: {', '.join(names)}."
         for having, names in by_prompts.items()
     ]

@@ -30,7 +30,7 @@ STANDING_LIMITS = (
     "Intervals say what other essays of the same kind would change, not what another training run or other writers would.",
     "Agreement with human scores is not by itself a reason to use the scores: it says nothing of what the scores are used for.",
 )
-NO_GROUPS = "No column tells groups of writers: fairness was not measured. Name columns with `--group-columns`."
+NO_GROUPS = "No column tells groups of writers: fairness was not measured. Name columns with --group-columns."
 NO_ATTACKS = "No attack was run: how the scorer takes tampered texts was not measured."
 NO_ADVISORIES = "The scorer gives no advisories."
 NO_ERROR_MODEL = "The scorer has no error model: it predicts neither errors nor prediction sets."

@@ -328,7 +328,7 @@ def _legend(axes: Axes):
     handles, labels = axes.get_legend_handles_labels()
     named = dict(zip(labels, handles, strict=True))
     if named:
-        axes.legend(named.values(), named.keys(), loc="lower left", bbox_to_anchor=(0, 1), ncols=3 if len(named) == 3 else 2,
+        axes.legend(named.values(), named.keys(), loc="lower left", bbox_to_anchor=(0, 1), ncols=2,
                     borderaxespad=0.2, handletextpad=0.5, columnspacing=1.2, borderpad=0.2)  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..attacks.effects import AttackEffect
 from ..evaluation.bootstrap import Estimate
+from .formats import number, percent
 from .record import MEASURES, Drift, Flag, GroupColumn, Level, PromptAgreement
 
 OVERALL = "all prompts"
@@ -27,6 +28,7 @@ class Threshold:
     Args:
         least, most: the bound; one of the two.
         in_size: whether the figure counts without its sign.
+        is_share: whether the figure is a share of the essays (0-1), which people read in percent.
         source: where the bound comes from.
     """
 
@@ -34,10 +36,12 @@ class Threshold:
     least: float | None = None
     most: float | None = None
     in_size: bool = False
+    is_share: bool = False
 
     def __str__(self) -> str:
-        bound = f"at least {self.least:.2f}" if self.least is not None else f"at most {self.most:.2f}"
-        return f"{bound} in size" if self.in_size else bound
+        bound = self.most if self.least is None else self.least
+        shown = percent(bound, 0) if self.is_share else number(bound, 2)
+        return f"at {'most' if self.least is None else 'least'} {shown}{' in size' if self.in_size else ''}"
 
     def is_met(self, value: float) -> bool:
         """Whether a figure keeps the bound."""
@@ -66,15 +70,15 @@ AGREEMENT_THRESHOLDS: dict[str, Threshold] = {
     "degradation_qwk": Threshold(WILLIAMSON, most=0.1),
     "degradation_pearson": Threshold(WILLIAMSON, most=0.1),
     "smd": Threshold(WILLIAMSON, most=0.15, in_size=True),
-    "exact": Threshold(RSMTOOL, least=0.5),
-    "adjacent": Threshold(RSMTOOL, least=0.95),
+    "exact": Threshold(RSMTOOL, least=0.5, is_share=True),
+    "adjacent": Threshold(RSMTOOL, least=0.95, is_share=True),
     "disattenuated_pearson": Threshold(RSMTOOL, least=0.9),
 }
 DSM_THRESHOLD = Threshold(RSMTOOL, most=0.1, in_size=True)
 # By what an honest score does under an attack: the mean change in standard deviations, or the share of essays that rise. No
 # standard sets these.
 FALLS, STAYS = Threshold(OURS, most=-0.1), Threshold(OURS, most=0.1, in_size=True)
-RARELY_RISES = Threshold(OURS, most=0.2)
+RARELY_RISES = Threshold(OURS, most=0.2, is_share=True)
 TEST_NAMES = {
     "osa": "overall score accuracy",
     "osd": "overall score difference",

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.confidence import Confidence
 from ..evaluation.review import ReviewRoute
+from .formats import percent
 from .record import Flag
 
 # What agreement within one score point among the released essays is asked for (Cambridge, arXiv 2505.23315).
 RELEASE_AT = 0.95
 # The first of these ways to choose that was measured; the others are there to compare with.
 ROUTES = ("predicted error", "confidence")
+# Places that a sentence names; the flags name all.
+MOST_NAMED = 4
 
 
 def summary_sentences(overall: dict[str, Estimate], confidence: Confidence | None, flags: Sequence[Flag]) -> list[str]:
@@ -48,14 +51,15 @@ def _release_sentence(confidence: Confidence | None) -> str:
     good = [point for point in route.points if point.adjacent >= RELEASE_AT]
     if not good:
         return (
-            f"No share of the essays could be released without a second reading at {RELEASE_AT:.0%} agreement within one score "
-            "point."
+            f"No share of the essays could be released without a second reading at {percent(RELEASE_AT, 0)} agreement within one "
+            "score point."
         )
     best = max(good, key=lambda point: point.share_released)
     qwk = "" if best.qwk is None else f", with a QWK of {best.qwk:.2f}"
     return (
-        f"{best.share_released:.0%} of the essays, chosen by {route.name}, could be released without a second reading: among them "
-        f"{best.adjacent:.0%} are within one score point of the human score and {best.exact:.0%} equal to it{qwk}."
+        f"{percent(best.share_released, 0)} of the essays, chosen by {route.name}, could be released without a second reading: "
+        f"among them {percent(best.adjacent, 0)} are within one score point of the human score and {percent(best.exact, 0)} "
+        f"equal to it{qwk}."
     )
 
 
@@ -79,7 +83,9 @@ def _look_sentence(flags: Sequence[Flag]) -> str:
 
 
 def _listed(measures_of: dict[str, list[str]]) -> str:
-    return "; ".join(f"{where} ({', '.join(measures)})" for where, measures in measures_of.items())
+    named = [f"{where} ({', '.join(measures)})" for where, measures in measures_of.items()]
+    more = len(named) - MOST_NAMED
+    return "; ".join(named[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _with_interval(figure: Estimate) -> str:

@@ -29,6 +29,8 @@ WORD_RANGE = (80, 390)
 TRAITS = ("development", "organization", "vocabulary", "conventions")
 TRAIT_WEIGHTS = np.array([0.35, 0.25, 0.2, 0.2])
 RATER_NOISE = 0.07
+# Where a writer is said to live: drawn apart from the essays, so that a scorer cannot treat one of them otherwise.
+REGIONS = ("north", "south")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def load_demo(seed: int = 0, essays_per_prompt: int = ESSAYS_PER_PROMPT) -> Essa
     The synthetic corpus: three prompts with the ranges 1-6, 0-4 and 2-12. Two simulated raters judge an essay's
     qualities with noise of their own; the score is their mean, the higher, or their sum, as with ASAP's prompts.
 
-    Besides the schema's columns it has `rater1`, `rater2`, and the four traits on a scale of 0 to 100.
+    Besides the schema's columns it has `rater1`, `rater2`, the four traits on a scale of 0 to 100, and `region`, a group of
+    writers that has nothing to do with the essays.
 
     Args:
         seed: seeds everything that is drawn; the same seed gives the same text.
@@ -57,9 +60,10 @@ def load_demo(seed: int = 0, essays_per_prompt: int = ESSAYS_PER_PROMPT) -> Essa
         for index in range(essays_per_prompt):
             rows.append({"essay_id": f"{prompt['prompt_id']}-{index + 1:03d}", **_draw_essay(prompt, bank, rng)})
     frame = pd.DataFrame(rows)
+    frame["region"] = np.random.default_rng([seed, len(bank["prompts"])]).choice(REGIONS, len(frame))
     frame.index += 1
     checksum = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
-    values = ValueColumns(USUAL_RATERS, {name: ScoreRange(0, 100) for name in TRAITS})
+    values = ValueColumns(USUAL_RATERS, {name: ScoreRange(0, 100) for name in TRAITS}, ("region",))
     table = EssayTable(frame, f"synthetic demo corpus (seed {seed})", checksum, DEMO_CORPUS, values=values)
     check_table(table)
     return table
