@@ -32,7 +32,8 @@ def unscored(monkeypatch):
 
 
 def run(model, data, *more):
-    report.main(["--model", str(model), "--data", str(data), *map(str, more)])
+    attacks = [] if "--attacks" in more else ["--attacks", "none"]
+    report.main(["--model", str(model), "--data", str(data), *attacks, *map(str, more)])
 
 
 def test_the_evaluation_beside_the_scorer_is_used_again(evaluated, data_dir, unscored, capsys):
@@ -103,10 +104,33 @@ def test_a_reference_and_group_columns(evaluated, data_dir, tmp_path, unscored):
     assert not made.drift.rows and any(said.startswith("Not compared with the reference") for said in made.limits)
 
 
+def test_attacks_are_run_flagged_and_said(evaluated, data_dir, tmp_path, unscored, monkeypatch):
+    run(evaluated, data_dir, "--output-dir", tmp_path / "none")
+    assert any(said.startswith("No attack was run") for said in read_report(tmp_path / "none").limits)
+    monkeypatch.undo()
+    run(evaluated, data_dir, "--output-dir", tmp_path / "two", "--attacks", "text duplicated, words shuffled")
+    made = read_report(tmp_path / "two")
+    # In the order in which attacks are listed, not in that of the command.
+    assert [effect.name for effect in made.robustness] == ["words shuffled", "text duplicated"]
+    assert made.robustness[0].n > 0 and made.robustness[0].mean_change.value is not None
+    flagged = {flag.where: flag.measure for flag in made.flags if flag.where.startswith("attack: ")}
+    assert flagged == {
+        "attack: words shuffled": "mean change of the score in SD",
+        "attack: text duplicated": "share of scores that rise",
+    }
+    assert not any(said.startswith("No attack was run") for said in made.limits)
+
+
 REFUSED = {
     "no split": (["--split", "dev"], r"--split dev: .* has train, validation, test"),
     "no column": (["--group-columns", "gender"], r"--group-columns gender: .* has rater1, rater2"),
     "column twice": (["--group-columns", "a,a"], "--group-columns a,a: a name stands twice"),
+    "no attack": (
+        ["--attacks", "words shufled"],
+        "--attacks words shufled: no such attack. There are .*words shuffled",
+    ),
+    "attack twice": (["--attacks", "typos,typos"], "--attacks typos,typos: a name stands twice"),
+    "no attack named": (["--attacks", ","], "--attacks names nothing"),
     "no name": (["--group-columns", ","], "--group-columns names nothing"),
     "least n": (["--least-n", "0"], "--least-n must be at least 1, got 0"),
     "no reference": (["--reference", "nowhere.json"], "nowhere.json does not exist"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from trm_aes.attacks.effects import AttackEffect
 from trm_aes.evaluation.bootstrap import Estimate
 from trm_aes.evaluation.confidence import Confidence
 from trm_aes.evaluation.review import ReviewPoint, ReviewRoute
@@ -10,12 +11,14 @@ from trm_aes.report.flags import (
     DSM_THRESHOLD,
     Threshold,
     agreement_flags,
+    attack_flags,
     drift_level,
     in_order,
 )
 from trm_aes.report.record import Flag, PromptAgreement
 from trm_aes.report.sentences import summary_sentences
 
+ENDS = ("value", "low", "high")
 LEAST, MOST, SIZE = Threshold("x", least=0.7), Threshold("x", most=0.1), Threshold("x", most=0.15, in_size=True)
 
 
@@ -78,11 +81,43 @@ def flag(level, measure, where):
     return Flag(level=level, measure=measure, where=where, value=0.0, threshold="", source="")
 
 
+def effect(should, change, risen):
+    return AttackEffect(
+        name=f"should {should}", should=should, what="", n=60, mean_change=Estimate(**dict(zip(ENDS, change, strict=True))),
+        share_risen=Estimate(**dict(zip(ENDS, risen, strict=True))),
+    )  # fmt: skip
+
+
+def test_attacks_are_held_against_what_an_honest_score_does():
+    rarely, often = (0.1, 0.05, 0.15), (0.5, 0.4, 0.6)
+    effects = [
+        effect("fall", (-0.6, -0.8, -0.4), often), effect("fall", (-0.05, -0.15, 0.05), rarely),
+        effect("fall", (0.2, 0.1, 0.3), rarely), effect("not rise", (0.3, 0.2, 0.4), rarely),
+        effect("not rise", (-0.3, -0.4, -0.2), often), effect("stay", (0.05, 0.0, 0.1), often),
+        effect("stay", (-0.3, -0.4, -0.2), rarely), effect("fall", (None, None, None), rarely),
+    ]  # fmt: skip
+    found = [(flag.where, flag.level, flag.threshold) for flag in attack_flags(effects)]
+    assert found == [
+        ("attack: should fall", "green", "at most −0.10"),
+        ("attack: should fall", "amber", "at most −0.10"),
+        ("attack: should fall", "red", "at most −0.10"),
+        ("attack: should not rise", "green", "at most 20 %"),
+        ("attack: should not rise", "red", "at most 20 %"),
+        ("attack: should stay", "green", "at most 0.10 in size"),
+        ("attack: should stay", "red", "at most 0.10 in size"),
+    ]
+
+
 def test_flags_red_first():
     flags = [
         flag(level, measure, "") for level, measure in (("green", "1"), ("red", "2"), ("amber", "3"), ("red", "4"))
     ]
     assert [each.measure for each in in_order(flags)] == ["2", "4", "3", "1"]
+
+
+def test_a_sentence_names_four_places():
+    said = summary_sentences({}, None, [flag("red", "QWK", f"prompt {number}") for number in range(6)])[2]
+    assert said.count("prompt") == 4 and said.endswith("; and 2 more.")
 
 
 def test_what_needs_a_look():
