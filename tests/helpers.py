@@ -21,6 +21,12 @@ from trm_aes.training.untrained import Pretrained, build_model
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+# The files of code that a model's `save_pretrained` writes.
+MODEL_CODE = [
+    "confidence_trm.py", "configuration_trm.py", "encoder_trm.py", "essays_trm.py", "heads_trm.py",
+    "initialization_trm.py", "latents_trm.py", "layers_trm.py", "modeling_trm.py", "outputs_trm.py", "passages_trm.py",
+    "prompts_trm.py", "score_scale.py",
+]  # fmt: skip
 # Small enough to train in seconds.
 SMALL_MODEL = [
     "--hidden_size", "32", "--num_attention_heads", "2", "--intermediate_size", "48", "--learning_rate", "3e-3",

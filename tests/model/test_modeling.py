@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from helpers import essay_batch, prompted, registered_model, small_config, small_model
+from helpers import MODEL_CODE, essay_batch, prompted, registered_model, small_config, small_model
 from torch import nn
 
 from trm_aes import TRMConfig, TRMForEssayScoring
@@ -271,25 +271,7 @@ def test_saved_and_loaded_scores_are_equal_to_the_bit(tmp_path, num_latents):
     batch = essay_batch([5, 9])
     expected = model(**batch)
     model.save_pretrained(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "config.json",
-        "model.safetensors",
-        "score_scale.py",
-        *(
-            f"{name}_trm.py"
-            for name in (
-                "configuration",
-                "encoder",
-                "essays",
-                "heads",
-                "latents",
-                "layers",
-                "modeling",
-                "passages",
-                "prompts",
-            )
-        ),
-    }
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors", *MODEL_CODE}
     loaded = TRMForEssayScoring.from_pretrained(tmp_path).eval()
     assert torch.equal(loaded(**batch).step_logits, expected.step_logits)
     assert loaded.config.score_ranges == {"1": [2, 12]}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from helpers import ROOT, run_without_package, small_model
+from helpers import MODEL_CODE, ROOT, run_without_package, small_model
 from safetensors import safe_open
 
 from trm_aes.scoring.scorer import EssayScorer
@@ -42,22 +42,7 @@ def test_auto_classes_load_what_was_saved(model_dir, tmp_path):
     scorer.model.save_pretrained(folder)
     scorer.tokenizer.save_pretrained(folder)
     # The model's own files of code, and no weights in a format that can run code.
-    names = (
-        "confidence",
-        "configuration",
-        "encoder",
-        "essays",
-        "heads",
-        "latents",
-        "layers",
-        "modeling",
-        "passages",
-        "prompts",
-    )
-    assert sorted(path.name for path in folder.glob("*.py")) == [
-        *(f"{name}_trm.py" for name in names),
-        "score_scale.py",
-    ]
+    assert sorted(path.name for path in folder.glob("*.py")) == MODEL_CODE
     assert not [path for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".pkl")]
     found = run_without_package(LOAD, folder, json.dumps(ESSAYS), cwd=tmp_path)
     assert found["classes"] == ["TRMConfig", "TRMForEssayScoring", "TRMModel"]

@@ -18,7 +18,6 @@ essays have added (passages_trm.py). With `review_by` the model says how far the
 (essays_trm.py).
 """
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.masking_utils import create_bidirectional_mask
-from transformers.utils import ModelOutput, TransformersKwargs
+from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -39,19 +38,18 @@ from .configuration_trm import TRMConfig
 from .encoder_trm import TRMPretrainedEncoder
 from .essays_trm import EssayBatch, can_wait
 from .heads_trm import TRMAuxiliaryHead, TRMLexicalHead
+from .initialization_trm import start_weights
 from .latents_trm import LatentInput, TokenInput, TRMLatentReader, count_positions
 from .layers_trm import (
     TRMAttention,
     TRMEmbeddings,
     TRMHead,
     TRMLayer,
-    TRMResidualLinear,
     TRMRotaryEmbedding,
-    TRMZeroEmbedding,
-    TRMZeroLinear,
 )
-from .passages_trm import NO_LIMIT, TRMPassageCheck
-from .prompts_trm import TRMPromptBank, TRMPromptEmbedding
+from .outputs_trm import TRMEssayScoringOutput, TRMModelOutput
+from .passages_trm import TRMPassageCheck
+from .prompts_trm import TRMPromptBank
 
 # Needed by configuration_trm: older Transformers (5.4, say) copy no file that this one does not name itself.
 from .score_scale import ScoreRange  # noqa: F401
@@ -63,72 +61,6 @@ FORMER_NAMES = {
     r"reader\.encoder\.": "reader.mixer.",
     r"prompts\.(registers|signatures|score_means|score_stds|length_means|length_stds)": r"prompt_bank.\1",
 }
-
-
-@dataclass
-class TRMModelOutput(ModelOutput):
-    """
-    Output of one supervision step. (`ModelOutput` wants a default for fields that are always there, too.)
-
-    Args:
-        last_hidden_state (`torch.Tensor` of shape `(batch, tokens or latents, hidden_size)`): the answer state `z_H`.
-        carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`): z_H and z_L, detached, for the next
-            supervision step.
-        hidden_states, attentions: outputs of every call of every layer, in order, where asked for.
-    """
-
-    last_hidden_state: torch.Tensor = None  # type: ignore[assignment]
-    carry: torch.Tensor = None  # type: ignore[assignment]
-    hidden_states: tuple[torch.Tensor, ...] | None = None
-    attentions: tuple[torch.Tensor, ...] | None = None
-
-
-@dataclass
-class TRMEssayScoringOutput(ModelOutput):
-    """
-    Output of [`TRMForEssayScoring`].
-
-    Args:
-        loss (`torch.Tensor` of shape `()`, where `labels` are given):
-            Mean over supervision steps and essays of the squared error plus the weighted halting loss.
-        logits (`torch.Tensor` of shape `(batch, 1)`):
-            Normalized score: 0 is the lowest score of the prompt, 1 the highest. Not clipped.
-        halt_logits (`torch.Tensor` of shape `(batch,)`):
-            Logit of "the score rounds to the gold score", at the step whose score is reported.
-        step_logits, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`):
-            Both after each supervision step; an essay that has halted repeats its last value.
-        auxiliary_logits (`torch.Tensor` of shape `(batch, targets)`, with `auxiliary_targets`):
-            What is learned beside the score, in standard deviations from the mean of the prompt's training essays.
-        unlike_shares (`torch.Tensor` of shape `(batch, 2)`, with `passage_check`):
-            Share of the essay that is unlike the prompt's training essays by topic, and by the order of its words.
-        predicted_errors (`torch.Tensor` of shape `(batch,)`, with `review_by`):
-            Expected distance of the rounded score from the human one, on the 0-1 scale.
-        score_intervals (`torch.Tensor` of shape `(batch, 2, 2)`, with `review_by`):
-            Lower and upper end of the interval that holds the human score with a probability of 0.9, and of 0.95, on the 0-1
-            scale; infinite where the prompt has too few validation essays to tell.
-        error_features (`torch.Tensor` of shape `(batch, features)`, with `review_by`):
-            What both are worked out from, see [`TRMErrorModel.features`].
-        steps_used (`torch.LongTensor` of shape `(batch,)`):
-            Supervision steps taken by each essay.
-        carry (`torch.Tensor` of shape `(batch, 2, tokens or latents, hidden_size)`):
-            z_H and z_L, detached: pass it back to take further steps.
-        hidden_states, attentions: those of the last supervision step, where asked for.
-    """
-
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor = None  # type: ignore[assignment]
-    halt_logits: torch.Tensor = None  # type: ignore[assignment]
-    step_logits: torch.Tensor = None  # type: ignore[assignment]
-    step_halt_logits: torch.Tensor = None  # type: ignore[assignment]
-    auxiliary_logits: torch.Tensor | None = None
-    unlike_shares: torch.Tensor | None = None
-    predicted_errors: torch.Tensor | None = None
-    score_intervals: torch.Tensor | None = None
-    error_features: torch.Tensor | None = None
-    steps_used: torch.Tensor = None  # type: ignore[assignment]
-    carry: torch.Tensor = None  # type: ignore[assignment]
-    hidden_states: tuple[torch.Tensor, ...] | None = None
-    attentions: tuple[torch.Tensor, ...] | None = None
 
 
 class TRMPreTrainedModel(PreTrainedModel):
@@ -175,63 +107,11 @@ class TRMPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
-        config = self.config
-        if isinstance(module, TRMRotaryEmbedding):
-            init.copy_(module.inv_freq, module.inverse_frequencies())
-        elif isinstance(module, TRMModel):
+        if isinstance(module, TRMModel):
             for state in (module.initial_z_H, module.initial_z_L):
                 init.trunc_normal_(state, std=1.0, a=-2.0, b=2.0)
-        elif isinstance(module, TRMLatentReader):
-            init.trunc_normal_(module.latents, std=1.0, a=-2.0, b=2.0)
-            init.normal_(module.length, std=0.5)
-        elif isinstance(module, TRMPromptBank):
-            init.zeros_(module.signatures)
-            init.constant_(module.score_means, 0.5)
-            init.ones_(module.score_stds)
-            init.zeros_(module.length_means)
-            init.ones_(module.length_stds)
-            if self.config.text_features:
-                init.zeros_(module.feature_means)
-                init.ones_(module.feature_stds)
-        elif isinstance(module, TRMLexicalHead):
-            if module.states is not None:
-                init.zeros_(module.state_means)
-                init.ones_(module.state_stds)
-        elif isinstance(module, TRMAuxiliaryHead):
-            init.zeros_(module.target_means)
-            init.ones_(module.target_stds)
-        elif isinstance(module, TRMPassageCheck):
-            init.constant_(module.limits, NO_LIMIT)
-            init.ones_(module.spreads)
-            init.zeros_(module.penalties)
-        elif isinstance(module, TRMErrorModel):
-            unknown = (module.feature_means, module.shifts, module.slopes, module.weights, module.released_agreement)
-            for zeros in unknown:
-                init.zeros_(zeros)
-            init.ones_(module.feature_stds)
-            init.ones_(module.deviations)
-            # Until it is fitted: the whole scale, and no essay that need not be read.
-            init.constant_(module.quantiles, math.inf)
-            init.constant_(module.thresholds, -math.inf)
-        elif isinstance(module, TRMPromptEmbedding):
-            init.normal_(module.weight, std=0.5)
-        elif isinstance(module, TRMHead):
-            init.normal_(module.weight, std=config.initializer_range)
-            init.constant_(module.bias, module.initial_bias)
-        elif (
-            isinstance(module, TRMZeroLinear)
-            or isinstance(module, TRMResidualLinear)
-            and config.residual_initialization == "zeros"
-        ):
-            init.zeros_(module.weight)
-        elif isinstance(module, (nn.Linear, nn.Conv1d)):
-            # LeCun's: keeps the variance of what goes through.
-            std = 1.0 / math.sqrt(module.weight[0].numel())
-            init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-        elif isinstance(module, TRMZeroEmbedding):
-            init.zeros_(module.weight)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=config.embedding_initializer_range)
+        else:
+            start_weights(module, self.config)
 
 
 class TRMModel(TRMPreTrainedModel):

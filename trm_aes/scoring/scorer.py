@@ -22,7 +22,8 @@ from ..errors import InputError, explained
 from ..model.advisories_trm import MODEL_MEASURES, advisories_of
 from ..model.confidence_trm import LEVELS
 from ..model.essay_tokens import EncodedEssay, EssayCollator, encode_for_model, find_prompt_id
-from ..model.modeling_trm import TRMEssayScoringOutput, TRMForEssayScoring
+from ..model.modeling_trm import TRMForEssayScoring
+from ..model.outputs_trm import TRMEssayScoringOutput
 from ..model.pipeline_trm import EssayScoringPipeline
 from ..model.score_scale import ScoreRange
 
