@@ -7,6 +7,7 @@ import pytest
 
 from trm_aes.attacks.effects import attack_effects
 from trm_aes.attacks.registry import ATTACK_NAMES
+from trm_aes.evaluation.bootstrap import Estimate
 from trm_aes.model.score_scale import ScoreRange
 from trm_aes.scoring.scorer import EssayScore, EssayScorer
 
@@ -92,6 +93,11 @@ def test_time_is_bounded_and_prompts_are_drawn_alike():
 def test_a_prompt_of_one_score_has_no_part_in_mean_changes():
     [doubled] = effect(["text duplicated"], gold_sd={"a": 0.0, "b": float("nan")})
     assert doubled.mean_change.value is None and doubled.share_risen.value == 1
+
+
+def test_an_essay_alone_has_no_interval():
+    [doubled] = attack_effects(CountingScorer(), ESSAYS[:1], ["a"], {"a": 2.0}, ["text duplicated"])
+    assert doubled.mean_change == Estimate(value=len(ESSAYS[0].split()) / 2) and doubled.share_risen.low is None
 
 
 def test_a_scorer_without_advisories_advises_nobody():

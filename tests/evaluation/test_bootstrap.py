@@ -67,3 +67,18 @@ def test_undefined_figures_and_figures_that_are_rarely_defined_have_no_interval(
     assert estimate(np.array([0.5])) == Estimate(value=0.5)
     assert estimate(np.array([0.5, *[0.4] * 8, nan, nan])) == Estimate(value=0.5)
     assert estimate(np.array([0.5, *[0.4] * 9, nan])) == Estimate(value=0.5, low=0.4, high=0.4)
+
+
+def test_essays_are_drawn_among_those_of_their_prompt():
+    prompt_ids = np.array(["b", "a", "b", "c", "b", "a"])
+    times = bootstrap.draw_times_by_prompt(prompt_ids, seed=2)
+    assert times.shape == (1 + bootstrap.DRAWS, 6) and (times[0] == 1).all()
+    for name, size in (("a", 2), ("b", 3), ("c", 1)):
+        assert (times[:, prompt_ids == name].sum(axis=1) == size).all()
+    assert (times[1:, :2] != 1).any(axis=0).all()
+
+
+def test_where_no_prompt_has_two_essays_there_is_no_interval():
+    times = bootstrap.draw_times_by_prompt(["a", "b"])
+    assert times.tolist() == [[1, 1]]
+    assert estimate(bootstrap.means(np.array([1.0, 2.0]), times)) == bootstrap.Estimate(value=1.5)

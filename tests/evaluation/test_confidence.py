@@ -105,6 +105,11 @@ def test_a_section_says_all_that_is_known():
     assert section != confidence_section(some_predictions(), RANGES, seed=4)
 
 
+def test_the_way_in_which_the_scorer_chooses_comes_first():
+    section = confidence_section(some_predictions(), RANGES, review_by="confidence")
+    assert [route.name for route in section.routes] == ["confidence", "predicted error", "random", "oracle"]
+
+
 def test_a_scorer_without_an_error_model_is_measured_by_its_confidence_alone():
     frame = some_predictions().assign(predicted_error=None, score_low=None)
     section = confidence_section(frame.drop(columns="score_high_95"), RANGES)
@@ -117,6 +122,8 @@ def test_few_essays_give_no_number_that_is_not_finite(num_essays):
     section = confidence_section(some_predictions(num_essays), RANGES)
     json.dumps(dataclasses.asdict(section), allow_nan=False)
     assert sum(part.n for part in section.reliability) == num_essays
+    # One essay is the same however often it is drawn.
+    assert (section.brier.low is None) == (num_essays < 3)
 
 
 def test_one_score_throughout_has_no_qwk():

@@ -78,9 +78,17 @@ def test_random_routing_is_flat_and_the_oracle_is_the_upper_bound(essays):
 
 
 def test_a_prompt_without_enough_released_essays_has_no_qwk():
-    scored = ScoredEssays(np.array(["a"] * 20 + ["b"] * 20), np.arange(40) % 4, np.arange(40) % 4)
-    [route, *_] = review_routes(scored, {"by prompt": np.arange(40.0)}, draw_times(40, draws=10))
-    assert [point.qwk for point in route.points] == [None] * 14 + [1.0] * 6
+    scored = ScoredEssays(np.array(["a"] * 60 + ["b"] * 60), np.arange(120) % 4, np.arange(120) % 4)
+    [route, *_] = review_routes(scored, {"by prompt": np.arange(120.0)}, draw_times(120, draws=10))
+    # Of fewer than 30 released essays there is no point: the first is a quarter.
+    assert [point.share_released for point in route.points] == pytest.approx(np.arange(5, 21) / 20)
+    assert [point.qwk for point in route.points] == [None] * 7 + [1.0] * 9
+
+
+def test_of_fewer_than_thirty_essays_the_route_says_what_all_give():
+    scored = ScoredEssays(np.array(["a"] * 20), np.arange(20) % 4, np.arange(20) % 4)
+    [route, *_] = review_routes(scored, {"by place": np.arange(20.0)}, draw_times(20, draws=10))
+    assert [point.share_released for point in route.points] == [1.0]
 
 
 def test_what_people_must_read_by_hand():

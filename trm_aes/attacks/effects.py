@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from tqdm import tqdm
 
-from ..evaluation.bootstrap import Estimate
+from ..evaluation.bootstrap import Estimate, draw_times_by_prompt, estimate, means
 from ..model.essay_tokens import known_prompt_texts
 from ..scoring.scorer import EssayScore, EssayScorer
 from .registry import ATTACK_NAMES, Attack, Should, find_attacks
@@ -19,8 +19,6 @@ MAX_ESSAYS = 60
 # Scores are floats whose last digits depend on what else is in a batch, and a change below a tenth of a step hardly ever
 # changes a rounded score: neither is a rise.
 LEAST_RISE = 0.1
-DRAWS = 1000
-INTERVAL = (2.5, 97.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,19 +140,14 @@ def _effect_of(
         should=attack.should,
         what=attack.what,
         n=len(changed),
-        mean_change=_mean(changes[has_unit] / units[has_unit], prompt_ids[has_unit], rng),
-        share_risen=_mean((changes > LEAST_RISE * steps).astype(float), prompt_ids, rng),
+        mean_change=_mean(changes[has_unit] / units[has_unit], prompt_ids[has_unit], seed),
+        share_risen=_mean((changes > LEAST_RISE * steps).astype(float), prompt_ids, seed),
         share_advised=advised,
     )
 
 
-def _mean(values: np.ndarray, prompt_ids: np.ndarray, rng: np.random.Generator) -> Estimate:
-    """Mean of essays' values, with the interval of their bootstrap within prompts (Efron and Tibshirani 1993)."""
+def _mean(values: np.ndarray, prompt_ids: np.ndarray, seed: int) -> Estimate:
+    """Mean of essays' values, those of each prompt drawn apart for its interval."""
     if not len(values):
         return Estimate(value=None)
-    sums = np.zeros(DRAWS)
-    for name in sorted(set(prompt_ids)):
-        of_prompt = values[prompt_ids == name]
-        sums += rng.choice(of_prompt, size=(DRAWS, len(of_prompt))).sum(axis=1)
-    low, high = np.percentile(sums / len(values), INTERVAL)
-    return Estimate(value=float(values.mean()), low=float(low), high=float(high))
+    return estimate(means(values, draw_times_by_prompt(prompt_ids, seed)))

@@ -7,9 +7,12 @@ essays themselves, each once, so a figure and its interval come of one formula. 
 is NaN there, and goes no further than [`estimate`].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ..model.configuration_trm import sort_prompt_ids
 
 DRAWS = 1000
 # An interval takes that many of the samples in which its figure is defined.
@@ -45,6 +48,20 @@ def draw_times(num_essays: int, seed: int | list[int] = 0, draws: int = DRAWS) -
     equal = np.full(num_essays, 1 / num_essays)
     drawn = np.random.default_rng(seed).multinomial(num_essays, equal, size=draws)
     return np.vstack([np.ones((1, num_essays)), drawn])
+
+
+def draw_times_by_prompt(prompt_ids: Sequence[str] | np.ndarray, seed: int = 0) -> np.ndarray:
+    """
+    As [`draw_times`], the essays of several prompts, `(essays,)`, each drawn among those of its own. Where no prompt has two
+    essays nothing is drawn, for one essay is the same however often it is drawn: `(1, essays)`.
+    """
+    ids = np.asarray(prompt_ids, dtype=object)
+    order = sort_prompt_ids(ids.tolist())
+    times = np.ones((1 + (DRAWS if len(order) < len(ids) else 0), len(ids)))
+    for place, prompt_id in enumerate(order):
+        rows = ids == prompt_id
+        times[:, rows] = draw_times(int(rows.sum()), [seed, place], len(times) - 1)
+    return times
 
 
 def estimate(samples: np.ndarray) -> Estimate:

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..model.confidence_trm import LEVELS
-from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..scoring.scorer import SET_COLUMNS
-from .bootstrap import Estimate, draw_times
+from .bootstrap import Estimate, draw_times_by_prompt
 from .coverage import SetCoverage, set_coverage
 from .reliability import ReliabilityBin, brier_score, expected_calibration_error, log_loss, reliability_bins
 from .review import ReviewRoute, ReviewTarget, ScoredEssays, review_routes, review_targets
@@ -37,7 +36,9 @@ class Confidence:
     targets: list[ReviewTarget]
 
 
-def confidence_section(predictions: pd.DataFrame, score_ranges: Mapping[str, ScoreRange], seed: int = 0) -> Confidence:
+def confidence_section(
+    predictions: pd.DataFrame, score_ranges: Mapping[str, ScoreRange], seed: int = 0, review_by: str | None = None
+) -> Confidence:
     """
     Everything that a report says of confidence.
 
@@ -47,18 +48,20 @@ def confidence_section(predictions: pd.DataFrame, score_ranges: Mapping[str, Sco
             as people write them (`SET_COLUMNS`); columns that are absent or empty are left out of the section.
         score_ranges: of the prompts.
         seed: of the draws of the intervals.
+        review_by: what the scorer chooses by which essays people should read, as in its configuration; this route comes first.
     """
     prompt_ids = predictions["prompt_id"].to_numpy(dtype=object)
     gold, predicted, confidence = (
         predictions[name].to_numpy(dtype=float) for name in ("score", "predicted_score", "confidence")
     )
     essays = ScoredEssays.of_scores(prompt_ids, gold, predicted, score_ranges)
-    times = _times_of_all(prompt_ids, seed)
+    times = draw_times_by_prompt(prompt_ids, seed)
     doubts = {"confidence": 1 - confidence}
     if _has(predictions, "predicted_error"):
         # In steps, which mean about the same whatever the scale.
         step = np.array([score_ranges[prompt_id].step for prompt_id in prompt_ids])
-        doubts = {"predicted error": predictions["predicted_error"].to_numpy(dtype=float) / step, **doubts}
+        errors = {"predicted error": predictions["predicted_error"].to_numpy(dtype=float) / step}
+        doubts = doubts | errors if review_by == "confidence" else errors | doubts
     return Confidence(
         reliability=reliability_bins(confidence, essays.is_right),
         ece=expected_calibration_error(confidence, essays.is_right, times),
@@ -68,18 +71,6 @@ def confidence_section(predictions: pd.DataFrame, score_ranges: Mapping[str, Sco
         routes=review_routes(essays, doubts, times),
         targets=review_targets(essays, doubts),
     )
-
-
-def _times_of_all(prompt_ids: np.ndarray, seed: int) -> np.ndarray:
-    """Samples of the bootstrap in which each prompt has as many essays as it has."""
-    parts = {
-        prompt_id: draw_times(int((prompt_ids == prompt_id).sum()), [seed, place])
-        for place, prompt_id in enumerate(sort_prompt_ids(prompt_ids.tolist()))
-    }
-    times = np.zeros((len(next(iter(parts.values()))), len(prompt_ids)))
-    for prompt_id, drawn in parts.items():
-        times[:, prompt_ids == prompt_id] = drawn
-    return times
 
 
 def _sets(

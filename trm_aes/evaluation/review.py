@@ -41,7 +41,7 @@ class ReviewRoute:
 
     Args:
         name: `predicted error`, `confidence`, `random` or `oracle`.
-        points: from few released essays to all.
+        points: from 30 released essays to all; of fewer essays, all alone.
         area: mean exact agreement among the released, over all shares: higher is better.
     """
 
@@ -199,7 +199,7 @@ def _with_bounds(essays: ScoredEssays, doubts: Mapping[str, np.ndarray]) -> dict
 def _route(name: str, doubt: np.ndarray, essays: ScoredEssays, times: np.ndarray) -> ReviewRoute:
     [exact], [adjacent] = (released_agreement(doubt, agrees) for agrees in (essays.is_right, essays.is_near))
     order = np.argsort(doubt, kind="stable")
-    released = np.maximum(np.round(SHARES * len(order)).astype(int), 1)
+    released = np.round(SHARES * len(order)).astype(int)
     points = [
         ReviewPoint(
             share_released=float(share),
@@ -209,5 +209,6 @@ def _route(name: str, doubt: np.ndarray, essays: ScoredEssays, times: np.ndarray
             adjacent=float(adjacent[number - 1]),
         )
         for share, number in zip(SHARES, released, strict=True)
+        if number >= min(LEAST_RELEASED, len(order))
     ]
     return ReviewRoute(name=name, points=points, area=estimate(released_areas(doubt, essays.is_right, times)))

@@ -59,7 +59,8 @@ class AgreementSections:
         for name in MEASURES:
             of_prompts = [samples[name] for samples in self._samples.values() if name in samples]
             if of_prompts:
-                found[name] = _estimate(np.mean(of_prompts, axis=0), self._essays.num_essays)
+                largest = max(len(prompt.frame) for prompt in self._essays.prompts)
+                found[name] = _estimate(np.mean(of_prompts, axis=0), largest)
         return found
 
     def raters(self) -> list[RaterPair]:

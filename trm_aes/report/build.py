@@ -28,6 +28,7 @@ from .sentences import summary_sentences
 # What no figure of a report says.
 STANDING_LIMITS = (
     "Intervals say what other essays of the same kind would change, not what another training run or other writers would.",
+    "The share that could be released is the largest that was good enough among these very essays: of others it may be less.",
     "Agreement with human scores is not by itself a reason to use the scores: it says nothing of what the scores are used for.",
 )
 NO_GROUPS = "No column tells groups of writers: fairness was not measured. Name columns with --group-columns."
@@ -78,7 +79,7 @@ def build_report(
     agreement = AgreementSections(essays)
     overall, by_prompt = agreement.overall(), agreement.by_prompt()
     fairness = fairness_section(essays, columns, choices.least_n)
-    confidence = confidence_section(predictions, data.score_ranges, choices.seed)
+    confidence = confidence_section(predictions, data.score_ranges, choices.seed, scorer.model.config.review_by)
     advisories = advisory_rows(predictions, scorer.model)
     robustness = _robustness(scorer, essays, choices)
     distributions = _distributions(essays, data.score_ranges)

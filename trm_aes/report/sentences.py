@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.confidence import Confidence
-from ..evaluation.review import ReviewRoute
+from ..evaluation.review import ORACLE, RANDOM, ReviewRoute
 from .formats import percent
 from .record import Flag
 
 # What agreement within one score point among the released essays is asked for (Cambridge, arXiv 2505.23315).
 RELEASE_AT = 0.95
-# The first of these ways to choose that was measured; the others are there to compare with.
-ROUTES = ("predicted error", "confidence")
 # Places that a sentence names; the flags name all.
 MOST_NAMED = 4
 
@@ -64,8 +62,9 @@ def _release_sentence(confidence: Confidence | None) -> str:
 
 
 def _measured_route(confidence: Confidence | None) -> ReviewRoute | None:
-    routes = {route.name: route for route in confidence.routes} if confidence else {}
-    return next((routes[name] for name in ROUTES if name in routes and routes[name].points), None)
+    """The scorer's own: it comes first, but for those that are there to compare with."""
+    routes = confidence.routes if confidence else []
+    return next((route for route in routes if route.name not in (RANDOM, ORACLE) and route.points), None)
 
 
 def _look_sentence(flags: Sequence[Flag]) -> str:
