@@ -77,6 +77,14 @@ def test_how_labels_follow_from_ratings_is_found_out(label, name, divisor):
     assert (rule.name, rule.num_ratings, rule.divisor) == (name, 2, divisor)
 
 
+def test_sums_of_tenths_are_found_out():
+    ratings = rated() / 10
+    scale = ScoreRange(0.2, 1.2, 0.1)
+    labels = scale.round(ratings.sum(axis=1))
+    assert (labels != ratings.sum(axis=1)).any()
+    assert find_label_rule(labels, ratings, scale) == LabelRule("sum", 2)
+
+
 def test_a_third_rating_that_settles_disputes_does_not_hide_the_rule():
     ratings = np.column_stack([rated(), np.full(200, NAN)])
     labels = np.nansum(ratings, axis=1)

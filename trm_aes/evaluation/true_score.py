@@ -16,6 +16,7 @@ from .bootstrap import means
 LEAST_FOLLOWING = 0.75
 # By so little a mean is lowered whose half is to go down.
 LESS_THAN_A_HALF = 1e-9
+LOST_IN_FLOATS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,18 @@ def find_label_rule(labels: np.ndarray, ratings: np.ndarray, scale: ScoreRange) 
     usual = int(np.bincount(counts[counts >= 2]).argmax())
     looked_at = counts == usual
     of_essays, given = labels[looked_at], ratings[looked_at]
+
+    def following(expected: np.ndarray) -> float:
+        # Sums of tenths are not quite tenths.
+        return float(np.mean(np.isclose(of_essays, expected, rtol=0, atol=LOST_IN_FLOATS)))
+
     # Of rules that explain as much, the first is taken.
     shares = {
-        LabelRule("sum", usual): np.mean(of_essays == np.nansum(given, axis=1)),
-        LabelRule("one", usual): np.max(np.mean(of_essays[:, None] == given, axis=0)),
-        LabelRule("higher", usual): np.mean(of_essays == np.nanmax(given, axis=1)),
+        LabelRule("sum", usual): following(np.nansum(given, axis=1)),
+        LabelRule("one", usual): max(map(following, given.T)),
+        LabelRule("higher", usual): following(np.nanmax(given, axis=1)),
         LabelRule("mean", usual): max(
-            np.mean(of_essays == scale.round(np.nanmean(given, axis=1) - less)) for less in (0, LESS_THAN_A_HALF)
+            following(scale.round(np.nanmean(given, axis=1) - less)) for less in (0, LESS_THAN_A_HALF)
         ),
     }
     rule = max(shares, key=lambda one: shares[one])
