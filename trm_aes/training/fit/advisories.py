@@ -76,10 +76,12 @@ def _furthest(deviations: np.ndarray) -> float:
 
 
 def _measure_training_texts(scorer: EssayScorer, data: EssayDataset, seed: int) -> pd.DataFrame:
-    train = data.splits["train"].select_columns(["prompt_id", "essay"]).to_pandas()
-    train = train.sample(frac=1, random_state=seed).groupby("prompt_id").head(MOST_ESSAYS)
-    prompt_ids = train["prompt_id"].to_list()
-    measures = measure_texts(scorer.tokenizer, scorer.model.config, prompt_ids, train["essay"].to_list())
+    train = data.splits["train"]
+    # The texts of those that are drawn alone are read, however many there are.
+    drawn = train.select_columns("prompt_id").to_pandas().sample(frac=1, random_state=seed)
+    drawn = drawn.groupby("prompt_id").head(MOST_ESSAYS)
+    prompt_ids, essays = drawn["prompt_id"].to_list(), train.select(drawn.index)["essay"][:]
+    measures = measure_texts(scorer.tokenizer, scorer.model.config, prompt_ids, essays)
     return pd.DataFrame(measures).assign(prompt_id=prompt_ids)
 
 
