@@ -1,6 +1,7 @@
 """An evaluation on the disk: written whole, and read again while it is still that of the same scorer and essays."""
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,12 @@ from ..data.tables import read_rows, write_rows
 from ..errors import InputError
 from ..files import file_checksum
 from ..records import EVALUATION_NAME, EvaluationRecord
-from ..scoring.scorer import EssayScorer
+from ..scoring.scorer import SET_COLUMNS, EssayScorer
+from ..scoring.unknown_prompts import SCORED_AS
 from .evaluate import OWN_COLUMNS, Evaluation, evaluation_record, predictions_for_people
 
 PREDICTIONS_NAME = "predictions.csv"
+TEXT_COLUMNS = (SCORED_AS, "rounded_score", *chain.from_iterable(SET_COLUMNS), "advisories")
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str):
@@ -33,8 +36,8 @@ def read_predictions(folder: Path, scorer: EssayScorer, data: EssayDataset, spli
 
     Returns:
         A row for each essay of the split, in its order: `essay_id`, `prompt_id` and `score` of the data set, and of
-        `OWN_COLUMNS` those that were written: numbers, NaN for empty cells, where all cells that are not empty are numbers;
-        else text, None for empty cells.
+        `OWN_COLUMNS` those that were written: scores as people write them, prompts and advisories as text, None for empty
+        cells; the others as numbers, NaN for empty cells.
 
     Raises:
         InputError: if there is no evaluation, or it is of another scorer, other essays, or not as it was written; it says
@@ -50,16 +53,14 @@ def read_predictions(folder: Path, scorer: EssayScorer, data: EssayDataset, spli
         raise InputError(f"{folder}: some essays of the split were not scored.")
     ordered = [rows[essay_id] for essay_id in essays["essay_id"]]
     return essays.assign(
-        **{name: _values([row[name] for row in ordered]) for name in OWN_COLUMNS if name in ordered[0]}
+        **{name: _values(name, [row[name] for row in ordered]) for name in OWN_COLUMNS if name in ordered[0]}
     )
 
 
-def _values(cells: list[str]) -> pd.Series:
+def _values(name: str, cells: list[str]) -> pd.Series:
     found = pd.Series([cell or None for cell in cells], dtype=object)
-    try:
-        return found.astype(float)
-    except ValueError:
-        return found
+    # A label may be "01", which as a number it would no longer be.
+    return found if name in TEXT_COLUMNS else found.astype(float)
 
 
 def _check_is_current(record: EvaluationRecord, folder: Path, scorer: EssayScorer, data: EssayDataset, split: str):
