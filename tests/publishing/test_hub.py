@@ -17,6 +17,7 @@ from made_up_report import bare_report
 
 from trm_aes.cli import evaluate
 from trm_aes.files import write_json
+from trm_aes.report.record import GroupColumn
 from trm_aes.scoring.scorer import EssayScorer
 
 PUSH = [sys.executable, str(ROOT / "scripts" / "push_to_hub.py")]
@@ -120,6 +121,9 @@ def test_the_report_beside_the_scorer_is_published_without_paths(evaluated, tmp_
         report,
         subject=replace(report.subject, model="/home/someone/scorer", data="/home/someone/essays.csv"),
         command=["trm-aes", "report", "--model", "/home/someone/scorer", "--data=/home/someone/data"],
+        fairness=[
+            GroupColumn(column="teacher", least_n=100, groups=[], left_out={"Doe": 20, "Roe": 9}, tests={}, note="Few.")
+        ],
     )
     write_json(folder / "report-test" / "report.json", asdict(report))
     with LocalHub() as hub:
@@ -129,6 +133,9 @@ def test_the_report_beside_the_scorer_is_published_without_paths(evaluated, tmp_
     published, page = json.loads(files["report-test/report.json"]), files["report-test/report.html"].decode()
     assert (published["subject"]["model"], published["subject"]["data"]) == ("scorer", "essays.csv")
     assert "trm-aes report --model scorer --data=data" in page and "scorer · essays.csv, test split · 1 essay" in page
+    # A small group may be one person.
+    assert published["fairness"][0]["left_out"] == {"2 groups in all": 29} and "2 groups in all (29)" in page
+    assert "Roe" not in json.dumps(published) and "Roe" not in page
     assert "- Of one essay nothing can be said." in files["README.md"].decode()
     assert not any(b"/home/someone" in content for content in files.values())
 

@@ -39,7 +39,10 @@ def published_record(path: Path) -> bytes:
 
 
 def published_report(report: Report) -> Report:
-    """A report in which every path is its last name alone. A scorer that has a commit is one of the Hub, and keeps its id."""
+    """
+    A report in which every path is its last name alone, and groups that were too small to be measured have no names: they may
+    be those of single people. A scorer that has a commit is one of the Hub, and keeps its id.
+    """
     subject, drift = report.subject, report.drift
     hub_ids = {subject.model} if subject.commit else set()
     return replace(
@@ -47,9 +50,15 @@ def published_report(report: Report) -> Report:
         subject=replace(
             subject, model=_without_paths(subject.model, hub_ids), data=_without_paths(subject.data, hub_ids)
         ),
+        fairness=[replace(column, left_out=_without_names(column.left_out)) for column in report.fairness],
         drift=drift and replace(drift, reference=_without_paths(drift.reference, hub_ids)),
         command=_without_paths(report.command, hub_ids),
     )
+
+
+def _without_names(left_out: dict[str, int]) -> dict[str, int]:
+    """Small groups together, under their number."""
+    return {f"{len(left_out)} groups in all": sum(left_out.values())} if left_out else {}
 
 
 def _is_configuration(key: str, value: Any) -> bool:
