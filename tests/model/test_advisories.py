@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from helpers import small_config
 
+from trm_aes.model import essay_tokens
 from trm_aes.model.advisories_trm import (
     ADVISORY_RULES,
     MODEL_MEASURES,
@@ -15,7 +17,8 @@ from trm_aes.model.advisories_trm import (
     shown_advisories,
     text_measures,
 )
-from trm_aes.model.text_features_trm import FEATURE_NAMES
+from trm_aes.model.essay_tokens import encode_essays, measure_texts
+from trm_aes.model.text_features_trm import FEATURE_NAMES, text_features
 from trm_aes.scoring.scorer import EssayScorer
 
 TEXT = "The dog ran home to its own house and then slept until morning came."
@@ -39,6 +42,25 @@ def test_measures_of_a_text():
     assert worse["problem_rate"] == pytest.approx(100 * 2 / 14)
     assert text_measures(TEXT.upper(), PROMPT, VOCABULARY)["problem_rate"] == pytest.approx(100)
     assert all(value == 0 for value in text_measures("", "", {}).values())
+
+
+@pytest.mark.parametrize("skip_repetition", [False, True])
+def test_texts_are_measured_as_written_and_counted_once(tokenizer, monkeypatch, skip_repetition):
+    names = ["log_words", "function_word_share"]
+    config = small_config(
+        score_ranges={"1": [0, 3]}, prompt_texts={"1": PROMPT}, advisory_limits={"1": {"order": 0.5}}, num_latents=2,
+        prompt_registers=True, text_features=names, skip_repetition=skip_repetition, max_position_embeddings=64,
+        max_prompt_tokens=8,
+    )  # fmt: skip
+    essays = [TEXT, f"{TEXT} {TEXT}"]
+    expected = encode_essays(tokenizer, [PROMPT] * 2, essays, 64, 8, names, skip_repetition)
+    measures = measure_texts(tokenizer, config, ["1"] * 2, essays)
+    counted = []
+    monkeypatch.setattr(essay_tokens, "text_features", lambda *args: counted.append(args[0]) or text_features(*args))
+    encoded = essay_tokens.encode_for_model(tokenizer, config, ["1"] * 2, essays)
+    assert encoded == [replace(essay, text_measures=of_text) for essay, of_text in zip(expected, measures, strict=True)]
+    # What repeats itself is read once, and counted as it was written as well.
+    assert counted == ([TEXT, TEXT, essays[1]] if skip_repetition else essays)
 
 
 def test_an_advisory_is_given_beyond_a_limit_and_not_at_it():

@@ -98,8 +98,16 @@ def text_measures(essay: str, prompt: str, vocabulary: Mapping[str, int]) -> dic
     What the rules go by of an essay's text as it was written, repetitions among it: a finite number for each of
     [`TEXT_MEASURES`]. Arguments are those of [`text_features`].
     """
-    written, kept = (len(text.split()) for text in (essay, without_repetition(essay)))
-    features = dict(zip(FEATURE_NAMES, text_features(essay, prompt, vocabulary), strict=True))
+    return measures_from(essay, without_repetition(essay), text_features(essay, prompt, vocabulary))
+
+
+def measures_from(essay: str, not_repeated: str, counted: Sequence[float]) -> dict[str, float]:
+    """
+    As [`text_measures`], where its parts are known: the essay [`without_repetition`], and its [`text_features`] as it was
+    written.
+    """
+    written, kept = (len(text.split()) for text in (essay, not_repeated))
+    features = dict(zip(FEATURE_NAMES, counted, strict=True))
     words, sentences = math.expm1(features["log_words"]), math.expm1(features["log_sentences"])
     small_starts = 100 * features["small_sentence_start_share"] * sentences / max(words, 1)
     return {

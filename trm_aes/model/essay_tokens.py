@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from .advisories_trm import text_measures
+from .advisories_trm import measures_from, text_measures
 from .repetition import without_repetition
 from .score_scale import ScoreRange
 from .text_features_trm import FEATURE_NAMES, text_features
@@ -142,16 +142,29 @@ def encode_for_model(
     tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, prompt_ids: Sequence[str], essays: Sequence[str]
 ) -> list[EncodedEssay]:
     """Essays of a model's prompts, tokenized and cut as in its training."""
-    texts = known_prompt_texts(config)
-    max_tokens = min(tokenizer.model_max_length, config.max_position_embeddings)
-    encoded = encode_essays(
-        tokenizer, [texts[prompt_id] for prompt_id in prompt_ids], essays, max_tokens, config.max_prompt_tokens,
-        config.text_features or (), config.skip_repetition,
-    )  # fmt: skip
+    known = known_prompt_texts(config)
+    prompts, names = [known[prompt_id] for prompt_id in prompt_ids], config.text_features or ()
+    limits = (min(tokenizer.model_max_length, config.max_position_embeddings), config.max_prompt_tokens)
     if not config.advisory_limits:
-        return encoded
-    measured = measure_texts(tokenizer, config, prompt_ids, essays)
-    return [replace(essay, text_measures=measures) for essay, measures in zip(encoded, measured, strict=True)]
+        return encode_essays(tokenizer, prompts, essays, *limits, names, config.skip_repetition)
+    # What takes longest, repetitions and features, is looked for once for both the model and the advisories.
+    kept = [without_repetition(essay) for essay in essays]
+    read = kept if config.skip_repetition else essays
+    encoded = encode_essays(tokenizer, prompts, read, *limits, FEATURE_NAMES)
+    counted, places = [essay.text_features or [] for essay in encoded], _places_of(names)
+    vocabulary = _vocabulary(tokenizer, len(tokenizer))
+    as_written = [
+        values if text == as_read else text_features(text, prompt, vocabulary)
+        for text, as_read, prompt, values in zip(essays, read, prompts, counted, strict=True)
+    ]
+    return [
+        replace(
+            essay,
+            text_features=[values[place] for place in places] if names else None,
+            text_measures=measures_from(*of_text),
+        )
+        for essay, values, *of_text in zip(encoded, counted, essays, kept, as_written, strict=True)
+    ]
 
 
 def measure_texts(
@@ -167,16 +180,21 @@ def measure_texts(
 def _count_features(
     tokenizer: PreTrainedTokenizerBase, prompt_texts: Sequence[str], essays: Sequence[str], names: Sequence[str]
 ) -> list[list[float]]:
+    places = _places_of(names)
+    vocabulary = _vocabulary(tokenizer, len(tokenizer))
+    counted = (text_features(essay, text, vocabulary) for text, essay in zip(prompt_texts, essays, strict=True))
+    return [[values[place] for place in places] for values in counted]
+
+
+def _places_of(names: Sequence[str]) -> list[int]:
+    """Places of text features in `FEATURE_NAMES`."""
     unknown = [name for name in names if name not in FEATURE_NAMES]
     if unknown:
         raise ValueError(
             f"There is no text feature {unknown[0]!r}: the model comes from a later version. Upgrade, or load it with "
             "its own code."
         )
-    places = [FEATURE_NAMES.index(name) for name in names]
-    vocabulary = _vocabulary(tokenizer, len(tokenizer))
-    counted = (text_features(essay, text, vocabulary) for text, essay in zip(prompt_texts, essays, strict=True))
-    return [[values[place] for place in places] for values in counted]
+    return [FEATURE_NAMES.index(name) for name in names]
 
 
 @lru_cache(maxsize=1)
