@@ -161,9 +161,9 @@ def encode_for_model(
         replace(
             essay,
             text_features=[values[place] for place in places] if names else None,
-            text_measures=measures_from(*of_text),
+            text_measures=measures_from(text, not_repeated, of_text),
         )
-        for essay, values, *of_text in zip(encoded, counted, essays, kept, as_written, strict=True)
+        for essay, values, text, not_repeated, of_text in zip(encoded, counted, essays, kept, as_written, strict=True)
     ]
 
 

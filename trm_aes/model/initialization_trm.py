@@ -5,10 +5,10 @@ import math
 
 import torch
 from torch import nn
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from .confidence_trm import TRMErrorModel
-from .configuration_trm import TRMConfig
 from .heads_trm import TRMAuxiliaryHead, TRMLexicalHead
 from .latents_trm import TRMLatentReader
 from .layers_trm import (
@@ -23,7 +23,7 @@ from .prompts_trm import TRMPromptBank, TRMPromptEmbedding
 
 
 @torch.no_grad()
-def start_weights(module: nn.Module, config: TRMConfig):
+def start_weights(module: nn.Module, config: PreTrainedConfig):
     """Sets the weights and buffers that a module itself holds; those of the modules in it are for other calls."""
     if isinstance(module, TRMRotaryEmbedding):
         init.copy_(module.inv_freq, module.inverse_frequencies())
