@@ -28,7 +28,7 @@ class PromptEssays:
         scores: of its essays.
         words: numbers of words, `(essays,)`.
         times: how often each sample of the bootstrap has each essay, see [`draw_times`].
-        frame: the rows of the data set's split, without tokens; `predicted_score` and `confidence` beside them.
+        frame: the rows of the data set's split, without tokens; `predicted_score` beside them.
     """
 
     prompt_id: str
@@ -46,13 +46,12 @@ class ReportEssays:
     Args:
         prompts: in the order of the report.
         raters: names of the columns of raters' scores.
-        has_ridge, has_training: whether there were scores of a ridge regression, and training essays.
+        has_training: whether there were training essays.
         seed: of all draws.
     """
 
     prompts: Sequence[PromptEssays]
     raters: tuple[str, ...]
-    has_ridge: bool
     has_training: bool
     seed: int
 
@@ -72,14 +71,14 @@ def report_essays(data: EssayDataset, split: str, predictions: pd.DataFrame, see
 
     Args:
         data, split: which have been scored.
-        predictions: `essay_id`, `predicted_score`, and `confidence` and `ridge` where there are such.
+        predictions: `essay_id`, `predicted_score`, and `ridge` where there is such.
         seed: of all draws.
     """
     rows = data.split(split)
     frame = rows.select_columns([name for name in rows.column_names if name not in LIST_COLUMNS]).to_pandas()
     added = predictions.set_index("essay_id")
     frame = frame[frame["essay_id"].isin(added.index)].reset_index(drop=True)
-    for name in ("predicted_score", "confidence", "ridge"):
+    for name in ("predicted_score", "ridge"):
         frame[name] = added[name].reindex(frame["essay_id"]).to_numpy() if name in added else np.nan
     train = None
     if split != "train" and "train" in data.splits:
@@ -92,7 +91,7 @@ def report_essays(data: EssayDataset, split: str, predictions: pd.DataFrame, see
         )
         for place, prompt_id in enumerate(sort_prompt_ids(frame["prompt_id"].unique()))
     ]
-    return ReportEssays(prompts, data.rater_columns, bool(frame["ridge"].notna().any()), train is not None, seed)
+    return ReportEssays(prompts, data.rater_columns, train is not None, seed)
 
 
 def _prompt_essays(
