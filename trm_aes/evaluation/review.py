@@ -21,6 +21,7 @@ SHARES = np.arange(1, 21) / 20
 LEAST_RELEASED = 30
 # QWK among the released takes so many of each prompt.
 LEAST_FOR_QWK = 10
+SAMPLES_AT_ONCE = 50
 TARGETS = (("exact", 0.7), ("exact", 0.8), ("exact", 0.9), ("adjacent", 0.95), ("adjacent", 0.99))
 
 
@@ -211,4 +212,7 @@ def _route(name: str, doubt: np.ndarray, essays: ScoredEssays, times: np.ndarray
         for share, number in zip(SHARES, released, strict=True)
         if number >= min(LEAST_RELEASED, len(order))
     ]
-    return ReviewRoute(name=name, points=points, area=estimate(released_areas(doubt, essays.is_right, times)))
+    # All samples at once would take several times the memory of `times`.
+    blocks = np.array_split(times, -(-len(times) // SAMPLES_AT_ONCE))
+    areas = np.concatenate([released_areas(doubt, essays.is_right, block) for block in blocks])
+    return ReviewRoute(name=name, points=points, area=estimate(areas))
