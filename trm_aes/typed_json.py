@@ -128,13 +128,18 @@ def _is_of(value: Any, kind: Any) -> bool:
         validate_typed_dict(schema, {"value": value})  # type: ignore[type-var]
     except StrictDataclassFieldValidationError:
         return False
-    return _is_finite(value)
+    return _is_finite(value, kind)
 
 
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, (list, dict)):
-        return all(map(_is_finite, value.values() if isinstance(value, dict) else value))
-    return not isinstance(value, float) or math.isfinite(value)
+def _is_finite(value: Any, kind: Any) -> bool:
+    """Whether numbers are finite, those within lists and objects whose entries the type declares among them."""
+    if not isinstance(value, (list, dict)):
+        return not isinstance(value, float) or math.isfinite(value)
+    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    inner = [get_args(part)[-1] for part in parts if get_origin(part) is type(value)]
+    if not inner or inner[0] is Any:
+        return True
+    return all(_is_finite(item, inner[0]) for item in (value.values() if isinstance(value, dict) else value))
 
 
 def _with_whole_numbers(kind: Any) -> Any:
