@@ -34,8 +34,8 @@ def main(argv=None):
                 f"confidence {float(row['confidence']):.2f}"
             )
     _step("5. Report on the scorer")
-    # Some sixty essays a group: fewer than a report of an administration asks for.
-    report.main(["--model", model, "--data", data, "--split", "test", "--least-n", "50", *again])
+    # The demo has fewer essays in a group than a report of an administration asks for.
+    report.main(["--model", model, "--data", data, "--split", "test", "--least-n", "40", *again])
     page = Path(model) / "report-test" / "report.html"
     print(f"\nThe model is in {model}, the scores are in {scores}. Open {page} in a browser.")
 
