@@ -83,6 +83,10 @@ REFUSED = {
         ["train", "--data", "nowhere", "--output-dir", "out"],
         "nowhere does not exist. Build a data set with `trm-aes build`",
     ),
+    "data in a file": (
+        ["evaluate", "--model", "folder", "--data", "essays.docx"],
+        "essays.docx is a file: a data set is a folder",
+    ),
     "no data set": (["train", "--data", "folder", "--output-dir", "out"], "folder holds no dataset_card.json"),
     "recipe": (["train", "--data", "nowhere", "--output-dir", "out", "--recipe", "stew"], "--recipe stew"),
     "hardware": (["train", "--data", "nowhere", "--output-dir", "out", "--hardware", "abacus"], "--hardware abacus"),

@@ -139,11 +139,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_used_is_refused_and_nothing_is_written(evaluated, data_dir, tmp_path, unscored, case):
+def test_what_cannot_be_used_is_refused_and_nothing_is_written(evaluated, data_dir, tmp_path, unscored, capsys, case):
     options, said = REFUSED[case]
     with pytest.raises(InputError, match=said):
         run(evaluated, data_dir, "--output-dir", tmp_path / "report", *options)
     assert not list(tmp_path.iterdir())
+    assert "scored now" not in capsys.readouterr().out
 
 
 def test_only_a_report_is_replaced(evaluated, data_dir, tmp_path, unscored):

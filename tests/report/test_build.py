@@ -203,3 +203,22 @@ def test_predictions_fewer_than_essays_are_those_that_are_reported():
     from trm_aes.report.essays import report_essays
 
     assert report_essays(data, "test", predictions_of(data, LONG["score"]).head(12), 0).num_essays == 12
+
+
+def test_shares_of_all_essays_or_none_have_intervals_of_other_essays():
+    frame = pd.concat([LONG, constant_frame([0, 1, 2, 3], "b")])
+    report = report_of(essay_data(frame, SCALE | {"b": SCALE["a"]}), [*LONG["score"], 3, 3, 0, 0])
+    [a, b] = report.agreement
+    # By Wilson's formula: z^2 / (n + z^2) lies outside the interval.
+    assert a.measures["exact"] == Estimate(value=1.0, low=pytest.approx(20 / (20 + 1.96**2), abs=1e-4), high=1.0)
+    assert b.measures["exact"] == Estimate(value=0.0, low=0.0, high=pytest.approx(1.96**2 / (4 + 1.96**2), abs=1e-4))
+    assert report.overall["exact"] == Estimate(value=0.5)
+    levels = {(flag.where, flag.measure): flag.level for flag in report.flags}
+    assert levels["prompt b", "exact agreement"] == "red" and levels["prompt a", "adjacent agreement"] == "green"
+
+
+def test_two_essays_miss_no_threshold_by_more_than_chance():
+    report = report_of(essay_data(constant_frame([0, 1]), SCALE), [3, 4])
+    assert {flag.level for flag in report.flags if flag.measure in ("exact agreement", "adjacent agreement")} == {
+        "amber"
+    }

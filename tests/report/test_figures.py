@@ -113,3 +113,20 @@ def test_names_of_users_are_text():
     svg = figures.groups(made_up_groups("a & b", [NASTY, LONG_NAME, "$x$", "\ud800"]))
     assert "<script" not in svg and short_label(NASTY) in texts(svg) and "$x$" in texts(svg)
     assert short_label("a\nb\x07c") == "a b c" and len(short_label(LONG_NAME)) == LABEL_LETTERS
+
+
+def test_a_review_curve_of_nothing_is_known_as_such():
+    routes = REPORT.confidence.routes
+    bare = [replace(each, points=[replace(point, qwk=None) for point in each.points]) for each in routes]
+    assert (
+        figures.has_values(routes, "qwk") and not figures.has_values(bare, "qwk") and figures.has_values(bare, "exact")
+    )
+
+
+def test_axes_hold_what_can_be():
+    same = replace(REPORT.drift, rows=[replace(row, psi=0.0, level="green") for row in REPORT.drift.rows])
+    assert not [text for text in texts(figures.drift(same)) if text.startswith("−")]
+    right = [
+        replace(each, points=[replace(point, exact=1.0) for point in each.points]) for each in REPORT.confidence.routes
+    ]
+    assert not {"101 %", "102 %", "104 %"} & set(texts(figures.review_curve(right, "exact", "exact agreement")))

@@ -116,7 +116,7 @@ def test_flags_red_first():
 
 
 def test_a_sentence_names_four_places():
-    said = summary_sentences({}, None, [flag("red", "QWK", f"prompt {number}") for number in range(6)])[2]
+    said = summary_sentences({}, None, [flag("red", "QWK", f"prompt {number}") for number in range(6)], 100)[2]
     assert said.count("prompt") == 4 and said.endswith("; and 2 more.")
 
 
@@ -127,10 +127,10 @@ def test_what_needs_a_look():
         flag("amber", "DSM", "sex = F"),
         flag("green", "QWK", "prompt 1"),
     ]
-    assert summary_sentences({}, None, flags)[2] == (
+    assert summary_sentences({}, None, flags, 100)[2] == (
         "These need a look: prompt 4 (QWK, SMD). Chance alone may explain these: sex = F (DSM)."
     )
-    assert summary_sentences({}, None, flags[3:])[2] == "No prompt and no group misses a threshold."
+    assert summary_sentences({}, None, flags[3:], 100)[2] == "No prompt and no group misses a threshold."
 
 
 @pytest.mark.parametrize(
@@ -147,13 +147,13 @@ def test_scorer_and_people(low, high, said):
         "rater_qwk": Estimate(value=0.8),
         "degradation_qwk": Estimate(value=0.05, low=low, high=high),
     }
-    [sentence, *_] = summary_sentences(overall, None, [])
+    [sentence, *_] = summary_sentences(overall, None, [], 100)
     assert sentence == (
         "The scorer agrees with the human scores with a QWK of 0.75 (0.70 to 0.80), two human raters with each other with "
         f"0.80: {said}."
     )
     del overall["degradation_qwk"]
-    assert summary_sentences(overall, None, [])[0].endswith("how far people agree with each other is not known.")
+    assert summary_sentences(overall, None, [], 100)[0].endswith("how far people agree with each other is not known.")
 
 
 def route(name, *points):
@@ -171,12 +171,15 @@ def confidence(*routes):
 def test_what_could_be_released_is_the_largest_share_that_agrees():
     chosen = route("predicted error", (0.2, 1.0, None), (0.6, 0.96, 0.8), (1.0, 0.9, 0.7))
     others = (route("confidence", (1.0, 1.0, 1.0)), route("random", (1.0, 1.0, 1.0)))
-    said = summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0)), chosen, *others), [])[1]
+    said = summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0)), chosen, *others), [], 100)[1]
     assert said == (
         "60 % of the essays, chosen by predicted error, could be released without a second reading: among them 96 % are within one "
         "score point of the human score and 70 % equal to it, with a QWK of 0.80."
     )
-    assert summary_sentences({}, confidence(route("confidence", (1.0, 0.9, 0.7))), [])[1].startswith(
+    few = summary_sentences({}, confidence(chosen), [], 29)[1]
+    assert few.endswith("cannot be said: that takes at least 30 essays, and there are 29.")
+    assert summary_sentences({}, confidence(chosen), [], 1)[0].endswith("cannot be said: there is one essay.")
+    assert summary_sentences({}, confidence(route("confidence", (1.0, 0.9, 0.7))), [], 100)[1].startswith(
         "No share of the essays"
     )
-    assert summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0))), [])[1].endswith("was not measured.")
+    assert summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0))), [], 100)[1].endswith("was not measured.")

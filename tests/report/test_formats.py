@@ -44,5 +44,6 @@ def test_probabilities_and_means():
 def test_reasons_are_said_once():
     said = formats.why_not_defined(["rater_qwk", "prmse", "degradation_qwk"])
     assert said == (
-        "QWK of the raters, degradation of QWK, which take two human raters; PRMSE, which takes essays with two ratings"
+        "QWK of the raters, degradation of QWK, which take two human raters, and scores that vary; PRMSE, which takes essays with "
+        "two ratings that agree by more than chance"
     )

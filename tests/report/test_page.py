@@ -5,8 +5,9 @@ from dataclasses import replace
 from html import unescape
 
 import pytest
-from made_up_report import bare_report
+from made_up_report import bare_report, made_up_report
 
+from trm_aes.evaluation.bootstrap import Estimate
 from trm_aes.report.files import read_report, write_report
 from trm_aes.report.page import SECTIONS, render_page
 from trm_aes.report.record import Flag
@@ -123,3 +124,25 @@ def test_many_prompts_are_folded_and_many_flags_too():
     text = words(render_page(replace(bare_report(), flags=[flag] * 9)))
     assert "the first 6 of 9 that miss" in text and "The other 3 that miss their thresholds" in text
     assert text.count("red: missed prompt 1") == 9
+
+
+def test_what_could_not_be_compared_with_a_reference_is_said():
+    report = made_up_report(("1",))
+    text = words(render_page(replace(report, drift=replace(report.drift, rows=[]))))
+    assert "Nothing could be compared with the reference, made-up/scorer on the test split" in text
+
+
+def test_a_percent_sign_stays_with_its_number(page):
+    assert "48\N{NO-BREAK SPACE}% of the scores" in page
+
+
+def test_a_figure_without_values_is_left_out():
+    report = made_up_report(("1",))
+    routes = [
+        replace(route, points=[replace(point, qwk=None) for point in route.points])
+        for route in report.confidence.routes
+    ]
+    pairs = [replace(pair, qwk=Estimate(value=None)) for pair in report.raters]
+    text = words(render_page(replace(report, raters=pairs, confidence=replace(report.confidence, routes=routes))))
+    assert "Review curve: exact agreement among the released" in text
+    assert "Review curve: QWK among the released" not in text and "QWK of two raters, with 95 % intervals" not in text

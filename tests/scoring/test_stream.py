@@ -154,7 +154,7 @@ def test_an_essay_of_100_000_words_is_scored_and_said_to_be_cut(model_dir, tmp_p
     essay = " ".join(f"word{n}" for n in range(100_000))
     source = write(tmp_path / "in.csv", [{"prompt_id": "a", "essay": essay}])
     score.main(["--model", str(model_dir), "--input", str(source), "--output", str(tmp_path / "out.csv")])
-    assert "1 essays were too long" in capsys.readouterr().err
+    assert "1 essay was too long; its end was not read." in capsys.readouterr().err
     assert read(tmp_path / "out.csv")[0]["essay"] == essay
 
 

@@ -120,6 +120,7 @@ def _report(args: argparse.Namespace, output_dir: Path, command: list[str]):
     reference = None if args.reference is None else Reference(args.reference)
     data = load_essay_dataset(args.data)
     # Before anything is scored.
+    data.split(args.split)
     check_group_columns(data, args.split, columns)
     scorer = load_scorer(args)
     predictions = _predictions(args, scorer, data)

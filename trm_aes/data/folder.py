@@ -23,9 +23,11 @@ def check_is_dataset(folder: str | Path) -> Path:
     Checks that a folder is a data set, by what it holds.
 
     Raises:
-        InputError: if the folder does not exist, or `trm-aes build` did not write it.
+        InputError: if the folder does not exist, is a file, or `trm-aes build` did not write it.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder} is a file: a data set is a folder that `trm-aes build` wrote.")
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist. Build a data set with `trm-aes build` first.")
     if not (folder / CARD_NAME).is_file():

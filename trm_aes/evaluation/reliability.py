@@ -69,6 +69,14 @@ def log_loss(confidence: np.ndarray, is_right: np.ndarray, times: np.ndarray) ->
     return estimate(means(-np.log(likelihood), times))
 
 
+def sampled_share(samples: np.ndarray, n: int) -> Estimate:
+    """
+    A share of `n` essays, at least one, with the percentile interval of its samples, `(1 + draws,)`. Where it is 0 or 1 it is
+    so in every sample, though of other essays it might not be: there it has Wilson's interval.
+    """
+    return share_estimate(round(samples[0] * n), n) if n > 1 and samples[0] in (0, 1) else estimate(samples)
+
+
 def share_estimate(count: int, n: int) -> Estimate:
     """A share with Wilson's 95 % interval, which holds for few essays and shares near 1, too."""
     interval = binomtest(count, n).proportion_ci(method="wilson")

@@ -7,8 +7,10 @@ import numpy as np
 from ..evaluation.bootstrap import Estimate, estimate, means
 from ..evaluation.measures import agreement_measures, rater_measures
 from ..evaluation.raters import RaterPairSamples, rater_pairs
+from ..evaluation.reliability import sampled_share
 from ..evaluation.true_score import LabelRule, find_label_rule
 from .essays import PromptEssays, ReportEssays
+from .formats import SHARES
 from .record import MEASURES, ErrorRow, PromptAgreement, RaterPair
 
 MAX_SCATTERED = 500
@@ -59,9 +61,15 @@ class AgreementSections:
         for name in MEASURES:
             of_prompts = [samples[name] for samples in self._samples.values() if name in samples]
             if of_prompts:
-                largest = max(len(prompt.frame) for prompt in self._essays.prompts)
-                found[name] = _estimate(np.mean(of_prompts, axis=0), largest)
+                found[name] = self._mean_estimate(name, np.mean(of_prompts, axis=0))
         return found
+
+    def _mean_estimate(self, name: str, samples: np.ndarray) -> Estimate:
+        # Nothing is drawn where no prompt has two essays.
+        is_drawn = max(len(prompt.frame) for prompt in self._essays.prompts) > 1
+        mean = _estimate_of(name, samples, self._essays.num_essays if is_drawn else 1)
+        # Shares of prompts that are 0 or 1 have a mean without any spread, which says nothing of other essays.
+        return Estimate(value=mean.value) if name in SHARES and mean.low == mean.high else mean
 
     def raters(self) -> list[RaterPair]:
         """All pairs of raters, prompt by prompt."""
@@ -71,7 +79,7 @@ class AgreementSections:
                 first=pair.first,
                 second=pair.second,
                 n=pair.n,
-                **{name: _estimate(samples, pair.n) for name, samples in pair.measures.items()},
+                **{name: _estimate_of(name, samples, pair.n) for name, samples in pair.measures.items()},
             )
             for prompt_id, pairs in self._pairs.items()
             for pair in pairs
@@ -98,6 +106,10 @@ def _estimate(samples: np.ndarray, num_essays: int) -> Estimate:
     return estimate(samples if num_essays > 1 else samples[:1])
 
 
+def _estimate_of(name: str, samples: np.ndarray, num_essays: int) -> Estimate:
+    return sampled_share(samples, num_essays) if name in SHARES and num_essays > 1 else _estimate(samples, num_essays)
+
+
 def _prompt_agreement(prompt: PromptEssays, samples: Mapping[str, np.ndarray], seed: list[int]) -> PromptAgreement:
     scores, n = prompt.scores, len(prompt.frame)
     steps, predicted_steps = scores.scale.steps(scores.gold), scores.scale.steps(scores.predicted)
@@ -108,7 +120,7 @@ def _prompt_agreement(prompt: PromptEssays, samples: Mapping[str, np.ndarray], s
     return PromptAgreement(
         prompt_id=prompt.prompt_id,
         n=n,
-        measures={name: _estimate(values, n) for name, values in samples.items()},
+        measures={name: _estimate_of(name, values, n) for name, values in samples.items()},
         labels=[scores.scale.format(scores.scale.min_score + step * scores.scale.step) for step in occurring],
         confusion=confusion.tolist(),
         scatter=np.column_stack([scores.gold, scores.predicted])[shown].tolist(),

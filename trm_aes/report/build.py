@@ -90,7 +90,7 @@ def build_report(
     return Report(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         subject=_subject(scorer, data, split, essays),
-        sentences=summary_sentences(overall, confidence, in_order(of_people)),
+        sentences=summary_sentences(overall, confidence, in_order(of_people), essays.num_essays),
         flags=in_order([*of_people, *attack_flags(robustness), *drift_flags(drift)]),
         overall=overall,
         agreement=by_prompt,

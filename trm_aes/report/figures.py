@@ -12,6 +12,7 @@ from ..attacks.effects import AttackEffect
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.confidence import Confidence
 from ..evaluation.review import ReviewPoint, ReviewRoute
+from .flags import PSI_RED
 from .formats import count, number, percent
 from .picture import COLORS, HEIGHT, picture, short_label
 from .record import Drift, ErrorRow, GroupColumn, PromptAgreement, RaterPair
@@ -232,12 +233,21 @@ def review_curve(routes: Sequence[ReviewRoute], measure: str, name: str) -> str:
         _percent(axes.xaxis)
         if measure != "qwk":
             _percent(axes.yaxis)
+        # No tick beyond 1, not even where all lines lie there.
+        bottom, top = axes.get_ylim()
+        bottom = min(bottom, 0.9)
+        axes.set_ylim(bottom, min(top, 1 + 0.03 * (1 - bottom)))
         _legend(axes)
         axes.set(xlim=(0, 1), xlabel="share released without a second reading", ylabel=name)
 
     return picture(
         draw, f"Review curve: {name} among the released", "; ".join(map(_half_released(value), routes)) + "."
     )
+
+
+def has_values(routes: Sequence[ReviewRoute], measure: str) -> bool:
+    """Whether there is anything to be drawn of a measure of a [`ReviewPoint`]."""
+    return any(getattr(point, measure) is not None for route in routes for point in route.points)
 
 
 def _half_released(value):
@@ -268,14 +278,22 @@ def drift(changes: Drift) -> str:
         for row, change in enumerate(changes.rows)
     ]
     said = "; ".join(f"{change.what}: {number(change.psi, 3)} ({change.level})" for change in changes.rows)
+    # An index is never below 0, and what is red from lies on the axis whatever is found.
+    end = max([PSI_RED, *(change.psi for change in changes.rows)])
     return _dot_plot(
         dots, [change.what for change in changes.rows], "Drift since the reference", f"{said}.",
-        "population stability index", zero=True,
+        "population stability index", zero=True, ends=(-0.03 * end, 1.05 * end),
     )  # fmt: skip
 
 
 def _dot_plot(
-    dots: Sequence[Dot], names: Sequence[str], title: str, description: str, xlabel: str, zero: bool = False
+    dots: Sequence[Dot],
+    names: Sequence[str],
+    title: str,
+    description: str,
+    xlabel: str,
+    zero: bool = False,
+    ends: tuple[float, float] | None = None,
 ) -> str:
     def draw(axes: Axes):
         _rows(axes, names)
@@ -285,6 +303,8 @@ def _dot_plot(
             _dot(axes, dot)
         _legend(axes)
         axes.set_xlabel(xlabel)
+        if ends:
+            axes.set_xlim(ends)
 
     return picture(draw, title, description, _height(len(names)))
 

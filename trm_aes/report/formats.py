@@ -10,16 +10,19 @@ NOT_DEFINED = "–"
 SHARES = frozenset({"exact", "adjacent"})
 SIGNED = frozenset({"smd", "degradation_qwk", "degradation_pearson"})
 # Why a measure may be missing.
-TWO_RATERS, DIFFER = "which take two human raters", "which take human and predicted scores that differ"
+TWO_RATERS, VARY = (
+    "which take two human raters, and scores that vary",
+    "which take human and predicted scores that vary",
+)
 WHY_NOT_DEFINED = {
     "rater_qwk": TWO_RATERS,
     "degradation_qwk": TWO_RATERS,
     "degradation_pearson": TWO_RATERS,
     "disattenuated_pearson": TWO_RATERS,
     "ceiling_qwk": TWO_RATERS,
-    "prmse": "which takes essays with two ratings",
-    "length_qwk": "which takes training essays of the prompt",
-    "ridge_qwk": "which takes enough training essays of the prompt",
+    "prmse": "which takes essays with two ratings that agree by more than chance",
+    "length_qwk": "which takes training essays of the prompt, and human scores that vary",
+    "ridge_qwk": "which takes enough training essays of the prompt, and human scores that vary",
 }
 
 
@@ -88,5 +91,5 @@ def why_not_defined(names: Sequence[str]) -> str:
     """Measures that are missing, by their names in `MEASURES`, in words and with the reasons."""
     by_reason: dict[str, list[str]] = {}
     for name in names:
-        by_reason.setdefault(WHY_NOT_DEFINED.get(name, DIFFER), []).append(MEASURES[name])
+        by_reason.setdefault(WHY_NOT_DEFINED.get(name, VARY), []).append(MEASURES[name])
     return "; ".join(f"{', '.join(measures)}, {reason}" for reason, measures in by_reason.items())

@@ -60,6 +60,8 @@ def render_page(report: Report) -> str:
         "measure_interval": lambda estimate, name: formats.measure_interval(name, estimate),
         "target_value": _target_value,
         "day": lambda created: f"{created[:16].replace('T', ' ')} UTC",
+        # No line ends between a number and its percent sign.
+        "unbroken": lambda sentence: sentence.replace(" %", "\N{NO-BREAK SPACE}%"),
         "shell": shlex.join,
     }
     page = environment.get_template("page.html").render(_context(report))

@@ -247,7 +247,7 @@ class Report:
 # not, as in RSMTool.
 MEASURES: dict[str, str] = {
     "qwk": "QWK",
-    "qwk_continuous": "QWK, continuous",
+    "qwk_continuous": "QWK (continuous)",
     "exact": "exact agreement",
     "adjacent": "adjacent agreement",
     "pearson": "Pearson's r",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.confidence import Confidence
-from ..evaluation.review import ORACLE, RANDOM, ReviewRoute
+from ..evaluation.review import LEAST_RELEASED, ORACLE, RANDOM, ReviewRoute
 from .formats import percent
 from .record import Flag
 
@@ -14,14 +14,17 @@ RELEASE_AT = 0.95
 MOST_NAMED = 4
 
 
-def summary_sentences(overall: dict[str, Estimate], confidence: Confidence | None, flags: Sequence[Flag]) -> list[str]:
+def summary_sentences(
+    overall: dict[str, Estimate], confidence: Confidence | None, flags: Sequence[Flag], num_essays: int
+) -> list[str]:
     """How far scorer and people agree; what share could be released unread; what needs a look."""
-    return [_agreement_sentence(overall), _release_sentence(confidence), _look_sentence(flags)]
+    return [_agreement_sentence(overall, num_essays), _release_sentence(confidence, num_essays), _look_sentence(flags)]
 
 
-def _agreement_sentence(overall: dict[str, Estimate]) -> str:
+def _agreement_sentence(overall: dict[str, Estimate], num_essays: int) -> str:
     if "qwk" not in overall:
-        return "How far the scorer agrees with people cannot be said: the human scores do not vary."
+        why = "there is one essay" if num_essays == 1 else "the human scores do not vary"
+        return f"How far the scorer agrees with people cannot be said: {why}."
     scorer = f"The scorer agrees with the human scores with a QWK of {_with_interval(overall['qwk'])}"
     if "degradation_qwk" not in overall:
         return f"{scorer}; how far people agree with each other is not known."
@@ -42,10 +45,15 @@ def _comparison(degradation: Estimate) -> str:
     return "no difference between the two is shown"
 
 
-def _release_sentence(confidence: Confidence | None) -> str:
+def _release_sentence(confidence: Confidence | None, num_essays: int) -> str:
     route = _measured_route(confidence)
     if route is None:
         return "What share of the essays could be released without a second reading was not measured."
+    if num_essays < LEAST_RELEASED:
+        return (
+            "What share of the essays could be released without a second reading cannot be said: that takes at least "
+            f"{LEAST_RELEASED} essays, and there {'is one' if num_essays == 1 else f'are {num_essays}'}."
+        )
     good = [point for point in route.points if point.adjacent >= RELEASE_AT]
     if not good:
         return (
