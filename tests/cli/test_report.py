@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from trm_aes.cli import evaluate, report
+from trm_aes.cli import build, evaluate, report
 from trm_aes.errors import InputError
 from trm_aes.records import EvaluationRecord
 from trm_aes.report.files import read_report
@@ -156,3 +156,14 @@ def test_only_a_report_is_replaced(evaluated, data_dir, tmp_path, unscored):
         run(evaluated, data_dir, "--output-dir", evaluated, "--overwrite")
     with pytest.raises(InputError, match="--output-dir is needed where --model is not a folder"):
         run("user/scorer", data_dir)
+
+
+def test_prompts_that_the_scorer_does_not_know_are_named_before_anything_is_scored(
+    evaluated, essays_csv, tmp_path, unscored, capsys
+):
+    table = tmp_path / "essays.csv"
+    table.write_text(essays_csv.read_text(encoding="utf-8").replace(",a,", ",letter,"), encoding="utf-8")
+    build.main(["--source", str(table), "--output-dir", str(tmp_path / "data"), "--max-tokens", "64"])
+    with pytest.raises(InputError, match=r"split test: prompt letter is not one that .* scores, .*: it scores a, b\.$"):
+        run(evaluated, tmp_path / "data", "--output-dir", tmp_path / "report")
+    assert not (tmp_path / "report").exists() and "scored now" not in capsys.readouterr().out

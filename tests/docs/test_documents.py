@@ -6,6 +6,8 @@ import re
 import pytest
 from helpers import DOCUMENTS, ROOT
 
+from trm_aes.attacks.registry import ATTACK_NAMES
+
 NAMED_FILE = re.compile(r"`((?:trm_aes|scripts|tests|docs)/[\w./*-]+)`")
 MESSAGE = re.compile(r"^- \*\*`(.+?)`\*\*(?:, \*\*`(.+?)`\*\*)?", re.M)
 
@@ -85,3 +87,15 @@ def test_the_messages_of_troubleshooting_are_those_of_the_code():
     quoted = [message for message in quoted if message]
     assert len(quoted) > 25
     assert not [message for message in quoted if message not in literals]
+
+
+def test_the_guide_of_the_report_names_every_attack():
+    guide = (ROOT / "docs/guides/report.md").read_text(encoding="utf-8")
+    [listed] = re.findall(r"\| an honest score should \|.*?\n\n", guide, flags=re.S)
+    kinds, places = (
+        ("song", "speech", "encyclopedia", "truths", "falsehoods"),
+        ("at the start", "in the middle", "at the end"),
+    )
+    inserted = {f"{kind} {place}" for kind in kinds for place in places}
+    assert inserted <= set(ATTACK_NAMES) and all(part in listed for part in (*kinds, *places))
+    assert [name for name in ATTACK_NAMES if name not in inserted and name not in listed] == []

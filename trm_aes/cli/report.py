@@ -10,6 +10,7 @@ from ..data.folder import check_is_dataset
 from ..data.formats import check_is_file
 from ..errors import InputError
 from ..files import check_is_folder_to_be, new_folder
+from ..naming import listing
 from ..records import REPORT
 from .evaluate import DEFAULT_SPLIT, folder_in_model
 from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
@@ -123,6 +124,7 @@ def _report(args: argparse.Namespace, output_dir: Path, command: list[str]):
     data.split(args.split)
     check_group_columns(data, args.split, columns)
     scorer = load_scorer(args)
+    _check_prompts(args, scorer, data)
     predictions = _predictions(args, scorer, data)
     choices = ReportChoices(columns, args.least_n, reference, _attacks(args), args.seed, command)
     report = build_report(scorer, data, args.split, predictions, choices)
@@ -130,6 +132,15 @@ def _report(args: argparse.Namespace, output_dir: Path, command: list[str]):
         write_report(report, folder)
     _print(report)
     print(f"Wrote {output_dir}")
+
+
+def _check_prompts(args: argparse.Namespace, scorer: "EssayScorer", data: "EssayDataset"):
+    unknown = sorted(set(data.split(args.split)["prompt_id"]) - set(scorer.score_ranges))
+    if unknown:
+        raise InputError(
+            f"{args.data}, split {args.split}: prompt {unknown[0]} is not one that {args.model} scores, and a report takes no "
+            f"others: it scores {listing(scorer.score_ranges, unknown[0])}"
+        )
 
 
 def _predictions(args: argparse.Namespace, scorer: "EssayScorer", data: "EssayDataset") -> "pd.DataFrame":

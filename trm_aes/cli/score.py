@@ -147,10 +147,7 @@ def _score(args: argparse.Namespace, parser: CommandParser):
         )
     if summary.rejected is not None:
         print(summary.rejected, file=sys.stderr)
-    if summary.num_cut:
-        were = (
-            "1 essay was too long; its end was"
-            if summary.num_cut == 1
-            else f"{summary.num_cut:,} essays were too long; their ends were"
-        )
-        print(f"{were} not read.", file=sys.stderr)
+    if summary.num_cut == 1:
+        print("1 essay was too long; its end was not read.", file=sys.stderr)
+    elif summary.num_cut:
+        print(f"{summary.num_cut:,} essays were too long; their ends were not read.", file=sys.stderr)

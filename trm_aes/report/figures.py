@@ -279,9 +279,10 @@ def drift(changes: Drift) -> str:
     ]
     said = "; ".join(f"{change.what}: {number(change.psi, 3)} ({change.level})" for change in changes.rows)
     # An index is never below 0, and what is red from lies on the axis whatever is found.
+    names = [change.what.removeprefix("prompt ").removeprefix("advisory: ") for change in changes.rows]
     end = max([PSI_RED, *(change.psi for change in changes.rows)])
     return _dot_plot(
-        dots, [change.what for change in changes.rows], "Drift since the reference", f"{said}.",
+        dots, names, "Drift since the reference", f"{said}.",
         "population stability index", zero=True, ends=(-0.03 * end, 1.05 * end),
     )  # fmt: skip
 

@@ -61,7 +61,7 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
 }
-LABEL_LETTERS = 26
+LABEL_LETTERS = 28
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 ElementTree.register_namespace("", SVG[1:-1])
 ElementTree.register_namespace("xlink", XLINK[1:-1])
@@ -88,7 +88,7 @@ def picture(draw: Callable[[Axes], None], title: str, description: str, height: 
 
 
 def short_label(text: str) -> str:
-    """A name that a user gave, fit for an axis: one line of at most 26 letters."""
+    """A name that a user gave, fit for an axis: one line of at most 28 letters."""
     shown = " ".join(_letters(text).split())
     return shown if len(shown) <= LABEL_LETTERS else shown[: LABEL_LETTERS - 1].rstrip() + "…"
 

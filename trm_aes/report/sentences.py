@@ -8,7 +8,7 @@ from ..evaluation.review import LEAST_RELEASED, ORACLE, RANDOM, ReviewRoute
 from .formats import percent
 from .record import Flag
 
-# What agreement within one score point among the released essays is asked for (Cambridge, arXiv 2505.23315).
+# What agreement within one step of the scale among the released essays is asked for (Cambridge, arXiv 2505.23315).
 RELEASE_AT = 0.95
 # Places that a sentence names; the flags name all.
 MOST_NAMED = 4
@@ -58,13 +58,13 @@ def _release_sentence(confidence: Confidence | None, num_essays: int) -> str:
     if not good:
         return (
             f"No share of the essays could be released without a second reading at {percent(RELEASE_AT, 0)} agreement within one "
-            "score point."
+            "step of the scale."
         )
     best = max(good, key=lambda point: point.share_released)
     qwk = "" if best.qwk is None else f", with a QWK of {best.qwk:.2f}"
     return (
         f"{percent(best.share_released, 0)} of the essays, chosen by {route.name}, could be released without a second reading: "
-        f"among them {percent(best.adjacent, 0)} are within one score point of the human score and {percent(best.exact, 0)} "
+        f"among them {percent(best.adjacent, 0)} are within one step of the scale of the human score and {percent(best.exact, 0)} "
         f"equal to it{qwk}."
     )
 
