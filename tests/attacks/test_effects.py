@@ -105,6 +105,13 @@ def test_a_scorer_without_advisories_advises_nobody():
     assert doubled.share_advised is None
 
 
+def test_no_share_of_advisories_where_no_prompt_has_limits():
+    scorer = CountingScorer()
+    scorer.model.config.advisory_limits = {"elsewhere": {}}
+    [doubled] = effect(["text duplicated"], scorer)
+    assert doubled.share_advised is None
+
+
 def test_a_single_prompt_is_padded_with_our_own_text():
     [padded] = attack_effects(CountingScorer(), ESSAYS, ["a"] * 30, {"a": 1.0}, ["off-topic text appended"])
     assert padded.n == 30 and padded.share_risen.value == 1

@@ -163,7 +163,7 @@ def test_prompts_that_the_scorer_does_not_know_are_named_before_anything_is_scor
 ):
     table = tmp_path / "essays.csv"
     table.write_text(essays_csv.read_text(encoding="utf-8").replace(",a,", ",letter,"), encoding="utf-8")
-    build.main(["--source", str(table), "--output-dir", str(tmp_path / "data"), "--max-tokens", "64"])
+    build.main(["--source", str(table), "--output-dir", str(tmp_path / "data")])
     with pytest.raises(InputError, match=r"split test: prompt letter is not one that .* scores, .*: it scores a, b\.$"):
         run(evaluated, tmp_path / "data", "--output-dir", tmp_path / "report")
     assert not (tmp_path / "report").exists() and "scored now" not in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,10 @@ from report_data import constant_frame, demo_frame, essay_data, predictions_of, 
 from trm_aes.errors import InputError
 from trm_aes.evaluation.agreement import score_metrics
 from trm_aes.evaluation.bootstrap import Estimate
+from trm_aes.model.advisories_trm import ADVISORY_RULES
 from trm_aes.model.score_scale import ScoreRange
+from trm_aes.report.advisories import advisory_rows, prompts_without_advisories
+from trm_aes.report.build import ReportChoices, build_report
 from trm_aes.report.files import read_report, write_report
 from trm_aes.report.record import MEASURES
 from trm_aes.report.tables import report_tables
@@ -220,3 +224,21 @@ def test_shares_of_all_essays_or_none_have_intervals_of_other_essays():
 def test_two_essays_that_are_a_point_off_miss_no_threshold_of_half_by_more_than_chance():
     report = report_of(essay_data(constant_frame([0, 1]), SCALE), [1, 2])
     assert [flag.level for flag in report.flags if flag.measure == "exact agreement"] == ["amber"]
+
+
+def test_prompts_without_limits_of_advisories_are_said():
+    frame = pd.concat([LONG, LONG.assign(prompt_id="adapted")], ignore_index=True)
+    data = essay_data(frame, SCALE | {"adapted": SCALE["a"]})
+    predictions = predictions_of(data, frame["score"]).assign(advisories=["Too Brief", *[""] * 39])
+    known = next(rule.name for rule in ADVISORY_RULES if rule.advisory == "Too Brief")
+    model = SimpleNamespace(config=SimpleNamespace(advisory_limits={"a": {known: 9.0}}, review_by=None))
+    scorer = SimpleNamespace(name="scorer", commit=None, model=model)
+
+    def of(rows):
+        return advisory_rows(rows, model), prompts_without_advisories(rows, model)
+
+    [row], without = of(predictions)
+    assert (row.name, row.n, without) == ("Too Brief", 1, ["adapted"])
+    assert of(predictions[20:]) == ([], ["adapted"])
+    said = build_report(scorer, data, "test", predictions, ReportChoices()).limits
+    assert "The scorer gives no advisories for essays of these prompts: adapted." in said

@@ -133,7 +133,8 @@ def _effect_of(
     units = np.array([gold_sd.get(name, 0.0) for name in prompt_ids])
     has_unit = units > 0
     advised = None
-    if scorer.model.config.advisory_limits and scores:
+    # Prompts that a scorer was adapted to have no limits.
+    if set(prompt_ids) & set(scorer.model.config.advisory_limits or {}):
         advised = sum(bool(score.advisories) for score in scores) / len(scores)
     return AttackEffect(
         name=attack.name,

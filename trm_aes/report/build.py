@@ -16,13 +16,13 @@ from ..evaluation.fairness import LEAST_N
 from ..model.score_scale import ScoreRange
 from ..records import Distribution, package_versions
 from ..scoring.scorer import EssayScorer
-from .advisories import advisory_rows
+from .advisories import advisory_rows, prompts_without_advisories
 from .agreement import AgreementSections
 from .drift import Reference, drift_section
 from .essays import ReportEssays, check_group_columns, report_essays
 from .flags import agreement_flags, attack_flags, drift_flags, fairness_flags, in_order
 from .groups import fairness_section
-from .record import Report, Subject
+from .record import AdvisoryRow, Report, Subject
 from .sentences import summary_sentences
 
 # What no figure of a report says.
@@ -33,7 +33,7 @@ STANDING_LIMITS = (
 )
 NO_GROUPS = "No column tells groups of writers: fairness was not measured. Name columns with --group-columns."
 NO_ATTACKS = "No attack was run: how the scorer takes tampered texts was not measured."
-NO_ADVISORIES = "The scorer gives no advisories."
+NO_ADVISORIES = "The scorer gives no advisories for these essays."
 NO_ERROR_MODEL = "The scorer has no error model: it predicts neither errors nor prediction sets."
 
 
@@ -106,13 +106,19 @@ def build_report(
             *([] if columns else [NO_GROUPS]),
             *([] if confidence.sets else [NO_ERROR_MODEL]),
             *([] if robustness else [NO_ATTACKS]),
-            *([] if advisories else [NO_ADVISORIES]),
+            *_about_advisories(advisories, prompts_without_advisories(predictions, scorer.model)),
             *not_compared,
             *STANDING_LIMITS,
         ],
         packages=package_versions(),
         command=list(choices.command),
     )
+
+
+def _about_advisories(advisories: Sequence[AdvisoryRow], without: Sequence[str]) -> list[str]:
+    if not advisories:
+        return [NO_ADVISORIES]
+    return [f"The scorer gives no advisories for essays of these prompts: {', '.join(without)}."] if without else []
 
 
 def _subject(scorer: EssayScorer, data: EssayDataset, split: str, essays: ReportEssays) -> Subject:
