@@ -109,6 +109,7 @@ def test_targets_are_reached_at_chance_only_by_all_essays(essays):
     targets = review_targets(scored, {"predicted error": hardness})
     assert [(target.measure, target.target) for target in targets] == [
         ("exact", 0.7), ("exact", 0.8), ("exact", 0.9), ("adjacent", 0.95), ("adjacent", 0.99),
+        ("qwk", 0.8), ("qwk", 0.85), ("qwk", 0.9),
     ]  # fmt: skip
     for target in targets:
         shares = target.share_read
@@ -116,6 +117,20 @@ def test_targets_are_reached_at_chance_only_by_all_essays(essays):
         if shares["predicted error"] is not None:
             assert shares["oracle"] <= shares["predicted error"]
     assert targets[0].share_read["predicted error"] is not None
+
+
+def test_what_people_must_read_for_a_qwk_by_hand():
+    # Of 100 essays the 40 most doubtful got the scale's other end.
+    gold = np.arange(100) % 4
+    scored = ScoredEssays(np.array(["a"] * 100), gold, np.where(np.arange(100) < 60, gold, 3 - gold))
+    read = {target.target: target.share_read for target in review_targets(scored, {"by place": np.arange(100.0)})[-3:]}
+    points = {
+        point.share_released: point.qwk
+        for point in review_routes(scored, {"by place": np.arange(100.0)}, draw_times(100, draws=5))[0].points
+    }
+    assert points[0.6] == 1 and points[0.65] < 0.9 and points[0.65] > 0.8
+    assert read[0.9]["by place"] == pytest.approx(0.4) and read[0.8]["by place"] < 0.4
+    assert read[0.9]["random"] is None
 
 
 def test_scores_are_compared_in_steps_of_their_scales():

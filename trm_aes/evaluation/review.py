@@ -22,7 +22,10 @@ LEAST_RELEASED = 30
 # QWK among the released takes so many of each prompt.
 LEAST_FOR_QWK = 10
 SAMPLES_AT_ONCE = 50
-TARGETS = (("exact", 0.7), ("exact", 0.8), ("exact", 0.9), ("adjacent", 0.95), ("adjacent", 0.99))
+TARGETS = (
+    ("exact", 0.7), ("exact", 0.8), ("exact", 0.9), ("adjacent", 0.95), ("adjacent", 0.99),
+    ("qwk", 0.8), ("qwk", 0.85), ("qwk", 0.9),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,16 +168,22 @@ def review_routes(essays: ScoredEssays, doubts: Mapping[str, np.ndarray], times:
 
 def review_targets(essays: ScoredEssays, doubts: Mapping[str, np.ndarray]) -> list[ReviewTarget]:
     """
-    Which share people must read so that the released reach exact agreement of 0.7, 0.8 and 0.9, and adjacent agreement of
-    0.95 and 0.99: the smallest by which they do, with at least 30 released. Arguments as of [`review_routes`].
+    Which share people must read so that the released reach a target of [`TARGETS`]: the smallest by which they do, with at
+    least 30 released. Of QWK only the shares of a route's points are tried. Arguments as of [`review_routes`].
     """
     agrees = {"exact": essays.is_right, "adjacent": essays.is_near}
     routes = _with_bounds(essays, doubts)
+    points = {name: _points(name, doubt, essays) for name, doubt in routes.items()}
+
+    def share_read(name: str, measure: str, target: float) -> float | None:
+        if measure in agrees:
+            return share_to_read(routes[name], agrees[measure], target)
+        reached = [point.share_released for point in points[name] if point.qwk is not None and point.qwk >= target]
+        return 1 - max(reached) if reached else None
+
     return [
         ReviewTarget(
-            measure=measure,
-            target=target,
-            share_read={name: share_to_read(doubt, agrees[measure], target) for name, doubt in routes.items()},
+            measure=measure, target=target, share_read={name: share_read(name, measure, target) for name in routes}
         )
         for measure, target in TARGETS
     ]
@@ -197,11 +206,11 @@ def _with_bounds(essays: ScoredEssays, doubts: Mapping[str, np.ndarray]) -> dict
     return {**doubts, RANDOM: at_random, ORACLE: np.abs(essays.gold - essays.rounded)}
 
 
-def _route(name: str, doubt: np.ndarray, essays: ScoredEssays, times: np.ndarray) -> ReviewRoute:
+def _points(name: str, doubt: np.ndarray, essays: ScoredEssays) -> list[ReviewPoint]:
     [exact], [adjacent] = (released_agreement(doubt, agrees) for agrees in (essays.is_right, essays.is_near))
     order = np.argsort(doubt, kind="stable")
     released = np.round(SHARES * len(order)).astype(int)
-    points = [
+    return [
         ReviewPoint(
             share_released=float(share),
             # By chance, any part of the essays is as good as all of them.
@@ -212,7 +221,10 @@ def _route(name: str, doubt: np.ndarray, essays: ScoredEssays, times: np.ndarray
         for share, number in zip(SHARES, released, strict=True)
         if number >= min(LEAST_RELEASED, len(order))
     ]
+
+
+def _route(name: str, doubt: np.ndarray, essays: ScoredEssays, times: np.ndarray) -> ReviewRoute:
     # All samples at once would take several times the memory of `times`.
     blocks = np.array_split(times, -(-len(times) // SAMPLES_AT_ONCE))
     areas = np.concatenate([released_areas(doubt, essays.is_right, block) for block in blocks])
-    return ReviewRoute(name=name, points=points, area=estimate(areas))
+    return ReviewRoute(name=name, points=_points(name, doubt, essays), area=estimate(areas))
