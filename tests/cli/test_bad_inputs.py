@@ -92,7 +92,7 @@ PATHS = {
     "model is a file": (option(SCORE, "--model", "./essays.csv"), "essays.csv is not a folder"),
     "model is a loop": (option(SCORE, "--model", "./loop"), "loop"),
     "model is a data set": (option(SCORE, "--model", "data"), "data holds no config.json"),
-    "data is a file": (option(EVALUATE, "--data", "essays.csv"), "essays.csv does not exist"),
+    "data is a file": (option(EVALUATE, "--data", "essays.csv"), "essays.csv is a file: a data set is a folder"),
     "data is a model": (option(EVALUATE, "--data", "model"), "model holds no dataset_card.json"),
     "no such split": (option(EVALUATE, "--split", "exam"), "--split exam"),
     "source is a folder": (option(BUILD, "--source", "folder.csv"), "folder.csv is not a file"),
