@@ -84,6 +84,14 @@ def encoder_dir(tmp_path_factory, data_dir) -> Path:
 
 
 @pytest.fixture(scope="session")
+def demo_dir(tmp_path_factory) -> Path:
+    """A data set built from the synthetic corpus."""
+    path = tmp_path_factory.mktemp("demo") / "data"
+    build.main(["--source", "demo", "--output-dir", str(path)])
+    return path
+
+
+@pytest.fixture(scope="session")
 def model_dir(tmp_path_factory, data_dir) -> Path:
     """A scorer trained on that data set."""
     path = tmp_path_factory.mktemp("model") / "trained"

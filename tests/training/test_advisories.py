@@ -10,7 +10,6 @@ from helpers import untrained_scorer
 from trm_aes.attacks.effects import attack_effects
 from trm_aes.attacks.registry import find_attacks
 from trm_aes.attacks.rewriting import Surroundings
-from trm_aes.cli import build
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.model.advisories_trm import ADVISORY_RULES, AdvisoryRule
 from trm_aes.report.advisories import advisory_rows
@@ -22,10 +21,8 @@ RULE = AdvisoryRule("rule", "Advisory", "measure", 1, 0.0, math.inf, "A sentence
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo") / "data"
-    build.main(["--source", "demo", "--output-dir", str(folder)])
-    data = load_essay_dataset(folder)
+def demo(demo_dir):
+    data = load_essay_dataset(demo_dir)
     scorer = untrained_scorer(data)
     fit_passage_check(scorer.model, data)
     fit_advisories(scorer, data)
@@ -96,7 +93,8 @@ def test_attacks_say_what_share_is_advised(demo):
 
 def test_the_report_counts_them(demo):
     scorer, *_ = demo
-    predictions = pd.DataFrame({"advisories": ["Too Brief; Repetitious", "", "Too Brief", None]})
+    given = ["Too Brief; Repetitious", "", "Too Brief", None]
+    predictions = pd.DataFrame({"prompt_id": next(iter(scorer.score_ranges)), "advisories": given})
     rows = {row.name: row for row in advisory_rows(predictions, scorer.model)}
     assert list(rows) == list(dict.fromkeys(rule.advisory for rule in ADVISORY_RULES))
     assert (rows["Too Brief"].n, rows["Too Brief"].share) == (2, 0.5)

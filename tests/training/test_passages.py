@@ -13,11 +13,9 @@ from trm_aes.training.fit.penalties import append_other, fit_penalties
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(demo_dir):
     """The linear head on the demo corpus, which scores by what is said and by how much of it."""
-    folder = tmp_path_factory.mktemp("demo") / "data"
-    build.main(["--source", "demo", "--output-dir", str(folder)])
-    data = load_essay_dataset(folder)
+    data = load_essay_dataset(demo_dir)
     scorer = untrained_scorer(data)
     fit_passage_check(scorer.model, data)
     return scorer, data

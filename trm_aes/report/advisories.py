@@ -14,7 +14,7 @@ def advisory_rows(predictions: pd.DataFrame, model: TRMForEssayScoring) -> list[
     none where the model has limits for none of the essays' prompts.
 
     Args:
-        predictions: of an evaluation, with the column `advisories`.
+        predictions: of an evaluation, with the columns `prompt_id` and `advisories`.
         model: that gave them.
     """
     limits = model.config.advisory_limits or {}
