@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 from torch import nn
 
 from ..errors import InputError
-from ..model.confidence_trm import LEVELS
 from ..model.modeling_trm import TRMForEssayScoring
 from .scorer import EssayScorer, RawScores, tokenized_rows
 
@@ -19,6 +17,8 @@ OF_TOKENS = INPUT_NAMES[:3]
 OUTPUT_NAMES = ("score", "confidence")
 # Of a scorer with an error model, too.
 ERROR_NAMES = ("predicted_error", "intervals")
+# Of the outputs, where the names in [`RawScores`] differ.
+FIELDS = {"score": "normalized", "predicted_error": "predicted_errors"}
 MAX_BATCH = 4096
 
 
@@ -104,18 +104,14 @@ def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> Ra
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     # A graph of version 0.1 recognizes prompts by their text, and takes no indices.
     taken = [graph_input.name for graph_input in session.get_inputs()]
-    steps = np.full(len(rows), scorer.model.config.num_supervision_steps)
-    raw = RawScores(np.zeros(len(rows)), np.zeros(len(rows)), steps)
     names = [output.name for output in session.get_outputs()]
-    errors, intervals = np.zeros(len(rows)), np.zeros((len(rows), len(LEVELS), 2))
+    # A graph of a scorer without an error model, or of an earlier version, has no such outputs.
+    raw = RawScores.to_be_filled(len(rows), has_errors="intervals" in names)
+    raw.supervision_steps[:] = scorer.model.config.num_supervision_steps
     for indices, batch in scorer.batches(rows):
         values = session.run(names, {name: batch[name].numpy() for name in taken})
-        outputs = dict(zip(names, values, strict=True))
-        raw.normalized[indices], raw.confidence[indices] = (outputs[name] for name in OUTPUT_NAMES)
-        if "intervals" in outputs:
-            errors[indices], intervals[indices] = (outputs[name] for name in ERROR_NAMES)
-    # A graph of a scorer without an error model, or of an earlier version, has no such outputs.
-    return replace(raw, predicted_errors=errors, intervals=intervals) if "intervals" in names else raw
+        raw.fill(indices, {FIELDS.get(name, name): value for name, value in zip(names, values, strict=True)})
+    return raw
 
 
 def compare_with_onnx(paths: dict[str, Path], scorer: EssayScorer, rows: Sequence[dict]) -> dict[str, dict]:

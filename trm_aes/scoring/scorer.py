@@ -3,10 +3,10 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -104,6 +104,24 @@ class RawScores:
     predicted_errors: np.ndarray | None = None
     intervals: np.ndarray | None = None
     unlike_shares: np.ndarray | None = None
+
+    @classmethod
+    def to_be_filled(cls, num_essays: int, has_errors: bool, has_shares: bool = False) -> Self:
+        """Room for the outputs of so many essays, see [`fill`]; with an error model, and with a passage check."""
+        return cls(
+            np.zeros(num_essays),
+            np.zeros(num_essays),
+            np.zeros(num_essays, dtype=np.int64),
+            np.zeros(num_essays) if has_errors else None,
+            np.zeros((num_essays, len(LEVELS), 2)) if has_errors else None,
+            np.zeros((num_essays, len(MODEL_MEASURES))) if has_shares else None,
+        )
+
+    def fill(self, indices: Sequence[int], outputs: Mapping[str, Any]):
+        """Takes outputs of some of the essays, by the fields' names; None for what the model does not give."""
+        for name, values in outputs.items():
+            if values is not None:
+                getattr(self, name)[indices] = values
 
     def doubt(self, index: int, score_range: ScoreRange) -> dict[str, Any]:
         """What is said of how far an essay's score may be from a human one, by its names in [`EssayScore`]; may be empty."""
@@ -309,15 +327,8 @@ class EssayScorer:
         Raises:
             InputError: if a score is not a finite number: the weights are damaged.
         """
-        num_essays, has_errors = len(rows), self.model.error_model is not None
-        raw = RawScores(
-            np.zeros(num_essays),
-            np.zeros(num_essays),
-            np.zeros(num_essays, dtype=np.int64),
-            np.zeros(num_essays) if has_errors else None,
-            np.zeros((num_essays, len(LEVELS), 2)) if has_errors else None,
-            None if self.model.passage_check is None else np.zeros((num_essays, len(MODEL_MEASURES))),
-        )
+        has_errors, has_shares = self.model.error_model is not None, self.model.passage_check is not None
+        raw = RawScores.to_be_filled(len(rows), has_errors, has_shares)
         for indices, outputs in self.outputs(rows):
             found = {
                 "normalized": outputs.logits.squeeze(-1),
@@ -327,9 +338,8 @@ class EssayScorer:
                 "intervals": outputs.score_intervals,
                 "unlike_shares": outputs.unlike_shares,
             }
-            for name, values in found.items():
-                if values is not None:
-                    getattr(raw, name)[indices] = values.float().cpu().numpy()
+            arrays = {name: None if value is None else value.float().cpu().numpy() for name, value in found.items()}
+            raw.fill(indices, arrays)
             if progress is not None:
                 progress.update(len(indices))
         if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
