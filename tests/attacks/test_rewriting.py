@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from trm_aes.attacks.registry import ATTACK_NAMES, ATTACKS, find_attacks
-from trm_aes.attacks.rewriting import Surroundings, sentences_of
-from trm_aes.attacks.texts import own_texts, own_words
+from trm_aes.attacks.rewriting import NAME, Surroundings, sentences_of
+from trm_aes.attacks.texts import own_synonyms, own_texts, own_words
 from trm_aes.errors import InputError
 
 ESSAY = (
-    "I do not think that phones belong in class. It is hard to listen when a screen lights up! My friends have lost whole "
-    "lessons to a game.\n\nIf the school kept our phones in a box, we'd talk more at lunch. Teachers would not have to "
+    "I do not think that phones belong in class. It is hard to listen when a screen lights up! My friends Anna and Omar have "
+    "lost whole lessons to a game.\n\nIf the school kept our phones in a box, we'd talk more at lunch. Teachers would not have to "
     "repeat themselves. That's why I ask for a new rule. The rule will not please everyone."
 )
 AROUND = Surroundings(
@@ -102,6 +102,28 @@ def test_the_same_text_otherwise_written():
     assert "That is why" in attacked("contractions expanded")
     fillers = len(attacked("disfluencies").replace("you know", "um").replace("I mean", "um").split()) - NUM_WORDS
     assert fillers == NUM_WORDS // 8
+
+
+def test_synonyms_keep_sentence_and_capitals():
+    assert "It is difficult to listen when a display lights up!" in attacked("synonyms")
+    assert "companions Anna and Omar have lost complete classes" in attacked("synonyms")
+    assert attacked("synonyms", essay="Because of ALL rules.") == "Since of ALL regulations."
+    # A second look would change words back: "big" and "large" stand for one another.
+    assert all(word.islower() and synonym.islower() and word != synonym for word, synonym in own_synonyms().items())
+
+
+def test_names_stand_where_others_stood():
+    swapped = attacked("names swapped")
+    assert "My friends Omar and Anna have lost" in swapped
+    # The first word of a sentence has its capital by its place.
+    assert swapped.startswith("I do not think") and "Teachers would not" in swapped
+    three = "We met @PERSON1 and @PERSON2 in @LOCATION1, and @PERSON1 waved."
+    for seed in range(4):
+        before, after = NAME.findall(three), NAME.findall(attacked("names swapped", seed, three))
+        assert sorted(set(after)) == sorted(set(before)) and all(a != b for a, b in zip(before, after, strict=True))
+        assert after[0] == after[3]
+    alone = "She knows that Anna came, and Anna left."
+    assert attacked("names swapped", essay=alone) == alone
 
 
 def test_a_text_without_contractions_stays_as_it_is():

@@ -138,6 +138,19 @@ def test_so_many_essays_lie_beyond_a_limit_as_is_said():
     assert np.mean(shares) == pytest.approx(1 / 500, rel=0.15)
 
 
+def test_odd_essays_of_one_prompt_excuse_those_of_no_other():
+    """From 300 essays on, a prompt's own furthest is its limit, whatever others hold."""
+    rng = np.random.default_rng(2)
+    odd = np.concatenate((rng.random(300), np.full(20, 50.0)))
+    own = rng.permutation(300) / 300
+    limits = limits_of(RULE, frame(odd=odd, own=own, few=own[:299]))
+    assert limits["own"] == pytest.approx(own.max())
+    assert limits["few"] > 40 and limits["odd"] == pytest.approx(50)
+    # A new essay lies beyond the furthest of 300 once in 301 times.
+    shares = [1 - limits_of(RULE, frame(a=rng.random(300)))["a"] for _ in range(600)]
+    assert np.mean(shares) == pytest.approx(1 / 301, rel=0.15)
+
+
 def test_few_essays_in_all_leave_room():
     values = np.arange(100) / 100
     limit = limits_of(RULE, frame(a=values))["a"]

@@ -75,6 +75,8 @@ ATTACKS: tuple[Attack, ...] = (
     ),
     Attack("contractions expanded", "stay", "Contractions are written out.", rewriting.expand),
     Attack("contractions made", "stay", "Contractions stand wherever one can be made.", rewriting.contract),
+    Attack("synonyms", "stay", "A synonym stands in place of every word that has one on our list.", rewriting.use_synonyms),
+    Attack("names swapped", "not rise", "Each name stands where another one stood.", rewriting.swap_names),
     Attack("disfluencies", "not rise", "A word of hesitation follows every eighth word.", rewriting.add_fillers),
     *(
         Attack(f"in {language}", "fall", f"A text in {language} stands in the essay's place.",

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from ..model.text_features_trm import CLASS_OF_WORD
-from .texts import own_texts, own_words
+from .texts import own_synonyms, own_texts, own_words
 
 # White space behind a mark, and line breaks.
 BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 WORD = re.compile(r"[A-Za-z']+")
+# A word with a capital inside a sentence, or what a name was replaced by before essays were given away, as in @PERSON1.
+NAME = re.compile(r"@[A-Z]+\d*|(?<=[a-z,] )[A-Z][a-z]+")
 # Sentences that are kept of a text of which only its beginning or end is.
 NUM_KEPT = 3
 # Of the essay's words: how many are inserted at most, and which share of its longer words is misspelled.
@@ -204,6 +206,21 @@ def contract(text: str, _: Generator, __: Surroundings) -> str:
 def expand(text: str, _: Generator, __: Surroundings) -> str:
     """Contractions written out."""
     return replace_all(text.replace("’", "'"), EXPANDED)
+
+
+def use_synonyms(text: str, _: Generator, __: Surroundings) -> str:
+    """A synonym in place of each word that has one among ours."""
+    return replace_all(text, own_synonyms())
+
+
+def swap_names(text: str, rng: Generator, _: Surroundings) -> str:
+    """Another of the essay's names in place of each; a text with fewer than two names stays as it is."""
+    names = list(dict.fromkeys(NAME.findall(text)))
+    if len(names) < 2:
+        return text
+    shift = int(rng.integers(1, len(names)))
+    others = dict(zip(names, names[shift:] + names[:shift], strict=True))
+    return NAME.sub(lambda match: others[match[0]], text)
 
 
 def add_fillers(text: str, rng: Generator, _: Surroundings) -> str:

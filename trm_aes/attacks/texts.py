@@ -15,6 +15,12 @@ def own_texts() -> dict[str, list[str]]:
 
 
 @lru_cache(maxsize=1)
+def own_synonyms() -> dict[str, str]:
+    """`word -> synonym`, in lower case: pairs that fit most sentences, article and inflection included."""
+    return json.loads(resources.files(__package__).joinpath("synonyms.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
 def own_words() -> tuple[str, ...]:
     """The distinct English words of these texts, in lower case and alphabetic order."""
     english = (line for kind, lines in own_texts().items() if kind not in LANGUAGES for line in lines)

@@ -11,6 +11,9 @@ from ..states import EssayStates
 
 # The share of essays in order that a rule may give an advisory to: nine rules at once stay below 2 %.
 FALSE_ALARMS = 0.002
+# Of a prompt: from so many on its own furthest essay is its limit, which another essay exceeds in one of 301 cases. That is
+# a little more than the share above, and far better than the limit of all prompts where one of them has the odd essays.
+LEAST_OF_OWN = 300
 # Of fewer, in all, nothing is said of how far essays may lie from one another.
 LEAST_ESSAYS = 30
 # Of a prompt: what more of them would say is not worth the time.
@@ -25,8 +28,9 @@ def fit_advisories(scorer: EssayScorer, data: EssayDataset, states: EssayStates 
     Texts are measured on the training essays, 1,000 a prompt at most. What the model itself measures is measured on the
     validation essays, since those that the passage check was fitted to look more alike than others. A limit lies as far from
     the prompt's median as it takes for at most [`FALSE_ALARMS`] of such essays to lie beyond it: of the prompt's own essays
-    where there are enough (499), else of all prompts' essays, each held against the median of its prompt. Where these are
-    fewer than 499 in all, it lies half a standard deviation beyond the furthest of them. A rule has bounds for that distance.
+    where there are enough ([`LEAST_OF_OWN`]; below 499 it lies at the furthest of them), else of all prompts' essays, each
+    held against the median of its prompt. Where these are fewer than 499 in all, it lies half a standard deviation beyond
+    the furthest of them. A rule has bounds for that distance.
 
     Args:
         scorer: calibrated; its configuration is changed.
@@ -55,7 +59,7 @@ def limits_of(rule: AdvisoryRule, measured: pd.DataFrame) -> dict[str, float]:
     limits = {}
     for prompt_id, median in medians.items():
         own = deviations[(measured["prompt_id"] == prompt_id).to_numpy()]
-        furthest = _furthest(own) if _allowed(own) else pooled
+        furthest = np.sort(own)[-max(_allowed(own), 1)] if len(own) >= LEAST_OF_OWN else pooled
         limits[str(prompt_id)] = float(median + rule.direction * min(max(furthest, rule.least), rule.most))
     return limits
 
