@@ -18,7 +18,7 @@ from trm_aes.report.advisories import advisory_rows, prompts_without_advisories
 from trm_aes.report.build import ReportChoices, build_report
 from trm_aes.report.files import read_report, write_report
 from trm_aes.report.record import MEASURES
-from trm_aes.report.tables import report_tables
+from trm_aes.report.tables import report_tables, write_tables
 
 SCALE = {"a": ScoreRange(0, 4)}
 
@@ -183,6 +183,18 @@ def test_small_groups_are_left_out_and_said():
     assert column.note == "Two groups of at least 100 essays are needed; none has so many."
     [column] = report_of(data, [2.0] * 20, least_n=8).fairness
     assert column.note.startswith("On no prompt do human and predicted scores both vary")
+
+
+def test_those_without_a_group_are_compared_with_the_others_and_a_name_is_no_formula(tmp_path):
+    frame = LONG.assign(g=['=HYPERLINK("x")'] * 8 + [None] * 12)
+    report = report_of(
+        essay_data(frame, SCALE, groups=("g",)), LONG["score"] + np.tile([0.3, -0.3, 0.1, 0.0], 5), least_n=8
+    )
+    [column] = report.fairness
+    assert [(row.group, row.is_reference) for row in column.groups] == [('=HYPERLINK("x")', True), ("(empty)", False)]
+    write_tables(report, tmp_path)
+    # A spreadsheet takes it for text.
+    assert pd.read_csv(tmp_path / "groups.csv")["group"].tolist() == ['\'=HYPERLINK("x")', "(empty)"]
 
 
 def test_a_group_column_that_is_not_there_is_refused():

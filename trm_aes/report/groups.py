@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..evaluation.bootstrap import Estimate, estimate, kappas, vary
 from ..evaluation.fairness import (
+    EMPTY,
     GroupTest,
     adjust,
     comparable_scores,
@@ -48,7 +49,8 @@ def _measure_column(
 ) -> tuple[GroupColumn, dict[str, GroupTest]]:
     groups = named_groups(essays.group_of(column))
     sizes = group_sizes(groups)
-    large = [name for name, n in sizes.items() if n >= least_n]
+    # Those who gave no group are compared with the others, and never the others with them.
+    large = sorted((name for name, n in sizes.items() if n >= least_n), key=lambda name: name == EMPTY)
     left_out = {name: n for name, n in sizes.items() if n < least_n}
     empty = GroupColumn(column=column, least_n=least_n, groups=[], left_out=left_out, tests={})
     if frame is None:

@@ -36,10 +36,13 @@ def report_tables(report: Report) -> dict[str, list[dict[str, Any]]]:
 
 
 def write_tables(report: Report, folder: Path):
-    """Writes each table of a report as `NAME.csv` into a folder."""
+    """
+    Writes each table of a report as `NAME.csv` into a folder. Groups and prompts are called as in the data, so that cells which
+    a spreadsheet could take for a formula get an apostrophe before them.
+    """
     for name, rows in report_tables(report).items():
         path = folder / f"{name}.csv"
-        write_rows(rows, path, path.name)
+        write_rows(rows, path, path.name, safe_for_spreadsheets=True)
 
 
 def _confidence_tables(report: Report) -> dict[str, list[dict[str, Any]]]:
