@@ -1,0 +1,112 @@
+"""What moved the score of an essay: its sentences, by leaving each out, and the words that the lexical head reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .sentences import Span, joined, sentence_spans, without
+
+if TYPE_CHECKING:
+    from .scorer import EssayScore, EssayScorer
+
+NOTE = "What moved the score. It does not say what is wrong with the essay, or how to write it better."
+# An essay of more sentences is left out by passages of several, so that the time is bounded.
+MOST_PASSAGES = 64
+
+
+@dataclass(frozen=True)
+class SentenceEffect:
+    """
+    What a sentence does to the score: it is left out, and the essay scored again.
+
+    Args:
+        start, end: where it stands in the essay as given: its first character, and the place behind its last one.
+        text: the sentence.
+        change: the essay's score less its score without the sentence, in points of the prompt's scale; positive where the
+            sentence moved the score up.
+        trait_changes: the same of each trait, in points of the trait's scale.
+    """
+
+    start: int
+    end: int
+    text: str
+    change: float
+    trait_changes: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WordContribution:
+    """
+    What the lexical head makes of one word piece. The head sees how often a word piece stands in the essay, `1 + log(count)`,
+    not where: what it makes of that is shared evenly by the places.
+
+    Args:
+        start, end: where the word piece stands in the essay as given.
+        token: the word piece as the tokenizer writes it ("##ing" is the end of a word).
+        contribution: points of the prompt's scale that it adds to the lexical head's score.
+    """
+
+    start: int
+    end: int
+    token: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """
+    What moved the score of an essay.
+
+    Args:
+        result: what the scorer says of the essay.
+        prompt_id: the prompt that it answers.
+        sentences: in the order of the essay; empty for an essay of one sentence, without which nothing would be left to
+            score. An essay of more than [`MOST_PASSAGES`] sentences has that many passages of neighboring ones instead.
+        num_sentences: how many sentences the essay has.
+        words: of a scorer with a lexical head, the word pieces that the head reads, in the order of the essay; what was cut
+            off and what repeats earlier words is not read.
+        lexical_parts: what else makes up the lexical head's score, by name, in points; empty without such a head.
+        lexical_score: the lexical head's score on the prompt's scale, not clipped: the sum of `words` and `lexical_parts`; None
+            without such a head.
+        score_parts: what makes up `result.score`, by name, in points: the sum is the score.
+        note: what this is, and what it is not.
+    """
+
+    result: "EssayScore"
+    prompt_id: str
+    sentences: list[SentenceEffect]
+    num_sentences: int
+    words: list[WordContribution]
+    lexical_parts: dict[str, float]
+    lexical_score: float | None
+    score_parts: dict[str, float]
+    note: str = NOTE
+
+
+def explain_essay(scorer: "EssayScorer", essay: str, prompt_id: str) -> Explanation:
+    """
+    Explains the score of an essay.
+
+    Args:
+        scorer: what scores it.
+        essay: its text, one that can be scored.
+        prompt_id: a prompt that the scorer knows.
+    """
+    spans = sentence_spans(essay)
+    passages = joined(spans, MOST_PASSAGES) if len(spans) > 1 else []
+    texts = [essay, *(without(essay, span) for span in passages)]
+    result, *shortened = scorer.score(texts, [prompt_id] * len(texts))
+    sentences = [_effect(essay, span, result, without_it) for span, without_it in zip(passages, shortened, strict=True)]
+    return Explanation(result, prompt_id, sentences, len(spans), [], {}, None, {})
+
+
+def _effect(essay: str, span: Span, result: "EssayScore", without_it: "EssayScore") -> SentenceEffect:
+    start, end = span
+    scores, shortened = _trait_scores(result), _trait_scores(without_it)
+    changes = {name: scores[name] - shortened[name] for name in scores}
+    return SentenceEffect(start, end, essay[start:end], result.score - without_it.score, changes)
+
+
+def _trait_scores(result: "EssayScore") -> Mapping[str, float]:
+    """Unrounded scores by trait."""
+    return {name: trait.score for name, trait in getattr(result, "traits", {}).items()}
