@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .contributions import WordContribution, score_parts
 from .sentences import Span, joined, sentence_spans, without
 
 if TYPE_CHECKING:
@@ -35,24 +36,6 @@ class SentenceEffect:
 
 
 @dataclass(frozen=True)
-class WordContribution:
-    """
-    What the lexical head makes of one word piece. The head sees how often a word piece stands in the essay, `1 + log(count)`,
-    not where: what it makes of that is shared evenly by the places.
-
-    Args:
-        start, end: where the word piece stands in the essay as given.
-        token: the word piece as the tokenizer writes it ("##ing" is the end of a word).
-        contribution: points of the prompt's scale that it adds to the lexical head's score.
-    """
-
-    start: int
-    end: int
-    token: str
-    contribution: float
-
-
-@dataclass(frozen=True)
 class Explanation:
     """
     What moved the score of an essay.
@@ -63,12 +46,7 @@ class Explanation:
         sentences: in the order of the essay; empty for an essay of one sentence, without which nothing would be left to
             score. An essay of more than [`MOST_PASSAGES`] sentences has that many passages of neighboring ones instead.
         num_sentences: how many sentences the essay has.
-        words: of a scorer with a lexical head, the word pieces that the head reads, in the order of the essay; what was cut
-            off and what repeats earlier words is not read.
-        lexical_parts: what else makes up the lexical head's score, by name, in points; empty without such a head.
-        lexical_score: the lexical head's score on the prompt's scale, not clipped: the sum of `words` and `lexical_parts`; None
-            without such a head.
-        score_parts: what makes up `result.score`, by name, in points: the sum is the score.
+        words, lexical_parts, lexical_score, score_parts: what makes up the score, exactly, see [`ScoreParts`].
         note: what this is, and what it is not.
     """
 
@@ -95,16 +73,19 @@ def explain_essay(scorer: "EssayScorer", essay: str, prompt_id: str) -> Explanat
     spans = sentence_spans(essay)
     passages = joined(spans, MOST_PASSAGES) if len(spans) > 1 else []
     texts = [essay, *(without(essay, span) for span in passages)]
-    result, *shortened = scorer.score(texts, [prompt_id] * len(texts))
-    sentences = [_effect(essay, span, result, without_it) for span, without_it in zip(passages, shortened, strict=True)]
-    return Explanation(result, prompt_id, sentences, len(spans), [], {}, None, {})
+    prompt_ids = [prompt_id] * len(texts)
+    encoded = scorer.encode(texts, prompt_ids)
+    result, *shortened = scorer.score_encoded(encoded, prompt_ids)
+    sentences = [_effect(essay, span, result, less) for span, less in zip(passages, shortened, strict=True)]
+    parts = score_parts(scorer, essay, encoded[0], prompt_id)
+    return Explanation(result, prompt_id, sentences, len(spans), **vars(parts))
 
 
-def _effect(essay: str, span: Span, result: "EssayScore", without_it: "EssayScore") -> SentenceEffect:
+def _effect(essay: str, span: Span, result: "EssayScore", less: "EssayScore") -> SentenceEffect:
     start, end = span
-    scores, shortened = _trait_scores(result), _trait_scores(without_it)
+    scores, shortened = _trait_scores(result), _trait_scores(less)
     changes = {name: scores[name] - shortened[name] for name in scores}
-    return SentenceEffect(start, end, essay[start:end], result.score - without_it.score, changes)
+    return SentenceEffect(start, end, essay[start:end], result.score - less.score, changes)
 
 
 def _trait_scores(result: "EssayScore") -> Mapping[str, float]:
