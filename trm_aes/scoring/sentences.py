@@ -1,6 +1,7 @@
 """Where the sentences of an essay stand in its text, and the text without one of them."""
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 
 from ..model.text_features_trm import LOST_LINE_BREAK, WORD
@@ -43,6 +44,13 @@ def without(text: str, span: Span) -> str:
     gaps = text[len(before) : start], text[end : len(text) - len(after)]
     gap = next((gap for gap in gaps if LINE_BREAK.search(gap)), gaps[0])
     return before + gap + after
+
+
+def without_all(text: str, spans: Iterable[Span]) -> str:
+    """The text without several spans, none of which overlap; see [`without`]."""
+    for span in sorted(spans, reverse=True):
+        text = without(text, span)
+    return text
 
 
 def _stripped(text: str, span: Span) -> Span:
