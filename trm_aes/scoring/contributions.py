@@ -89,7 +89,7 @@ def score_parts(scorer: "EssayScorer", essay: str, encoded: EncodedEssay, prompt
     lexical_score = sum(word.contribution for word in words) + sum(lexical_parts.values())
     parts["lexical_head"] = model.config.lexical_share * lexical_score
     if model.passage_check is not None:
-        parts["passage_check"] = -unit * float(
+        parts["passage_check"] = 0.0 - unit * float(
             model.passage_check.penalty(outputs.unlike_shares, essays.prompt_indices)
         )
     # What the others leave: without a score of its own among the outputs.

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from .scorer import EssayScore, EssayScorer
 
 NOTE = "What moved the score. It does not say what is wrong with the essay, or how to write it better."
-# An essay of more sentences is left out by passages of several, so that the time is bounded.
+# Bounds of the time: an essay of more sentences is explained by passages of several, and so is one that would have more
+# characters scored than these, with all that is left when each part is gone.
 MOST_PASSAGES = 64
+MOST_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Explanation:
         result: what the scorer says of the essay.
         prompt_id: the prompt that it answers.
         sentences: in the order of the essay; empty for an essay of one sentence, without which nothing would be left to
-            score. An essay of more than [`MOST_PASSAGES`] sentences has that many passages of neighboring ones instead.
+            score. An essay of more than [`MOST_PASSAGES`] sentences, or of more than 30,000 characters, has passages of
+            neighboring ones instead, so they are fewer than `num_sentences`.
         num_sentences: how many sentences the essay has.
         words, lexical_parts, lexical_score, score_parts: what makes up the score, exactly, see [`ScoreParts`].
         note: what this is, and what it is not.
@@ -71,7 +74,8 @@ def explain_essay(scorer: "EssayScorer", essay: str, prompt_id: str) -> Explanat
         prompt_id: a prompt that the scorer knows.
     """
     spans = sentence_spans(essay)
-    passages = joined(spans, MOST_PASSAGES) if len(spans) > 1 else []
+    most = max(2, min(MOST_PASSAGES, MOST_CHARACTERS // len(essay)))
+    passages = joined(spans, most) if len(spans) > 1 else []
     texts = [essay, *(without(essay, span) for span in passages)]
     prompt_ids = [prompt_id] * len(texts)
     encoded = scorer.encode(texts, prompt_ids)

@@ -1,0 +1,149 @@
+"""What moved a score: each sentence left out by hand, and parts that add up to the score, of a model with all of them."""
+
+import copy
+
+import numpy as np
+import pytest
+from helpers import reading_model
+from made_up_scorer import ESSAY, full_scorer
+
+from trm_aes.errors import InputError
+from trm_aes.scoring import explaining
+from trm_aes.scoring.scorer import EssayScorer
+
+
+@pytest.fixture(scope="module")
+def scorer(tokenizer):
+    return full_scorer(tokenizer)
+
+
+@pytest.fixture(scope="module")
+def explanation(scorer):
+    return scorer.explain(ESSAY, "1")
+
+
+# ---- Sentences
+
+
+def test_a_sentence_changes_the_score_by_what_is_lost_without_it(scorer, explanation):
+    sentences = [ESSAY[effect.start : effect.end] for effect in explanation.sentences]
+    assert sentences == [effect.text for effect in explanation.sentences]
+    assert len(sentences) == explanation.num_sentences == 6
+    # Written out by hand.
+    shortened = ESSAY.replace("I do not think so! ", "")
+    [whole, less] = scorer.score([ESSAY, shortened], ["1", "1"])
+    assert explanation.result == whole and explanation.prompt_id == "1"
+    assert explanation.sentences[2].change == pytest.approx(whole.score - less.score, abs=1e-5)
+    assert abs(whole.score - less.score) > 0.01
+    # What stood before is not read: without its second place the words are the same, and the features, too.
+    assert abs(explanation.sentences[4].change) < 1e-5 < abs(explanation.sentences[1].change)
+
+
+def test_changes_are_of_the_prompt_that_is_named(scorer, explanation):
+    other = scorer.explain(ESSAY, "2")
+    assert other.prompt_id == "2" and other.result.score <= 4
+    assert other.sentences[2].change != pytest.approx(explanation.sentences[2].change, abs=1e-3)
+
+
+def test_an_essay_of_one_sentence_has_none_to_leave_out(scorer):
+    found = scorer.explain("Computers are here.", "1")
+    assert found.sentences == [] and found.num_sentences == 1 and len(found.words) == 4
+
+
+def test_many_sentences_are_joined(scorer, monkeypatch):
+    essay = " ".join(f"Sentence number {number} is here." for number in range(70))
+    found = scorer.explain(essay, "1")
+    assert found.num_sentences == 70 and len(found.sentences) == 64 and found.result.was_cut
+    assert found.sentences[0].start == 0 and found.sentences[-1].end == len(essay)
+    # And further, the longer the text is.
+    monkeypatch.setattr(explaining, "MOST_CHARACTERS", 5 * len(essay))
+    assert len(scorer.explain(essay, "1").sentences) == 5
+
+
+@pytest.mark.parametrize(("essay", "prompt_id", "said"), [
+    ("", "1", "`essay`: the essay is empty"),
+    (3, "1", "`essay`: the essay is not text but int"),
+    ("Text.", "9", "`prompt_id`: Unknown prompt_id '9'; this model scores 1, 2"),
+    ("Text.", None, "`prompt_id`: No prompt_id, and this model scores several prompts"),
+])  # fmt: skip
+def test_what_cannot_be_scored_is_not_explained(scorer, essay, prompt_id, said):
+    for method in (scorer.explain, scorer.trajectory):
+        with pytest.raises(InputError, match=said):
+            method(essay, prompt_id)
+
+
+# ---- Parts
+
+
+def head_alone(scorer, share):
+    """What one head alone gives for the essay, in points, not clipped: a model in which the other has no share."""
+    model = copy.deepcopy(scorer.model)
+    model.config.lexical_share, model.passage_check = share, None
+    [(_, outputs)] = EssayScorer(model, scorer.tokenizer, "one head").outputs(
+        [{**vars(scorer.encode([ESSAY], ["1"])[0]), "prompt_id": "1"}]
+    )
+    return 2 + 10 * float(outputs.logits[0, 0])
+
+
+def test_words_and_parts_add_up_to_the_lexical_head(scorer, explanation):
+    total = sum(word.contribution for word in explanation.words) + sum(explanation.lexical_parts.values())
+    assert total == pytest.approx(explanation.lexical_score, abs=1e-9)
+    assert total == pytest.approx(head_alone(scorer, 1.0), abs=1e-5)
+    names = ["prompt_mean", "constant", "length", "distinct_words", "text_features", "encoder_states"]
+    assert list(explanation.lexical_parts) == names and all(explanation.lexical_parts.values())
+
+
+def test_shares_of_heads_and_the_penalty_add_up_to_the_score(scorer, explanation):
+    parts = explanation.score_parts
+    assert sum(parts.values()) == pytest.approx(explanation.result.score, abs=1e-5)
+    assert parts["lexical_head"] == pytest.approx(0.4 * head_alone(scorer, 1.0), abs=1e-5)
+    assert parts["recursive_head"] == pytest.approx(0.6 * head_alone(scorer, 0.0), abs=1e-5)
+    # Half of a share of 0.3 standard deviations of 0.1 on a scale of 10 points.
+    assert parts["passage_check"] == pytest.approx(-0.5 * 0.3 * 0.1 * 10, abs=1e-5)
+    assert parts["scale_ends"] == 0
+
+
+def test_what_lies_beyond_the_scale_is_a_part_of_its_own(tokenizer):
+    scorer = full_scorer(tokenizer)
+    scorer.model.model.prompt_bank.score_means.fill_(1.5)
+    found = scorer.explain(ESSAY, "1")
+    assert found.result.score == 12 and found.score_parts["scale_ends"] < -1
+    assert sum(found.score_parts.values()) == pytest.approx(12, abs=1e-5)
+
+
+def test_a_word_piece_is_found_in_the_text_and_adds_its_weight(scorer, explanation):
+    for word in explanation.words:
+        assert ESSAY[word.start : word.end].lower() == word.token.removeprefix("##")
+    weights = scorer.model.lexical_head.words.weight[:, 0]
+    places = [word for word in explanation.words if word.token == "computers"]
+    [weight] = weights[scorer.tokenizer.convert_tokens_to_ids(["computers"])].tolist()
+    # Four places share 1 + log 4 evenly; a standard deviation is one point of the ten.
+    assert len(places) == 4
+    for word in places:
+        assert word.contribution == pytest.approx(weight * (1 + np.log(4)) / 4, abs=1e-6)
+
+
+def test_what_repeats_earlier_words_is_not_read(explanation, tokenizer):
+    second = ESSAY.rindex("Some say")
+    end = second + len("Some say that they are bad.")
+    starts = [word.start for word in explanation.words]
+    assert not any(second <= start < end for start in starts) and any(start >= end for start in starts)
+    reads_all = full_scorer(tokenizer, skip_repetition=False).explain(ESSAY, "1")
+    assert len(reads_all.words) == len(starts) + 7
+
+
+def test_what_was_cut_off_has_no_words(tokenizer):
+    found = full_scorer(tokenizer, max_position_embeddings=24).explain(ESSAY, "1")
+    assert found.result.was_cut and len(found.words) == 24 - 4 - 3
+    assert found.words[-1].start < ESSAY.index("Children")
+
+
+def test_a_model_without_a_lexical_head_has_no_words(tokenizer):
+    model = reading_model(
+        vocab_size=len(tokenizer), encoder=None, lexical_head=False, auxiliary_targets=None, max_position_embeddings=96
+    )
+    found = EssayScorer(model, tokenizer, "recursive").explain(ESSAY, "1")
+    assert found.words == [] and found.lexical_parts == {} and found.lexical_score is None
+    assert list(found.score_parts) == ["recursive_head", "scale_ends"]
+    assert sum(found.score_parts.values()) == pytest.approx(found.result.score, abs=1e-5)
+    assert any(effect.change for effect in found.sentences)
