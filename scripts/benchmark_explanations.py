@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from benchmarks.faithfulness import (
-    RANDOM,
     SENTENCES,
     WORDS,
     agreement,
@@ -19,7 +18,6 @@ from benchmarks.faithfulness import (
     movements,
     rankings,
 )
-from benchmarks.gradients import recursive_part
 from benchmarks.report import markdown_table
 from tqdm import tqdm
 
@@ -87,22 +85,20 @@ def measure(args: argparse.Namespace, data: EssayDataset, scorers: list[EssaySco
     # The last one may have been cut short.
     done = {essay["essay_id"]: essay for essay in (json.loads(line) for line in lines if line.endswith("\n"))}
     path.write_text("".join(json.dumps(essay) + "\n" for essay in done.values()), encoding="utf-8")
-    scorers[0].model.requires_grad_(False)
-    recursive = recursive_part(scorers[0].model)
     with open(path, "a", encoding="utf-8") as file:
         for number, row in enumerate(tqdm(drawn.itertuples(), total=len(drawn), unit="essay", disable=None)):
             if row.essay_id in done:
                 continue
             rng = np.random.default_rng([args.seed, number])
             explanations = [scorer.explain(row.essay, row.prompt_id) for scorer in scorers]
-            ranked, gap = rankings(scorers[0], recursive, row.essay, explanations[0], rng)
+            ranked = rankings(row.essay, explanations[0], scorers[0].model.config.lexical_share, rng)
             done[row.essay_id] = {
                 "essay_id": row.essay_id,
                 "prompt_id": row.prompt_id,
                 "score_std": float(stds[row.prompt_id]),
                 "lengths": [effect.end - effect.start for effect in explanations[0].sentences],
                 "changes": [[effect.change for effect in found.sentences] for found in explanations],
-                "gap": gap,
+                "gap": explanations[0].recursive_parts["gap"],
                 **movements(scorers[0], row.essay, explanations[0], ranked),
             }
             file.write(json.dumps(done[row.essay_id]) + "\n")
@@ -128,15 +124,12 @@ def summary(essays: list[dict], seed: int) -> dict:
 
 
 def table(curves: dict[str, list[dict[str, Estimate]]], numbers: tuple[int, ...]) -> pd.DataFrame:
-    """A row a method: movements by how many parts are deleted, in brackets how much further than at random."""
+    """A row a method and measure, a column for each number of parts that are deleted."""
     rows = {
-        method: [
-            f"{point['movement'].value:.3f} ({shown(point['beyond_random'])})"
-            if method != RANDOM
-            else f"{point['movement'].value:.3f}"
-            for point in points
-        ]
+        f"{method}: {name}": [shown(point[name]) for point in points]
         for method, points in curves.items()
+        for name in points[0]
+        if method not in name
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=[str(number) for number in numbers])
 

@@ -8,18 +8,16 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from trm_aes.evaluation.bootstrap import Estimate, draw_times, estimate, means
-from trm_aes.model.modeling_trm import TRMForEssayScoring
 from trm_aes.scoring.explaining import Explanation
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.sentences import Span, sentence_spans, without_all
-
-from .gradients import integrated_gradients
 
 # How many sentences are deleted, and how many words.
 SENTENCES, WORDS = (1, 2, 3, 4, 5), (5, 10, 20)
 # Of an essay in which something is left when five sentences are gone.
 LEAST_SENTENCES = 8
-RANDOM = "random"
+# What needs no explanation to be found.
+RANDOM, LONGEST = PEERS = ("random", "longest")
 WORD = re.compile(r"\S+")
 
 
@@ -39,45 +37,46 @@ class Ranking:
     spans: Sequence[Span]
 
 
-def rankings(
-    scorer: EssayScorer,
-    recursive: TRMForEssayScoring,
-    essay: str,
-    explanation: Explanation,
-    rng: np.random.Generator,
-) -> tuple[list[Ranking], float]:
-    """The rankings of an essay's sentences and words by all methods, and by how much gradients fail to add up, in points."""
-    gradients = integrated_gradients(scorer, recursive, essay, explanation.prompt_id)
+def rankings(essay: str, explanation: Explanation, lexical_share: float, rng: np.random.Generator) -> list[Ranking]:
+    """
+    The rankings of an essay's sentences and words by all methods.
+
+    Args:
+        essay, explanation: a text and what moved its score.
+        lexical_share: of the lexical head in the score.
+        rng: draws what is deleted at random.
+    """
     sentences = [(effect.start, effect.end) for effect in explanation.sentences]
     words = [found.span() for found in WORD.finditer(essay)]
-    lengths = np.array([end - start for start, end in sentences])
-    changes = np.array([effect.change for effect in explanation.sentences])
+    added = {name: of_spans(explanation, words, name) for name in ("contribution", "recursive")}
     of_sentences = {
-        "left out": np.abs(changes),
-        "integrated gradients": np.abs(gradients.of_spans(sentences)),
-        "longest": lengths,
+        "left out": np.abs([effect.change for effect in explanation.sentences]),
+        "integrated gradients": np.abs(of_spans(explanation, sentences, "recursive")),
+        LONGEST: lengths(sentences),
         "first": -np.arange(len(sentences)),
         RANDOM: rng.random(len(sentences)),
     }
-    lexical, recursive_words = lexical_contributions(explanation, words), gradients.of_spans(words)
-    share = scorer.model.config.lexical_share
     of_words = {
-        "lexical head": lexical,
-        "integrated gradients": recursive_words,
-        "both heads": share * lexical + (1 - share) * recursive_words,
-        "longest": np.array([end - start for start, end in words]),
+        "lexical head": added["contribution"],
+        "integrated gradients": added["recursive"],
+        "both heads": lexical_share * added["contribution"] + (1 - lexical_share) * added["recursive"],
+        LONGEST: lengths(words),
         RANDOM: rng.random(len(words)),
     }
     ranked = [Ranking("sentences", name, _by(values, sentences)) for name, values in of_sentences.items()]
-    ranked += [Ranking("words", name, _by(values, words)) for name, values in of_words.items()]
-    return ranked, gradients.gap
+    return ranked + [Ranking("words", name, _by(values, words)) for name, values in of_words.items()]
 
 
-def lexical_contributions(explanation: Explanation, words: Sequence[Span]) -> np.ndarray:
-    """What the word pieces within each word add to the lexical head's score together, `(words,)`."""
+def lengths(spans: Sequence[Span]) -> np.ndarray:
+    """Characters of spans."""
+    return np.array([end - start for start, end in spans])
+
+
+def of_spans(explanation: Explanation, spans: Sequence[Span], name: str) -> np.ndarray:
+    """What the word pieces within each span add to a head's score together; `name` is a field of [`WordContribution`]."""
     starts = np.array([word.start for word in explanation.words])
-    values = np.array([word.contribution for word in explanation.words])
-    return np.array([values[(starts >= start) & (starts < end)].sum() for start, end in words])
+    values = np.array([getattr(word, name) for word in explanation.words])
+    return np.array([values[(starts >= start) & (starts < end)].sum() for start, end in spans])
 
 
 def _by(values: np.ndarray, spans: Sequence[Span]) -> list[Span]:
@@ -118,15 +117,18 @@ def agreement(changes: Sequence[float], others: Sequence[float]) -> float:
 
 def curve(essays: Sequence[Mapping], kind: str, method: str, seed: int) -> list[dict[str, Estimate]]:
     """
-    For each number of parts deleted: how far the score moves on average, in standard deviations of the prompt's human scores,
-    and how much further than when parts drawn at random are deleted, with 95 % intervals over essays.
+    For each number of parts deleted: how far the score moves on average, in standard deviations of the prompt's human scores
+    (`movement`), and how much further than when a peer chooses the parts (`beyond` it), with 95 % intervals over essays.
     """
     times = draw_times(len(essays), seed)
     units = np.array([essay["score_std"] for essay in essays])[:, None]
-    moved, at_random = (np.array([essay[kind][name] for essay in essays]) / units for name in (method, RANDOM))
+    moved = np.array([essay[kind][method] for essay in essays]) / units
+    values = {"movement": moved}
+    for peer in PEERS:
+        values[f"beyond {peer}"] = moved - np.array([essay[kind][peer] for essay in essays]) / units
     return [
-        {"movement": estimate(means(one, times)), "beyond_random": estimate(means(one - other, times))}
-        for one, other in zip(moved.T, at_random.T, strict=True)
+        {name: estimate(means(of_name[:, place], times)) for name, of_name in values.items()}
+        for place in range(moved.shape[1])
     ]
 
 

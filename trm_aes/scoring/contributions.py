@@ -1,17 +1,18 @@
-"""What makes up the score of an essay: the two heads' shares, and word by word what the lexical head, which is linear, adds."""
+"""What makes up the score of an essay: the two heads' shares, and what each word piece adds to either head's score."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ..errors import InputError
 from ..model.essay_tokens import EncodedEssay
-from ..model.essays_trm import EssayBatch
-from ..model.heads_trm import TRMLexicalHead, lexical_features
-from ..model.layers_trm import word_weights
+from ..model.modeling_trm import TRMForEssayScoring
 from ..model.repetition import kept_spans
+from .gradients import recursive_terms
 from .inputs import model_inputs
+from .lexical_terms import LexicalTerms, lexical_terms
 from .sentences import Span
 
 if TYPE_CHECKING:
@@ -21,19 +22,22 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class WordContribution:
     """
-    What the lexical head makes of one word piece. The head sees how often a word piece stands in the essay, `1 + log(count)`,
-    not where: what it makes of that is shared evenly by the places.
+    What the two heads make of one word piece, in points of the prompt's scale.
 
     Args:
         start, end: where the word piece stands in the essay as given.
         token: the word piece as the tokenizer writes it ("##ing" is the end of a word).
-        contribution: points of the prompt's scale that it adds to the lexical head's score.
+        contribution: what it adds to the lexical head's score, exactly: the head is linear. It sees how often a word piece
+            stands in the essay, `1 + log(count)`, not where, so what it makes of that is shared evenly by the places. 0 without
+            such a head.
+        recursive: what it adds to the recursive head's score, by integrated gradients; see gradients.py.
     """
 
     start: int
     end: int
     token: str
     contribution: float
+    recursive: float
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,16 @@ class ScoreParts:
     What makes up a score, in points of the prompt's scale.
 
     Args:
-        words: the word pieces that the lexical head reads, in the order of the essay; none without such a head.
-        lexical_parts: what else makes up that head's score, by name: `prompt_mean` (the mean score of the prompt, as calibrated),
-            `constant` (what all essays of the prompt get), `length`, `distinct_words`, and where the model has them
-            `text_features` and `encoder_states`.
-        lexical_score: that head's score, not clipped: the sum of both; None without such a head.
+        words: the word pieces that are read, in the order of the essay; those that were cut off, and those of words that
+            repeat earlier ones where the model does not read these, are none.
+        lexical_parts: what else makes up the lexical head's score, by name: `prompt_mean` (the mean score of the prompt, as
+            calibrated), `constant` (what all essays of the prompt get), `length`, `distinct_words`, and where the model has
+            them `text_features` and `encoder_states`. Empty without such a head.
+        lexical_score: that head's score, not clipped: the sum of the words' contributions and these parts; None without such a
+            head.
+        recursive_parts: what else makes up the recursive head's score: `mean_word` (what it would be, were all word pieces
+            like their mean), and `gap` (what integrated gradients miss, which is next to nothing).
+        recursive_score: that head's score, not clipped: the sum of what the words add to it and these parts.
         score_parts: what makes up the score, by name: `recursive_head` and `lexical_head` (each weighted with its share),
             `passage_check` (what passages unlike the training essays cost, 0 or below), and `scale_ends` (what is lost or
             added where the score would lie off the scale). Their sum is the score.
@@ -55,12 +64,14 @@ class ScoreParts:
     words: list[WordContribution]
     lexical_parts: dict[str, float]
     lexical_score: float | None
+    recursive_parts: dict[str, float]
+    recursive_score: float
     score_parts: dict[str, float]
 
 
 def score_parts(scorer: "EssayScorer", essay: str, encoded: EncodedEssay, prompt_id: str) -> ScoreParts:
     """
-    Takes the score of an essay apart, exactly: nothing here is an approximation.
+    Takes the score of an essay apart.
 
     Args:
         scorer: what scores it.
@@ -72,70 +83,49 @@ def score_parts(scorer: "EssayScorer", essay: str, encoded: EncodedEssay, prompt
     """
     model, scale = scorer.model, scorer.score_ranges[prompt_id]
     inputs = model_inputs(scorer, encoded, prompt_id)
-    with torch.inference_mode():
+    with torch.no_grad():
         outputs = model(**inputs)
-        essays = model.model.prepare_essays(**inputs)
-    normalized = float(outputs.logits[0, 0])
-    unclipped = scale.min_score + scale.span * normalized
-    parts = {"scale_ends": float(scale.denormalize(normalized)) - unclipped}
-    if model.lexical_head is None:
-        return ScoreParts([], {}, None, {"recursive_head": unclipped, **parts})
-    bank, place = model.model.prompt_bank, int(essays.prompt_indices)
-    mean, unit = (scale.span * float(values[place]) for values in (bank.score_means, bank.score_stds))
-    terms = lexical_terms(model.lexical_head, essays)
-    words = _words(scorer, essay, encoded, [unit * value for value in terms.words])
-    lexical_parts = {"prompt_mean": scale.min_score + mean}
-    lexical_parts |= {name: unit * value for name, value in terms.others.items()}
-    lexical_score = sum(word.contribution for word in words) + sum(lexical_parts.values())
-    parts["lexical_head"] = model.config.lexical_share * lexical_score
+    recursive = recursive_terms(scorer, inputs, int(outputs.steps_used))
+    lexical = LexicalTerms([0.0] * len(encoded.input_ids), {})
+    if model.lexical_head is not None:
+        lexical = lexical_terms(model, inputs)
+    words = _words(scorer, essay, encoded, scale.span * np.array([lexical.tokens, recursive.tokens]))
+    recursive_score = scale.min_score + scale.span * recursive.score
+    recursive_parts = {
+        "mean_word": scale.min_score + scale.span * recursive.mean_word,
+        "gap": scale.span * (recursive.score - recursive.mean_word - sum(recursive.tokens)),
+    }
+    lexical_parts = {name: scale.span * value for name, value in lexical.others.items()}
+    lexical_score, parts = None, {"recursive_head": recursive_score}
+    if model.lexical_head is not None:
+        lexical_parts["prompt_mean"] += scale.min_score
+        lexical_score = sum(word.contribution for word in words) + sum(lexical_parts.values())
+        share = model.config.lexical_share
+        parts = {"recursive_head": (1 - share) * recursive_score, "lexical_head": share * lexical_score}
     if model.passage_check is not None:
-        parts["passage_check"] = 0.0 - unit * float(
-            model.passage_check.penalty(outputs.unlike_shares, essays.prompt_indices)
-        )
-    # What the others leave: without a score of its own among the outputs.
-    recursive = unclipped - parts["lexical_head"] - parts.get("passage_check", 0.0)
-    return ScoreParts(words, lexical_parts, lexical_score, {"recursive_head": recursive, **parts})
+        parts["passage_check"] = 0.0 - scale.span * _penalty(model, inputs, outputs.unlike_shares)
+    unclipped = scale.min_score + scale.span * float(outputs.logits[0, 0])
+    parts["scale_ends"] = float(scale.clip(unclipped)) - unclipped
+    return ScoreParts(words, lexical_parts, lexical_score, recursive_parts, recursive_score, parts)
 
 
-class LexicalTerms(NamedTuple):
-    """
-    The terms of the sum that the lexical head gives for one essay, in standard deviations of the prompt's scores.
-
-    Args:
-        words: of the essay's word pieces, in order.
-        others: by name, see [`ScoreParts`].
-    """
-
-    words: list[float]
-    others: dict[str, float]
-
-
-@torch.inference_mode()
-def lexical_terms(head: TRMLexicalHead, essays: EssayBatch) -> LexicalTerms:
-    """The terms of a batch of one essay; their sum is what [`TRMLexicalHead.forward`] gives."""
-    ids, prompts = essays.input_ids, essays.prompt_indices
-    shares, counts = lexical_features(ids, essays.is_essay, essays.lengths, head.words.num_embeddings)
-    *words, separator = (shares * word_weights(head.words, ids, prompts))[essays.is_essay].tolist()
-    constant, length, distinct_words = (counts * head.counts(prompts).float())[0].tolist()
-    # The separator stands behind every essay.
-    others = {"constant": constant + separator, "length": length, "distinct_words": distinct_words}
-    if head.features is not None:
-        others["text_features"] = float((essays.text_features * head.features(prompts).float()).sum())
-    if head.states is not None:
-        moments = head.standardize_moments(essays.encoded.moments(), prompts)
-        others["encoder_states"] = float((moments * head.states(prompts).float()).sum())
-    return LexicalTerms(words, others)
+def _penalty(model: TRMForEssayScoring, inputs: dict[str, torch.Tensor], unlike_shares: torch.Tensor) -> float:
+    """What the passage check takes from the score, on the 0-1 scale."""
+    prompts = inputs["prompt_indices"]
+    stds = model.model.prompt_bank.score_stds[prompts]
+    return float(stds * model.passage_check.penalty(unlike_shares, prompts))
 
 
 def _words(
-    scorer: "EssayScorer", essay: str, encoded: EncodedEssay, contributions: list[float]
+    scorer: "EssayScorer", essay: str, encoded: EncodedEssay, contributions: np.ndarray
 ) -> list[WordContribution]:
-    """The word pieces of an essay that are read, each with what it adds."""
-    spans = word_spans(scorer, essay)
-    first = encoded.token_type_ids.index(1)
-    tokens = scorer.tokenizer.convert_ids_to_tokens(encoded.input_ids[first:-1])
+    """The word pieces of an essay that are read, with what they add to each head's score, `(2, tokens)`."""
+    of_essay = slice(encoded.token_type_ids.index(1), -1)
+    pieces = scorer.tokenizer.convert_ids_to_tokens(encoded.input_ids[of_essay])
+    added = contributions[:, of_essay].T.tolist()
     # The last ones may have been cut off.
-    return [WordContribution(*span, *found) for span, *found in zip(spans, tokens, contributions, strict=False)]
+    spans = word_spans(scorer, essay)[: len(pieces)]
+    return [WordContribution(*span, piece, *values) for span, piece, values in zip(spans, pieces, added, strict=True)]
 
 
 def word_spans(scorer: "EssayScorer", essay: str) -> list[Span]:

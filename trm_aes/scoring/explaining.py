@@ -1,4 +1,4 @@
-"""What moved the score of an essay: its sentences, by leaving each out, and the words that the lexical head reads."""
+"""What moved the score of an essay: its sentences, by leaving each out, and its words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,8 @@ class Explanation:
             score. An essay of more than [`MOST_PASSAGES`] sentences, or of more than 30,000 characters, has passages of
             neighboring ones instead, so they are fewer than `num_sentences`.
         num_sentences: how many sentences the essay has.
-        words, lexical_parts, lexical_score, score_parts: what makes up the score, exactly, see [`ScoreParts`].
+        words, lexical_parts, lexical_score, recursive_parts, recursive_score, score_parts: what makes up the score, see
+            [`ScoreParts`].
         note: what this is, and what it is not.
     """
 
@@ -60,6 +61,8 @@ class Explanation:
     words: list[WordContribution]
     lexical_parts: dict[str, float]
     lexical_score: float | None
+    recursive_parts: dict[str, float]
+    recursive_score: float
     score_parts: dict[str, float]
     note: str = NOTE
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .scorer import EssayScorer
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def model_inputs(scorer: "EssayScorer", encoded: EncodedEssay, prompt_id: str) -> dict[str, torch.Tensor]:
     """
     The model's inputs for an essay, a batch of one, on the scorer's device; with the states of a pretrained encoder where the

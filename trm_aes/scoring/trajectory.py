@@ -1,12 +1,12 @@
 """The path of the recursion: what an essay's score would be, had the recursion stopped earlier."""
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..model.modeling_trm import TRMForEssayScoring
+from .copies import copy_sharing_weights
 from .inputs import model_inputs
 
 if TYPE_CHECKING:
@@ -59,11 +59,9 @@ def trajectory_of(scorer: "EssayScorer", essay: str, prompt_id: str, num_steps: 
 
 def by_single_cycles(model: TRMForEssayScoring) -> TRMForEssayScoring:
     """
-    A model with the same weights in the same memory, one supervision step of which is one H cycle: the carry hands on all
-    that the next cycle needs, so as many calls as the model has cycles are one step of the model. The model itself, which
-    others may be using at this moment, stays as it is.
+    A model with the same weights in the same memory, one supervision step of which is one H cycle. The carry hands on all that
+    the next cycle needs, so as many calls as the model has cycles are one step of the model.
     """
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    single = copy.deepcopy(model, shared)
+    single = copy_sharing_weights(model)
     single.config.H_cycles = 1
     return single
