@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from benchmarks.faithfulness import (
+    PEERS,
     SENTENCES,
     WORDS,
     agreement,
@@ -129,7 +130,7 @@ def table(curves: dict[str, list[dict[str, Estimate]]], numbers: tuple[int, ...]
         f"{method}: {name}": [shown(point[name]) for point in points]
         for method, points in curves.items()
         for name in points[0]
-        if method not in name
+        if name == "movement" or method not in PEERS
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=[str(number) for number in numbers])
 

@@ -8,11 +8,11 @@ import torch
 
 from ..errors import InputError
 from ..model.essay_tokens import EncodedEssay
-from ..model.modeling_trm import TRMForEssayScoring
 from ..model.repetition import kept_spans
+from ..model.score_scale import ScoreRange
 from .gradients import recursive_terms
 from .inputs import model_inputs
-from .lexical_terms import LexicalTerms, lexical_terms
+from .lexical_terms import lexical_terms
 from .sentences import Span
 
 if TYPE_CHECKING:
@@ -84,36 +84,41 @@ def score_parts(scorer: "EssayScorer", essay: str, encoded: EncodedEssay, prompt
     model, scale = scorer.model, scorer.score_ranges[prompt_id]
     inputs = model_inputs(scorer, encoded, prompt_id)
     with torch.no_grad():
-        outputs = model(**inputs)
+        outputs, essays = model(**inputs), model.model.prepare_essays(**inputs)
     recursive = recursive_terms(scorer, inputs, int(outputs.steps_used))
-    lexical = LexicalTerms([0.0] * len(encoded.input_ids), {})
+    recursive_parts = _in_points({"mean_word": recursive.mean_word, "gap": recursive.gap}, scale)
+    lexical, lexical_parts = None, {}
     if model.lexical_head is not None:
-        lexical = lexical_terms(model, inputs)
-    words = _words(scorer, essay, encoded, scale.span * np.array([lexical.tokens, recursive.tokens]))
-    recursive_score = scale.min_score + scale.span * recursive.score
-    recursive_parts = {
-        "mean_word": scale.min_score + scale.span * recursive.mean_word,
-        "gap": scale.span * (recursive.score - recursive.mean_word - sum(recursive.tokens)),
-    }
-    lexical_parts = {name: scale.span * value for name, value in lexical.others.items()}
-    lexical_score, parts = None, {"recursive_head": recursive_score}
-    if model.lexical_head is not None:
-        lexical_parts["prompt_mean"] += scale.min_score
+        lexical = lexical_terms(model.lexical_head, model.model.prompt_bank, essays)
+        lexical_parts = _in_points(lexical.others, scale)
+    of_tokens = [[0.0] * len(encoded.input_ids) if lexical is None else lexical.tokens, recursive.tokens]
+    words = _words(scorer, essay, encoded, scale.span * np.array(of_tokens))
+    recursive_score = sum(word.recursive for word in words) + sum(recursive_parts.values())
+    lexical_score = None
+    if lexical is not None:
         lexical_score = sum(word.contribution for word in words) + sum(lexical_parts.values())
-        share = model.config.lexical_share
-        parts = {"recursive_head": (1 - share) * recursive_score, "lexical_head": share * lexical_score}
+    parts = _shares(model.config.lexical_share, recursive_score, lexical_score)
     if model.passage_check is not None:
-        parts["passage_check"] = 0.0 - scale.span * _penalty(model, inputs, outputs.unlike_shares)
+        prompts = essays.prompt_indices
+        penalty = model.passage_check.penalty(outputs.unlike_shares, prompts)
+        parts["passage_check"] = 0.0 - scale.span * float(model.model.prompt_bank.score_stds[prompts] * penalty)
     unclipped = scale.min_score + scale.span * float(outputs.logits[0, 0])
     parts["scale_ends"] = float(scale.clip(unclipped)) - unclipped
     return ScoreParts(words, lexical_parts, lexical_score, recursive_parts, recursive_score, parts)
 
 
-def _penalty(model: TRMForEssayScoring, inputs: dict[str, torch.Tensor], unlike_shares: torch.Tensor) -> float:
-    """What the passage check takes from the score, on the 0-1 scale."""
-    prompts = inputs["prompt_indices"]
-    stds = model.model.prompt_bank.score_stds[prompts]
-    return float(stds * model.passage_check.penalty(unlike_shares, prompts))
+def _in_points(parts: dict[str, float], scale: ScoreRange) -> dict[str, float]:
+    """Parts of a head's score, from the 0-1 scale to a prompt's; the first one is a score, the others are added to it."""
+    in_points = {name: scale.span * value for name, value in parts.items()}
+    in_points[next(iter(parts))] += scale.min_score
+    return in_points
+
+
+def _shares(lexical_share: float, recursive_score: float, lexical_score: float | None) -> dict[str, float]:
+    """What each head has in the score."""
+    if lexical_score is None:
+        return {"recursive_head": recursive_score}
+    return {"recursive_head": (1 - lexical_share) * recursive_score, "lexical_head": lexical_share * lexical_score}
 
 
 def _words(

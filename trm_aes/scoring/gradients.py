@@ -30,12 +30,17 @@ class RecursiveTerms:
         tokens: what each token adds, in the order of `input_ids`; 0 for those that are no word pieces of the essay.
         mean_word: the score of an essay of as many word pieces that are all alike, the mean of this one's; all else that the
             head knows of the essay (its prompt, its length, its text features) is as it is.
-        score: the head's score. It is the sum of both, but for what the integral's points miss.
+        score: the head's score.
     """
 
     tokens: list[float]
     mean_word: float
     score: float
+
+    @property
+    def gap(self) -> float:
+        """The score less the sum of the others: what the integral's points miss."""
+        return self.score - self.mean_word - sum(self.tokens)
 
 
 def recursive_terms(scorer: "EssayScorer", inputs: dict[str, torch.Tensor], num_steps: int) -> RecursiveTerms:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..model.heads_trm import lexical_features
+from ..model.essays_trm import EssayBatch
+from ..model.heads_trm import TRMLexicalHead, lexical_features
 from ..model.layers_trm import word_weights
-from ..model.modeling_trm import TRMForEssayScoring
+from ..model.prompts_trm import TRMPromptBank
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,14 @@ class LexicalTerms:
 
 
 @torch.no_grad()
-def lexical_terms(model: TRMForEssayScoring, inputs: dict[str, torch.Tensor]) -> LexicalTerms:
+def lexical_terms(head: TRMLexicalHead, bank: TRMPromptBank, essays: EssayBatch) -> LexicalTerms:
     """
     Takes the lexical head's score apart.
 
     Args:
-        model: has such a head.
-        inputs: of the model for one essay, as [`model_inputs`] gives them.
+        head, bank: of one model.
+        essays: a batch of one.
     """
-    head, essays = model.lexical_head, model.model.prepare_essays(**inputs)
     ids, prompts = essays.input_ids, essays.prompt_indices
     shares, counts = lexical_features(ids, essays.is_essay, essays.lengths, head.words.num_embeddings)
     *tokens, separator = (shares * word_weights(head.words, ids, prompts))[0].tolist()
@@ -45,7 +45,6 @@ def lexical_terms(model: TRMForEssayScoring, inputs: dict[str, torch.Tensor]) ->
         moments = head.standardize_moments(essays.encoded.moments(), prompts)
         others["encoder_states"] = float((moments * head.states(prompts).float()).sum())
     # To the 0-1 scale, as [`TRMPromptBank.to_unit_scale`] does.
-    bank = model.model.prompt_bank
     mean, std = float(bank.score_means[prompts]), float(bank.score_stds[prompts])
     others = {"prompt_mean": mean, **{name: std * value for name, value in others.items()}}
     return LexicalTerms([std * value for value in (*tokens, 0.0)], others)
