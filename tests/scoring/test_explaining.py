@@ -1,6 +1,8 @@
 """What moved a score: each sentence left out by hand, and parts that add up to the score, of a model with all of them."""
 
 import copy
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from made_up_scorer import ESSAY, full_scorer
 from trm_aes.errors import InputError
 from trm_aes.scoring import explaining
 from trm_aes.scoring.inputs import model_inputs
-from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.scoring.scorer import EssayScore, EssayScorer
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,31 @@ def test_changes_are_of_the_prompt_that_is_named(scorer, explanation):
     other = scorer.explain(ESSAY, "2")
     assert other.prompt_id == "2" and other.result.score <= 4
     assert other.sentences[2].change != pytest.approx(explanation.sentences[2].change, abs=1e-3)
+
+
+@dataclass(frozen=True)
+class WithTraits(EssayScore):
+    """What a scorer with traits says."""
+
+    traits: dict = field(default_factory=dict)
+
+
+def test_a_sentence_changes_traits_too(tokenizer, monkeypatch):
+    scorer = full_scorer(tokenizer)
+    score_encoded = scorer.score_encoded
+
+    def with_traits(encoded, prompt_ids):
+        results = score_encoded(encoded, prompt_ids)
+        # One that goes by the number of word pieces.
+        traits = [{"length": SimpleNamespace(score=len(essay.input_ids) / 10)} for essay in encoded]
+        return [WithTraits(**{**vars(one), "traits": own}) for one, own in zip(results, traits, strict=True)]
+
+    monkeypatch.setattr(scorer, "score_encoded", with_traits)
+    found = scorer.explain("Ships are large. They swim.", "2")
+    assert [effect.trait_changes for effect in found.sentences] == [
+        {"length": pytest.approx(0.4)},
+        {"length": pytest.approx(0.3)},
+    ]
 
 
 def test_an_essay_of_one_sentence_has_none_to_leave_out(scorer):
