@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from benchmarks.faithfulness import (
+    LEAST_SENTENCES,
     PEERS,
     SENTENCES,
     WORDS,
@@ -22,6 +23,7 @@ from benchmarks.faithfulness import (
 from benchmarks.report import markdown_table
 from tqdm import tqdm
 
+from trm_aes.checks import check_at_least_one
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import EssayDataset, load_essay_dataset
@@ -52,6 +54,7 @@ def main(argv=None):
 
 
 def run_benchmark(args: argparse.Namespace):
+    check_at_least_one(args.essays, "essays")
     data = load_essay_dataset(args.data)
     scorers = [EssayScorer.from_pretrained(name, "cpu") for name in (args.model, args.second_model) if name]
     settings = {"seed": args.seed, "models": [scorer.checksums() for scorer in scorers], "data": data.checksum}
@@ -80,6 +83,8 @@ def measure(args: argparse.Namespace, data: EssayDataset, scorers: list[EssaySco
     frame = data.split("test").select_columns(["essay_id", "prompt_id", "essay", "score"]).to_pandas()
     stds = frame.groupby("prompt_id")["score"].std()
     fit = frame[[enough_sentences(essay) for essay in frame["essay"]]]
+    if fit.empty:
+        raise InputError(f"{data.folder}: no test essay has {LEAST_SENTENCES} sentences and {2 * WORDS[-1]} words.")
     drawn = fit.iloc[np.random.default_rng(args.seed).permutation(len(fit))[: args.essays]]
     path = args.output_dir / ESSAYS
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []

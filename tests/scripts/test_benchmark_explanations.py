@@ -80,6 +80,11 @@ def test_an_interrupted_measurement_goes_on(folder):
     assert path.read_text() == whole and (folder / "whole" / "figures.json").read_text() == figures
 
 
+def test_there_must_be_essays(folder, capsys):
+    assert measured(folder, "--essays", "0", output="none") == 2
+    assert "--essays must be at least 1, got 0." in capsys.readouterr().err and not (folder / "none").exists()
+
+
 def test_what_was_measured_of_something_else_is_not_gone_on_with(folder, capsys):
     assert measured(folder, output="other") == 0
     assert measured(folder, "--seed", "1", output="other") == 2
