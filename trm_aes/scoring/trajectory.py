@@ -22,7 +22,8 @@ class TrajectoryPoint:
         step: the supervision step, from 1.
         cycle: the H cycle in it, from 1.
         score: on the prompt's scale, not rounded, as if the recursion had stopped here.
-        confidence: the halting head's probability (0-1) that this score, rounded, is the score a human would give.
+        confidence: the halting head's probability (0-1) that this score, rounded, is the score a human would give. It is one at
+            the end of the supervision steps that the model was trained with; the head has learned to judge no other states.
     """
 
     step: int
