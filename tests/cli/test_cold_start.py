@@ -22,7 +22,8 @@ except SystemExit as end:
 print("\\n" + json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))
 """
 SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "adapt": "adapt.py", "evaluate": "evaluate.py",
-           "report": "report.py", "score": "score.py", "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
+           "report": "report.py", "score": "score.py", "explain": "explain.py",
+           "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
 
 
 def probe(*arguments, cwd=None):
@@ -57,6 +58,7 @@ REQUIRED = {
     "evaluate": ["--model", "x", "--data", "x"],
     "report": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "y"],
+    "explain": ["--model", "x", "--input", "x", "--output", "x"],
     "push": ["--model", "x", "--repo-id", "a/b"],
     "states": [],
 }
@@ -109,6 +111,14 @@ REFUSED = {
     "output that is only read": (
         ["score", "--model", "folder", "--input", "-", "--output", "scores.ods"],
         "scores.ods cannot be written. Scores are written as csv, tsv, jsonl, parquet, xlsx.",
+    ),
+    "explanations' format": (
+        ["explain", "--model", "folder", "--input", "essays.csv", "--output", "explanations.csv"],
+        "explanations.csv cannot be written: explanations are one JSON object a line. Name it .jsonl.",
+    ),
+    "explanations' input": (
+        ["explain", "--model", "folder", "--input", "-", "--output", "e.jsonl"],
+        "- does not exist",
     ),
     "output that is no JSON": (
         ["score", "--model", "folder", "--input", "-", "--output", "scores.json"],

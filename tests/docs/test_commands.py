@@ -235,6 +235,7 @@ REQUIRED = {
     "evaluate": ["--model", "x", "--data", "x"],
     "report": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "x"],
+    "explain": ["--model", "x", "--input", "x", "--output", "x"],
     "push": ["--model", "x", "--repo-id", "x/y"],
 }
 

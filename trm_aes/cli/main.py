@@ -1,4 +1,4 @@
-"""`trm-aes build|train|adapt|evaluate|report|score|push|states`: the programs in `scripts/` under one name."""
+"""`trm-aes build|train|adapt|evaluate|report|score|explain|push|states`: the programs in `scripts/` under one name."""
 
 import argparse
 import importlib
@@ -15,6 +15,7 @@ PROGRAMS = {
     "evaluate": "measure a scorer on held-out essays",
     "report": "report on a scorer as an assessment body asks for it",
     "score": "score new essays",
+    "explain": "say what moved the scores of essays, sentence by sentence and word by word",
     "push": "publish a scorer on the Hugging Face Hub",
     "states": "show or clear what training keeps on disk",
 }

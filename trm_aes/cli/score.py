@@ -8,6 +8,7 @@ from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_f
 from ..data.rejection import SKIP, check_can_reject
 from ..errors import InputError
 from ..files import check_is_file_to_be, check_is_outside
+from .input_options import INPUT_HELP, RENAMED, add_input_options, check_input_options
 from .options import (
     add_on_error_option,
     add_scorer_options,
@@ -15,13 +16,9 @@ from .options import (
     check_scorer_options,
     load_scorer,
     new_parser,
-    refuse_idle,
 )
 from .parser import CommandParser
-from .table_options import add_reading_options, reading_of
-
-# Fields of the library's `columns`, each an option of its own here.
-RENAMED = {"source": "input"} | {f"columns.{name}": f"{name}_column" for name in ("essay", "prompt_id", "prompt")}
+from .table_options import reading_of
 
 
 def build_parser() -> CommandParser:
@@ -35,19 +32,14 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--input",
         required=True,
-        help=".csv, .tsv, .jsonl, .parquet, .xlsx, .xls or .ods with a column of essays, .txt with an essay a line, or - for "
-        "standard input",
+        help=f"{INPUT_HELP}, or - for standard input",
     )
     parser.add_argument(
         "--output",
         required=True,
         help=".csv, .tsv or .jsonl (each also .gz, .bz2, .xz, .zst or .zip), .parquet, .xlsx, or - for CSV on standard output",
     )
-    parser.add_argument("--prompt-id", help="the prompt that all essays answer (else the input's prompt_id or prompt)")
-    for name in ("essay", "prompt-id", "prompt"):
-        usual = name.replace("-", "_")
-        parser.add_argument(f"--{name}-column", metavar="NAME", help=f"column with the {name} ({usual} if not given)")
-    add_reading_options(parser)
+    add_input_options(parser)
     parser.add_argument(
         "--safe-for-spreadsheets",
         action="store_true",
@@ -90,8 +82,7 @@ def main(argv: Sequence[str] | None = None):
 
 def _check_options(args: argparse.Namespace):
     check_scorer_options(args)
-    if args.prompt_id is not None:
-        refuse_idle(args, ("prompt_id_column", "prompt_column"), "with `prompt_id`, which all essays answer")
+    check_input_options(args)
     if args.review_share is not None and args.release_agreement is not None:
         raise InputError("Give `review_share` or `release_agreement`, one of them: each sets the threshold of review.")
     if args.input != STANDARD_STREAM:

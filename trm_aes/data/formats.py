@@ -100,6 +100,17 @@ def output_format(path: str | Path) -> str:
     return name
 
 
+def check_is_json_lines(output: str | Path):
+    """
+    Checks that objects of any shape may be written to a file, one a line.
+
+    Raises:
+        InputError: if its name is not that of JSON lines.
+    """
+    if output_format(output) != "jsonl":
+        raise InputError(f"{output} cannot be written: explanations are one JSON object a line. Name it .jsonl.")
+
+
 def compression(path: str | Path) -> str | None:
     """How a file is compressed by its name: one of the values of `COMPRESSIONS`, or None."""
     return COMPRESSIONS.get(next(iter(_suffixes(path)[-1:]), ""))

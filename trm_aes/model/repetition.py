@@ -22,18 +22,22 @@ def without_repetition(text: str) -> str:
 
     The time that this takes grows with the length of the text, never with its square.
     """
+    return "".join(text[start:end] for start, end in kept_spans(text))
+
+
+def kept_spans(text: str) -> list[tuple[int, int]]:
+    """
+    Where that which [`without_repetition`] keeps stands in the text: places of first characters and behind last ones, in
+    order.
+    """
     words = text.split()
     bare = [word.strip(MARKS) for word in text.casefold().split()]
     repeated = _repeated_runs(bare) | _repeated_sentences(words, bare)
     if not repeated:
-        return text
-    kept, end = [], 0
-    for place, word in enumerate(WORD.finditer(text)):
-        if place not in repeated:
-            kept.append(text[end : word.end()])
-        # Space goes with the word behind it.
-        end = word.end()
-    return "".join(kept)
+        return [(0, len(text))]
+    # Space goes with the word behind it.
+    bounds = pairwise([0, *(word.end() for word in WORD.finditer(text))])
+    return [span for place, span in enumerate(bounds) if place not in repeated]
 
 
 def _repeated_runs(bare: list[str]) -> set[int]:

@@ -26,6 +26,8 @@ from ..model.modeling_trm import TRMForEssayScoring
 from ..model.outputs_trm import TRMEssayScoringOutput
 from ..model.pipeline_trm import EssayScoringPipeline
 from ..model.score_scale import ScoreRange
+from .explaining import Explanation, explain_essay
+from .trajectory import TrajectoryPoint, trajectory_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -261,6 +263,41 @@ class EssayScorer:
             check_essay_text(essay, f"essays[{place}]")
         prompt_ids = [self.prompt_of(prompt_id, None, f"essays[{i}]") for i, prompt_id in enumerate(prompt_ids)]
         return self.score_encoded(self.encode(essays, prompt_ids), prompt_ids)
+
+    def explain(self, essay: str, prompt_id: str | None = None) -> Explanation:
+        """
+        What moved the score of an essay, sentence by sentence and word by word; see [`Explanation`].
+
+        Args:
+            essay: its text.
+            prompt_id: the prompt that it answers; the model's only one if not given.
+
+        Raises:
+            InputError: if the essay is empty or no text, or its prompt is none that the scorer knows.
+        """
+        check_essay_text(essay, "`essay`")
+        return explain_essay(self, essay, self.prompt_of(prompt_id, None, "`prompt_id`"))
+
+    def trajectory(
+        self, essay: str, prompt_id: str | None = None, num_steps: int | None = None
+    ) -> list[TrajectoryPoint]:
+        """
+        The path of the recursion for an essay: the score and the confidence after each H cycle of each supervision step, in
+        order.
+
+        Args:
+            essay: its text.
+            prompt_id: the prompt that it answers; the model's only one if not given.
+            num_steps: supervision steps, all of which are taken; if not given, as many as [`score`] takes for this essay, so
+                that the last point is what it gives.
+
+        Raises:
+            InputError: as [`explain`], and if `num_steps` is below 1.
+        """
+        check_essay_text(essay, "`essay`")
+        if num_steps is not None:
+            check_at_least_one(num_steps, "num_steps")
+        return trajectory_of(self, essay, self.prompt_of(prompt_id, None, "`prompt_id`"), num_steps)
 
     def score_encoded(self, encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[EssayScore]:
         """Scores what [`encode`] made of essays, in their order."""

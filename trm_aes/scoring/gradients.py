@@ -1,0 +1,122 @@
+"""
+What each word piece adds to the recursive head's score: integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365, eq. 1),
+as captum computes them.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..model.essays_trm import EssayBatch
+from ..model.modeling_trm import TRMForEssayScoring
+from .copies import copy_sharing_weights
+
+if TYPE_CHECKING:
+    from .scorer import EssayScorer
+
+# Points of the integral (Gauss-Legendre): with these, attributions add up to less than a thousandth of a point on ASAP's essays.
+POINTS = 16
+# Points whose gradients are in memory at once.
+POINTS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class RecursiveTerms:
+    """
+    What makes up the recursive head's score of an essay, on the 0-1 scale.
+
+    Args:
+        tokens: what each token adds, in the order of `input_ids`; 0 for those that are no word pieces of the essay.
+        mean_word: the score of an essay of as many word pieces that are all alike, the mean of this one's; all else that the
+            head knows of the essay (its prompt, its length, its text features) is as it is.
+        score: the head's score.
+    """
+
+    tokens: list[float]
+    mean_word: float
+    score: float
+
+    @property
+    def gap(self) -> float:
+        """The score less the sum of the others: what the integral's points miss."""
+        return self.score - self.mean_word - sum(self.tokens)
+
+
+def recursive_terms(scorer: "EssayScorer", inputs: dict[str, torch.Tensor], num_steps: int) -> RecursiveTerms:
+    """
+    Attributes the recursive head's score to word pieces, on the way from their mean to what they are. A word piece is what the
+    latents read of it: the encoder's state, or where there is no encoder the word embedding.
+
+    Args:
+        scorer: what scores the essay.
+        inputs: of its model for one essay, as [`model_inputs`] gives them.
+        num_steps: supervision steps that the scorer takes for it.
+    """
+    # It takes a second to import, and a scorer that explains nothing does not need it.
+    from captum.attr import IntegratedGradients
+
+    model, others = recursive_part(scorer.model, num_steps), dict(inputs)
+    read = _what_is_read(model, others)
+    names, given = list(others), tuple(others.values())
+
+    def score(values: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
+        return model(**{read.name: values}, **dict(zip(names, given, strict=True))).logits[:, 0]
+
+    baseline = read.values.clone()
+    baseline[:, read.rows] = read.values[:, read.rows].mean(dim=1, keepdim=True)
+    with torch.no_grad():
+        mean_word, whole = (float(score(values, *given)) for values in (baseline, read.values))
+    found = IntegratedGradients(score).attribute(
+        read.values, baseline, additional_forward_args=given, n_steps=POINTS, internal_batch_size=POINTS_AT_ONCE
+    )
+    tokens = torch.zeros(len(read.tokens), dtype=torch.float64)
+    tokens[read.tokens.cpu()] = found[0, read.rows].double().sum(dim=-1).cpu()
+    return RecursiveTerms(tokens.tolist(), mean_word, whole)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """
+    What the latents of a model read of an essay.
+
+    Args:
+        name: of the model's input.
+        values (`torch.Tensor` of shape `(1, rows, width)`): that input.
+        rows (`torch.BoolTensor` of shape `(rows,)`): which of them stand for the essay's word pieces.
+        tokens (`torch.BoolTensor` of shape `(tokens,)`): which tokens these are.
+    """
+
+    name: str
+    values: torch.Tensor
+    rows: torch.Tensor
+    tokens: torch.Tensor
+
+
+def _what_is_read(model: TRMForEssayScoring, inputs: dict[str, torch.Tensor]) -> _Read:
+    """What is read, taken out of the model's inputs."""
+    essays = EssayBatch.from_tensors(*(inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids")))
+    encoder = model.model.encoder
+    if encoder is not None:
+        states = encoder.normalize(inputs.pop("encoder_states"))
+        rows = torch.ones(states.shape[1], dtype=torch.bool, device=states.device)
+        return _Read("encoder_states", states, rows, encoder.pieces(essays)[0])
+    with torch.no_grad():
+        embedded = model.get_input_embeddings()(inputs.pop("input_ids"))
+    # All but the separator behind it.
+    is_piece = essays.is_essay[0] & essays.is_essay[0].roll(-1)
+    is_piece[-1] = False
+    return _Read("inputs_embeds", embedded, is_piece, is_piece)
+
+
+def recursive_part(model: TRMForEssayScoring, num_steps: int) -> TRMForEssayScoring:
+    """
+    The recursive head alone, on the same weights. Its supervision steps become one of as many H cycles, so that the gradient,
+    which the carry between steps does not hand on, goes through all of them; the score is the same.
+    """
+    alone = copy_sharing_weights(model)
+    alone.lexical_head = alone.passage_check = alone.error_model = None
+    config = alone.config
+    config.H_cycles *= num_steps
+    config.num_gradient_cycles, config.num_supervision_steps = config.H_cycles, 1
+    return alone
