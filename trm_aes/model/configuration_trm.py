@@ -22,6 +22,10 @@ from transformers import AutoConfig, PreTrainedConfig  # noqa: E402
 from .score_scale import ScoreRange  # noqa: E402
 
 
+# What traits may not be called: the first output is the score, and tables of scores have a column `predicted_error`.
+RESERVED_TRAITS = ("score", "error")
+
+
 @strict
 class TRMConfig(PreTrainedConfig):
     r"""
