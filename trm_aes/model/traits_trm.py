@@ -32,12 +32,12 @@ class TRMTraitHead(nn.Module):
         self.targets = [targets.index(trait) for trait in self.traits] if set(self.traits) <= set(targets) else None
         self.words = self.counts = self.features = self.states = None
         if config.lexical_head:
-            self.words = TRMZeroEmbedding(config.vocab_size, num_pairs)
-            self.counts = TRMZeroEmbedding(num_pairs, NUM_COUNTS)
+            self.words = _zeros(config.vocab_size, num_pairs)
+            self.counts = _zeros(num_pairs, NUM_COUNTS)
             if config.text_features:
-                self.features = TRMZeroEmbedding(num_pairs, len(config.text_features))
+                self.features = _zeros(num_pairs, len(config.text_features))
             if config.encoder is not None:
-                self.states = TRMZeroEmbedding(num_pairs, 2 * config.encoder.hidden_size)
+                self.states = _zeros(num_pairs, 2 * config.encoder.hidden_size)
         self.register_buffer("means", torch.empty(num_pairs))
         self.register_buffer("stds", torch.empty(num_pairs))
         # Follows from the configuration.
@@ -105,6 +105,11 @@ class TRMTraitHead(nn.Module):
             if weights is not None:
                 scores = scores + (weights(pairs).float() * values.float()[:, None]).sum(dim=-1)
         return scores
+
+
+def _zeros(num_embeddings: int, embedding_dim: int) -> TRMZeroEmbedding:
+    """An embedding for whose making no random number is drawn: all other weights start as they would without traits."""
+    return TRMZeroEmbedding(num_embeddings, embedding_dim, _weight=torch.zeros(num_embeddings, embedding_dim))
 
 
 def pairs_of(config: TRMConfig) -> list[tuple[str, str]]:

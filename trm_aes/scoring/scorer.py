@@ -418,12 +418,23 @@ class EssayScorer:
             raw.fill(indices, arrays)
             if progress is not None:
                 progress.update(len(indices))
-        if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
+        if not (
+            np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all() and self._has_traits(raw, rows)
+        ):
             raise InputError(
                 f"{self.name} gives scores that are not finite numbers: its weights are damaged. Train it again, or take "
                 "another copy."
             )
         return raw
+
+    def _has_traits(self, raw: RawScores, rows: Sequence[dict]) -> bool:
+        """Whether each essay has a finite score of every trait of its prompt."""
+        return raw.traits is None or all(
+            np.isfinite(scores[column])
+            for row, scores in zip(rows, raw.traits, strict=True)
+            for column, ranges in enumerate(self.trait_ranges.values())
+            if row["prompt_id"] in ranges
+        )
 
     def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """
