@@ -1,4 +1,4 @@
-"""Scores of traits from every door: the scorer, files, parts that are taken up again, the pipelines, ONNX."""
+"""Scores of traits from every door: the scorer, files, parts that are taken up again, the pipelines. (ONNX: test_onnx.py.)"""
 
 import csv
 import json
@@ -13,7 +13,6 @@ from trm_aes.cli import score
 from trm_aes.data.tables import read_rows
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.model.score_scale import ScoreRange
-from trm_aes.scoring.onnx import export_onnx, score_with_onnx
 from trm_aes.scoring.review import NEEDS_REVIEW, ReviewRule
 from trm_aes.scoring.scorer import EssayScorer, tokenized_rows
 from trm_aes.scoring.stream import BadRows, score_file
@@ -158,12 +157,3 @@ def test_the_stock_pipeline_gives_the_numbers_as_they_are(scorer, trait_model_di
         expected = [raw.normalized[row], *raw.traits[row]]
         assert list(scorer.model.config.id2label.values()) == ["score", "organization", "voice"]
         np.testing.assert_allclose([found[name] for name in scorer.model.config.id2label.values()], expected, atol=1e-5)
-
-
-def test_an_onnx_graph_gives_them(scorer, tmp_path):
-    export_onnx(scorer, tmp_path / "model.onnx")
-    rows = tokenized_rows(scorer.encode(ESSAYS, PROMPTS), PROMPTS)
-    found, expected = score_with_onnx(tmp_path / "model.onnx", scorer, rows), scorer.score_tokens(rows)
-    np.testing.assert_allclose(found.normalized, expected.normalized, atol=1e-4)
-    assert np.isnan(expected.traits[1, 1])
-    np.testing.assert_allclose(found.traits, expected.traits, atol=1e-4)
