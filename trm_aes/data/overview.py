@@ -55,7 +55,10 @@ def _trait_scales(table: EssayTable, prompt_ids: Collection[str]) -> dict[str, s
             if prompt_id in prompt_ids:
                 origin = table.provenance.trait_ranges.get(trait, {}).get(prompt_id, "source")
                 by_scale.setdefault(f"{scale} ({origin})", []).append(prompt_id)
-        told[trait] = "; ".join(f"{scale} in {_first(names)}" for scale, names in by_scale.items()) or "in no prompt"
+        told[trait] = (
+            "; ".join(f"{scale} in {_first(sort_prompt_ids(names))}" for scale, names in by_scale.items())
+            or "in no prompt"
+        )
     return told
 
 

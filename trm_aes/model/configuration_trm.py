@@ -357,7 +357,7 @@ class TRMConfig(PreTrainedConfig):
                 self.label2id = {name: place for place, name in self.id2label.items()}
         elif self.traits:
             # A saved configuration has its keys in alphabetic order.
-            ordered = [self.id2label[place] for place in sorted(self.id2label, key=int)]
+            ordered = [name for _, name in sorted(self.id2label.items(), key=lambda item: int(item[0]))]
             if sorted(ordered[1:]) != sorted(self.traits):
                 raise ValueError(f"`id2label` must name the score and then the traits: {', '.join(self.traits)}.")
             self.traits = {trait: self.traits[trait] for trait in ordered[1:]}

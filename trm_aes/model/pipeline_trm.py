@@ -133,7 +133,7 @@ class EssayScoringPipeline(Pipeline):
             }
         return result
 
-    def _traits(self, normalized: list[float], prompt_id: str) -> dict[str, dict[str, float]]:
+    def _traits(self, normalized: list[float], prompt_id: str) -> dict[str, dict[str, Any]]:
         """The scores of the traits that a prompt has, on their scales in it."""
         found = {}
         for value, (trait, ranges) in zip(normalized, self.model.config.traits.items(), strict=True):

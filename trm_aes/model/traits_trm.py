@@ -1,8 +1,11 @@
 # Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
 """Scores of traits (organization, conventions, …) beside the score of the whole essay."""
 
+from typing import Any
+
 import torch
 from torch import nn
+from transformers import PreTrainedConfig
 
 from .configuration_trm import TRMConfig
 from .heads_trm import NUM_COUNTS, LexicalInputs
@@ -30,7 +33,10 @@ class TRMTraitHead(nn.Module):
         num_pairs = len(pairs_of(config))
         targets = config.auxiliary_targets or []
         self.targets = [targets.index(trait) for trait in self.traits] if set(self.traits) <= set(targets) else None
-        self.words = self.counts = self.features = self.states = None
+        self.words: Any = None
+        self.counts: Any = None
+        self.features: Any = None
+        self.states: Any = None
         if config.lexical_head:
             self.words = _zeros(config.vocab_size, num_pairs)
             self.counts = _zeros(num_pairs, NUM_COUNTS)
@@ -102,7 +108,7 @@ class TRMTraitHead(nn.Module):
             (self.features, inputs.features),
             (self.states, inputs.moments),
         ):
-            if weights is not None:
+            if weights is not None and values is not None:
                 scores = scores + (weights(pairs).float() * values.float()[:, None]).sum(dim=-1)
         return scores
 
@@ -112,6 +118,6 @@ def _zeros(num_embeddings: int, embedding_dim: int) -> TRMZeroEmbedding:
     return TRMZeroEmbedding(num_embeddings, embedding_dim, _weight=torch.zeros(num_embeddings, embedding_dim))
 
 
-def pairs_of(config: TRMConfig) -> list[tuple[str, str]]:
+def pairs_of(config: PreTrainedConfig) -> list[tuple[str, str]]:
     """Traits and prompts that have them, `(trait, prompt_id)`, in the order of the trait head's weights."""
     return [(trait, prompt_id) for trait, ranges in (config.traits or {}).items() for prompt_id in ranges]
