@@ -10,10 +10,13 @@ from helpers import options, seal
 
 from trm_aes.cli import train
 from trm_aes.data.dataset import load_essay_dataset
+from trm_aes.data.sources.own import load_own_table
 from trm_aes.errors import InputError
 from trm_aes.files import read_json
 from trm_aes.model.essay_tokens import EssayCollator
+from trm_aes.model.score_scale import ScoreRange
 from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.training.adapt import adapt_scorer
 from trm_aes.training.arguments import RunArguments
 from trm_aes.training.fit.calibration import calibrate_traits
 from trm_aes.training.fit.lexical import fit_lexical_head
@@ -172,3 +175,17 @@ def test_in_closed_form_alone_traits_leave_the_score_as_it_is(trait_data_dir, tm
     assert scores[0].traits is None and scores[1].traits.shape[1] == 2
     np.testing.assert_array_equal(scores[0].normalized, scores[1].normalized)
     np.testing.assert_array_equal(scores[0].intervals, scores[1].intervals)
+
+
+def test_a_prompt_that_is_added_has_no_traits_and_the_others_keep_theirs(trait_model_dir, tmp_path):
+    scorer = EssayScorer.from_pretrained(trait_model_dir, "cpu")
+    essays = [f"Essay {number} is {word}." for number, word in enumerate(["bad", "fair", "good"] * 3)]
+    rows = "".join(f"{essay},{number % 3}\n" for number, essay in enumerate(essays))
+    (tmp_path / "few.csv").write_text(f"essay,score\n{rows}", encoding="utf-8")
+    # Before the others, in the model's order of prompts.
+    table = load_own_table(tmp_path / "few.csv", score_ranges={None: ScoreRange(0, 2)}, prompt_id="1")
+    adapted, _ = adapt_scorer(scorer, table)
+    assert list(adapted.score_ranges) == ["1", "a", "b"] and adapted.trait_ranges == scorer.trait_ranges
+    before, after = (model.score(essays[:2], ["a", "b"]) for model in (scorer, adapted))
+    assert [score.traits for score in before] == [score.traits for score in after] and before[0].traits
+    assert adapted.score(essays[:1], ["1"])[0].traits == {}
