@@ -61,6 +61,36 @@ def essays_csv(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def traits_csv(tmp_path_factory, essays_csv) -> Path:
+    """
+    Scores of traits of the same essays, told by the same word: of organization 1 to 6 in prompt b and 0 to 3 by half points in
+    a, of voice in a alone, where every seventh essay has none.
+    """
+    path = tmp_path_factory.mktemp("traits") / "traits.csv"
+    rows = ["essay_id,organization,voice"]
+    for number in range(60):
+        level = number // 2 % 4
+        organization = level * 0.5 + number % 3 * 0.5 if number % 2 else 1 + level + number % 3
+        voice = level + number % 2 if number % 2 and number % 7 else ""
+        rows.append(f"e{number},{organization},{voice}")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trait_data_dir(tmp_path_factory, essays_csv, traits_csv) -> Path:
+    """A data set built from those essays and their traits."""
+    path = tmp_path_factory.mktemp("trait-data") / "built"
+    scales = ["organization=b=1:6", "organization=a=0:3:0.5", "voice"]
+    build.main(
+        ["--source", str(essays_csv), "--traits", str(traits_csv), "--output-dir", str(path)]
+        + [word for scale in scales for word in ("--trait-column", scale)]
+        + ["--max-tokens", "64", "--max-prompt-tokens", "8"]
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def data_dir(tmp_path_factory, essays_csv) -> Path:
     """A data set built from those essays."""
     path = tmp_path_factory.mktemp("data") / "built"
@@ -88,6 +118,28 @@ def demo_dir(tmp_path_factory) -> Path:
     """A data set built from the synthetic corpus."""
     path = tmp_path_factory.mktemp("demo") / "data"
     build.main(["--source", "demo", "--output-dir", str(path)])
+    return path
+
+
+@pytest.fixture(scope="session")
+def trait_model_dir(tmp_path_factory, trait_data_dir) -> Path:
+    """A scorer of traits, by both heads."""
+    path = tmp_path_factory.mktemp("trait-model") / "trained"
+    train.main(
+        [
+            "--data",
+            str(trait_data_dir),
+            "--recipe",
+            "tiny",
+            "--hardware",
+            "cpu",
+            "--output_dir",
+            str(path),
+            *SMALL_MODEL,
+        ]
+        + ["--num_train_epochs", "12", "--per_device_train_batch_size", "4", "--disable_tqdm", "true"]
+        + ["--auxiliary_loss_weight", "0.5", "--lexical_share", "0.5"]
+    )
     return path
 
 

@@ -25,7 +25,7 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 MODEL_CODE = [
     "confidence_trm.py", "configuration_trm.py", "encoder_trm.py", "essays_trm.py", "heads_trm.py",
     "initialization_trm.py", "latents_trm.py", "layers_trm.py", "modeling_trm.py", "outputs_trm.py", "passages_trm.py",
-    "prompts_trm.py", "score_scale.py",
+    "prompts_trm.py", "score_scale.py", "traits_trm.py",
 ]  # fmt: skip
 # Small enough to train in seconds.
 SMALL_MODEL = [
@@ -122,6 +122,23 @@ def reading_model(**changes):
     model = registered_model(**{**READING, **changes})
     if model.lexical_head is not None:
         nn.init.normal_(model.lexical_head.states.weight, std=0.1)
+    return model
+
+
+# Organization is scored for both prompts, voice for the second alone.
+TRAITS = {"organization": {"1": [1, 6], "2": [0, 3, 0.5]}, "voice": {"2": [2, 12]}}
+
+
+def trait_model(make=reading_model, traits=TRAITS, **changes):
+    """As [`reading_model`], or another, with traits; their weights and scales are made up."""
+    targets = {"auxiliary_targets": ["rater1", *traits]} if make is reading_model else {}
+    model = make(**{**targets, "traits": traits, **changes})
+    head = model.trait_head
+    for weights in (head.words, head.counts, head.features, head.states):
+        if weights is not None:
+            nn.init.normal_(weights.weight, std=0.1)
+    head.means.copy_(torch.linspace(0.3, 0.6, len(head.means)))
+    head.stds.copy_(torch.linspace(0.1, 0.2, len(head.stds)))
     return model
 
 

@@ -221,6 +221,24 @@ class RidgeRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TraitsRecord:
+    """
+    How well a scorer's traits agree with human scores, over the essays that have a human score of the trait.
+
+    Args:
+        by_trait: `trait -> prompt_id -> metric -> value`, see [`score_metrics`].
+        mean_qwk_by_trait: `trait -> plain mean over its prompts`.
+        mean_qwk: the plain mean of these over traits.
+        mean_qwk_of_pairs: the plain mean over all pairs of trait and prompt.
+    """
+
+    by_trait: dict[str, dict[str, dict[str, Any]]]
+    mean_qwk_by_trait: dict[str, float]
+    mean_qwk: float
+    mean_qwk_of_pairs: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
     """
     How often each value occurs among the essays of one prompt: what one administration is compared with another by.
@@ -255,6 +273,7 @@ class EvaluationRecord:
             essays.
         rater_qwk: `prompt_id -> QWK` of two human raters with each other, for prompts that have both.
         ridge: ridge regression on the words of the data set's training essays; None where there was none.
+        traits: of the scorer's traits; None where it has none, or the essays have no scores of them.
         distributions: of scores and lengths, by prompt; empty in records of version 0.1.
         checksums: SHA-256 of what the figures come from, by which a later program knows them for current: the scorer's
             `weights_sha256`, `config_sha256` and `tokenizer_sha256`, `data_sha256` of the data set, and
@@ -274,6 +293,7 @@ class EvaluationRecord:
     constant_mean_qwk: int | float | None
     rater_qwk: dict[str, int | float] = field(default_factory=dict)
     ridge: RidgeRecord | None = None
+    traits: TraitsRecord | None = None
     distributions: list[Distribution] = field(default_factory=list)
     checksums: dict[str, str] = field(default_factory=dict)
     created: str = ""

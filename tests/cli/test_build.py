@@ -236,7 +236,7 @@ def test_values_are_read_and_all_else_stays_as_it_is(tmp_path):
     assert data.rater_columns == ("human1", "human2")
     assert data.card["values"] == {
         "raters": ["human1", "human2"],
-        "traits": {"organization": {"min_score": 1, "max_score": 6, "step": 1, "labels": []}},
+        "traits": {"organization": {"1": {"min_score": 1, "max_score": 6, "step": 1, "labels": []}}},
         "groups": ["region"],
     }
     assert rows["human2"].isna().sum() == 1 and rows["organization"].dtype == float

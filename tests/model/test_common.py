@@ -4,7 +4,16 @@ import copy
 
 import pytest
 import torch
-from helpers import READING, essay_batch, prompted, reading_model, registered_model, small_config, small_model
+from helpers import (
+    READING,
+    essay_batch,
+    prompted,
+    reading_model,
+    registered_model,
+    small_config,
+    small_model,
+    trait_model,
+)
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import is_flash_attn_2_available
@@ -12,11 +21,14 @@ from transformers.utils.generic import is_flash_attention_requested
 
 from trm_aes import TRMConfig, TRMForEssayScoring, TRMModel
 
+# NaN is like nothing else: tests/model/test_traits.py has traits that a prompt lacks.
+TRAITS_OF_BOTH = {"voice": {"1": [1, 6], "2": [0, 3]}, "style": {"1": [1, 6], "2": [0, 3]}}
 MODELS = {
     "tokens": lambda **changes: small_model(**changes).eval(),
     "latents": lambda **changes: registered_model(**changes),
     "states": lambda **changes: reading_model(**changes),
     "errors": lambda **changes: registered_model(review_by="predicted_error", **changes),
+    "traits": lambda **changes: trait_model(traits=TRAITS_OF_BOTH, **changes),
 }
 models = pytest.mark.parametrize("kind", MODELS)
 
@@ -150,7 +162,7 @@ def test_model_outputs_equivalence(kind):
 @models
 def test_inputs_embeds(kind):
     """Embeddings in place of ids give the same states; the lexical head needs words and stays out, and so does an encoder."""
-    if kind == "states":
+    if kind in ("states", "traits"):
         with pytest.raises(ValueError, match="takes `input_ids`, no `inputs_embeds`"):
             reading_model()(inputs_embeds=torch.zeros(1, 4, 8), input_ids=torch.ones(1, 4, dtype=torch.long))
         return
@@ -208,13 +220,14 @@ def test_deterministic_under_a_seed(kind):
 
 
 REGISTERED_CONFIG = {"num_latents": 3, "prompt_registers": True, "lexical_head": True, "score_ranges": {"1": [2, 12]}}
-HEADS = ("score_head", "halt_head", "lexical_head", "auxiliary_head", "error_model")
+HEADS = ("score_head", "halt_head", "lexical_head", "auxiliary_head", "trait_head", "error_model")
 READING_CONFIG = {**REGISTERED_CONFIG, **READING}
 MODELS_UNTRAINED = {
     "tokens": small_model,
     "latents": lambda seed: small_model(seed, **REGISTERED_CONFIG),
     "states": lambda seed: small_model(seed, **READING_CONFIG),
     "errors": lambda seed: small_model(seed, **REGISTERED_CONFIG, review_by="confidence"),
+    "traits": lambda seed: small_model(seed, **REGISTERED_CONFIG, traits={"voice": {"1": [1, 6]}}),
 }
 
 
@@ -253,6 +266,6 @@ def test_determinism_and_batch_of_one_token(kind):
         known = {} if kind == "tokens" else {"prompt_indices": torch.tensor([0])}
         lone = model(input_ids=torch.tensor([[11]]), **known).logits
     assert torch.equal(first, second)
-    assert lone.shape == (1, 1) and torch.isfinite(lone).all()
+    assert lone.shape == (1, 3 if kind == "traits" else 1) and torch.isfinite(lone).all()
     with pytest.raises(ValueError, match="more than `max_position_embeddings`"):
         model(input_ids=torch.ones(1, 33, dtype=torch.long))

@@ -18,9 +18,9 @@ spec.loader.exec_module(script)
 
 
 @pytest.fixture(scope="module")
-def sure_dir(model_dir, tmp_path_factory):
-    """A scorer with an error model, of made-up numbers."""
-    scorer = EssayScorer.from_pretrained(model_dir, "cpu")
+def sure_dir(trait_model_dir, tmp_path_factory):
+    """A scorer of traits, with an error model of made-up numbers."""
+    scorer = EssayScorer.from_pretrained(trait_model_dir, "cpu")
     error_model = scorer.model.add_error_model("predicted_error")
     error_model.slopes.fill_(-0.2)
     error_model.quantiles.copy_(torch.tensor([[1.4, 2.0], [1.6, torch.inf]]))
@@ -50,6 +50,9 @@ def test_the_script_exports_compares_and_reports(sure_dir, data_dir, tmp_path, c
     np.testing.assert_allclose(scores, expected.normalized, atol=1e-4)
     np.testing.assert_allclose(found.predicted_errors, expected.predicted_errors, atol=1e-4)
     np.testing.assert_allclose(found.intervals, expected.intervals, atol=1e-3)
+    # Voice is no trait of prompt b.
+    assert np.isnan(expected.traits[1]).tolist() == [False, True]
+    np.testing.assert_allclose(found.traits, expected.traits, atol=1e-4)
     np.testing.assert_allclose(scores[:3], scores[3:6], atol=1e-5)
     # Nothing is overwritten unasked.
     with pytest.raises(InputError, match="exists"):

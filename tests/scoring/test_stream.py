@@ -190,8 +190,8 @@ def test_outputs_are_not_overwritten_and_appear_whole(scorer, tmp_path, monkeypa
     with pytest.raises(InputError, match="Scores are written as csv, tsv, jsonl"):
         score_file(scorer, str(source), str(tmp_path / "out.xls"))
 
-    def breaks_off(window, scores, counts, review):
-        yield from list(with_scores(window, scores, counts, review))[:5]
+    def breaks_off(window, scores, counts, review, added):
+        yield from list(with_scores(window, scores, counts, review, added))[:5]
         raise OSError("the disk is gone")
 
     with_scores = stream._with_scores

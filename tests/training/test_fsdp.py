@@ -44,9 +44,11 @@ def train_sharded(data_dir, output_dir, *more):
 
 
 @pytest.fixture(scope="module")
-def runs(data_dir, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fsdp")
-    common = [*NO_DROPOUT, "--num-train-epochs", "2", "--num-supervision-steps", "2"]
+def runs(trait_data_dir, tmp_path_factory):
+    """With a trait that every essay has, by both heads; where cells are blank, each process takes the mean of its own."""
+    data_dir, folder = trait_data_dir, tmp_path_factory.mktemp("fsdp")
+    common = [*NO_DROPOUT, "--num-train-epochs", "2", "--num-supervision-steps", "2", "--auxiliary-loss-weight", "0.5"]
+    common += ["--traits", "organization"]
     train.main(options(data_dir, folder / "one", *common, "--per-device-train-batch-size", "8"))
     common += ["--per-device-train-batch-size", "4"]
     return folder, common, train_sharded(data_dir, folder / "two", *common)
@@ -63,8 +65,8 @@ def check_equal(first, second):
 def test_sharded_weights_give_what_one_process_gives(runs):
     folder, _, output = runs
     weights = len(load_file(folder / "one" / "checkpoint-10" / "optimizer_weights.safetensors"))
-    # Word embeddings, the lexical head and the passage check are frozen, and sharded, too: five weights.
-    assert output.count("sharded ") == 2 and f"sharded {weights + 5} of {weights + 5}" in output
+    # Word embeddings, the lexical head, that of traits and the passage check are frozen, and sharded, too: seven weights.
+    assert output.count("sharded ") == 2 and f"sharded {weights + 7} of {weights + 7}" in output
     check_equal(folder / "one", folder / "two")
     records = [json.loads((folder / name / "run.json").read_text(encoding="utf-8")) for name in ("one", "two")]
     assert [record["machine"]["processes"] for record in records] == [1, 2]
@@ -74,13 +76,13 @@ def test_sharded_weights_give_what_one_process_gives(runs):
     assert qwk[0] == pytest.approx(qwk[1], abs=1e-4)
 
 
-def test_a_sharded_run_resumes(runs, data_dir, tmp_path):
+def test_a_sharded_run_resumes(runs, trait_data_dir, tmp_path):
     folder, common, _ = runs
     cut = tmp_path / "cut"
     shutil.copytree(folder / "two", cut)
     shutil.rmtree(last_checkpoint(cut))
     (cut / "model.safetensors").unlink()
-    train_sharded(data_dir, cut, *common, "--resume-from-checkpoint", "last")
+    train_sharded(trait_data_dir, cut, *common, "--resume-from-checkpoint", "last")
     check_equal(folder / "two", cut)
 
 

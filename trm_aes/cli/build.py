@@ -29,7 +29,9 @@ DEFAULT_SHARE = constant("trm_aes.data.choices", "DEFAULT_SHARE")
 # Parameters of the library that have another name here.
 RENAMED = {"num_essays": "limit_train_essays", **own_file.RENAMED}
 # What says which columns hold values, or which essays are in which split, of a table alone.
-TABLE_OPTIONS = ("split_column", "rater_columns", "trait_column", "group_columns", "no_prompts")
+TABLE_OPTIONS = (
+    "split_column", "rater_columns", "trait_column", "trait_scales", "traits", "group_columns", "no_prompts",
+)  # fmt: skip
 SPLIT_SOURCES = ("validation_source", "test_source")
 
 
@@ -61,13 +63,7 @@ def build_parser() -> CommandParser:
 def _add_value_options(parser: CommandParser):
     values = parser.add_argument_group("values beside the score")
     own_file.add_rater_option(values)
-    values.add_argument(
-        "--trait-column",
-        action="append",
-        default=[],
-        metavar="NAME=LOWEST:HIGHEST",
-        help="column with the scores of one trait, and their range; may be repeated",
-    )
+    own_file.add_trait_options(values)
     values.add_argument("--group-columns", metavar="NAMES", help="columns with groups of writers, between commas")
 
 
@@ -148,7 +144,7 @@ def _check_options(args: argparse.Namespace):
     if not args.output_dir:
         raise InputError("`output_dir` is needed (or `analyze_lengths`, which saves nothing).")
     check_is_folder_to_be(args.output_dir, args.overwrite, DATASET)
-    for parameter in ("source", *SPLIT_SOURCES, "prompts", "folds"):
+    for parameter in ("source", *SPLIT_SOURCES, "prompts", "traits", "trait_scales", "folds"):
         if getattr(args, parameter) is not None:
             check_is_outside(getattr(args, parameter), args.output_dir, parameter)
     if args.on_error == SKIP:
@@ -184,7 +180,7 @@ def _check_for_idle(args: argparse.Namespace):
         refuse_idle(args, TABLE_OPTIONS, reason)
     elif not _is_file(args.source):
         reason = f"with `source` {args.source}, which is no file"
-        refuse_idle(args, LAYOUT_OPTIONS if args.prompts else (*TEXT_OPTIONS, *LAYOUT_OPTIONS), reason)
+        refuse_idle(args, LAYOUT_OPTIONS if args.prompts or args.traits else (*TEXT_OPTIONS, *LAYOUT_OPTIONS), reason)
     if args.no_prompts:
         refuse_idle(args, ("prompt_id_column", "prompt_column", "prompts"), "with `no_prompts`")
         if args.prompt_set != "all":
@@ -202,7 +198,7 @@ def _shares(args: argparse.Namespace) -> tuple[float, float]:
 def _build(args: argparse.Namespace, parser: CommandParser):
     from ..checkpoints import find_checkpoint, load_tokenizer
     from ..data.dataset import TokenLimits, build_dataset, cut_sentences
-    from ..data.overview import check_prompts, overview
+    from ..data.overview import check_prompts, check_traits, overview
     from ..data.prompts import select_prompt_ids
 
     check = RowCheck(skip=args.on_error == SKIP)
@@ -217,7 +213,7 @@ def _build(args: argparse.Namespace, parser: CommandParser):
             print(f"{len(check.reasons):,} rows cannot be used, and are not among these. The first: {first}")
         return
     splits, splits_from = _split(table, prompt_ids, args)
-    warnings = check_prompts(table, splits)
+    warnings = [*check_prompts(table, splits), *check_traits(table, splits)]
     print(parser.with_flags("\n".join([overview(table, splits, splits_from), *warnings, *_notes(splits)]), RENAMED))
     checkpoint = find_checkpoint(args.tokenizer, args.revision)
     tokenizer = load_tokenizer(checkpoint)

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..data.formats import AS_FOUND, BINARY_FORMATS, check_is_file, file_format
+from ..data.formats import AS_FOUND, BINARY_FORMATS, TableReading, check_is_file, file_format
 from ..errors import InputError
 from .options import refuse_idle
 from .table_options import LAYOUT_OPTIONS, TEXT_OPTIONS, add_reading_options, reading_of
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..data.prompts import PromptInfo
     from ..data.rejection import RowCheck
     from ..data.schema import EssayTable
+    from ..model.score_scale import ScoreRange
 
 # Columns of a table of one's own, and with underscores the fields of the library's `ColumnNames`.
 COLUMNS = ("essay", "score", "essay-id", "prompt-id", "prompt", "min-score", "max-score", "score-step")
@@ -24,6 +25,7 @@ RENAMED = {
     **{f"columns.{name.removesuffix('_column')}": name for name in (*COLUMN_OPTIONS, "split_column")},
     "columns.raters": "rater_columns",
     "columns.traits": "trait_column",
+    "columns.trait_table": "traits",
     "columns.groups": "group_columns",
 }
 
@@ -73,6 +75,28 @@ def add_rater_option(parser: argparse._ActionsContainer):
     )
 
 
+def add_trait_options(parser: argparse._ActionsContainer):
+    """The options that name traits, their scales, and a table that holds them."""
+    parser.add_argument(
+        "--trait-column",
+        action="append",
+        default=[],
+        metavar="NAME[=[PROMPT=]LOWEST:HIGHEST[:STEP]]",
+        help="column with the scores of one trait, and their scale, of one prompt or of all; may be repeated; read off the "
+        "scores if not given",
+    )
+    parser.add_argument(
+        "--trait-scales",
+        metavar="FILE",
+        help='the same as JSON: {"organization": [1, 6], "voice": {"8": [2, 12]}}, by trait or by trait and prompt',
+    )
+    parser.add_argument(
+        "--traits",
+        metavar="FILE",
+        help="table of traits by essay_id; all its columns of numbers that --source lacks, if no trait is named",
+    )
+
+
 def check_own_file_options(args: argparse.Namespace):
     """
     Checks what can be told of the options that [`load_own_file`] reads before the library is there, the file aside.
@@ -86,6 +110,8 @@ def check_own_file_options(args: argparse.Namespace):
     reading_of(args)
     if getattr(args, "prompts", None) is not None:
         file_format(check_is_file(args.prompts))
+    if getattr(args, "traits", None) is not None:
+        file_format(check_is_file(args.traits))
     parse_score_ranges(args.score_range, args.score_labels)
     column_names(args)
 
@@ -95,24 +121,34 @@ def column_names(args: argparse.Namespace) -> "ColumnNames":
     The columns that the options name. Options that a command does not have name none.
 
     Raises:
-        InputError: if a list of columns is empty or names one twice, or a trait has no range.
+        InputError: if a list of columns is empty or names one twice, or a scale of a trait is none.
     """
-    from ..data.choices import parse_score_ranges
-    from ..data.columns import ColumnNames
+    from ..data.columns import ColumnNames, TraitTable
 
-    traits = parse_score_ranges(getattr(args, "trait_column", []), parameter="columns.traits")
-    if None in traits:
-        raise InputError("`columns.traits`: give COLUMN=LOWEST:HIGHEST, as in organization=1:6.")
+    table = getattr(args, "traits", None)
     raters = getattr(args, "rater_columns", None)
     groups = getattr(args, "group_columns", None)
     return ColumnNames(
         **{name.removesuffix("_column"): getattr(args, name) for name in COLUMN_OPTIONS},
         split=getattr(args, "split_column", None),
         raters=None if raters is None else names_in(raters, "columns.raters"),
-        traits={str(name): bounds for name, bounds in traits.items()},
+        traits=_traits(args),
+        trait_table=None if table is None else TraitTable(str(table), _reading_beside(args, table)),
         groups=() if groups is None else names_in(groups, "columns.groups"),
         no_prompts=getattr(args, "no_prompts", False),
     )
+
+
+def _traits(args: argparse.Namespace) -> "dict[str, dict[str | None, ScoreRange]]":
+    """`trait -> scale by prompt`, as options and the file of scales give them."""
+    from ..data.trait_scales import parse_trait_columns, read_trait_scales
+
+    named, file = parse_trait_columns(getattr(args, "trait_column", [])), getattr(args, "trait_scales", None)
+    of_file = {} if file is None else read_trait_scales(file)
+    twice = [name for name in named if name in of_file]
+    if twice:
+        raise InputError(f"`trait_scales` {file}: trait {twice[0]!r} is named with `columns.traits`, too.")
+    return {**of_file, **named}
 
 
 def names_in(text: str, parameter: str) -> tuple[str, ...]:
@@ -152,10 +188,13 @@ def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
 
     if not args.prompts:
         return {}
-    # Its delimiter and its sheet are its own; so is the encoding of a format that has one.
-    is_text = file_format(args.prompts) not in BINARY_FORMATS
-    reading = replace(reading_of(args), delimiter=None, sheet=None) if is_text else AS_FOUND
-    return read_prompt_infos(args.prompts, reading)
+    return read_prompt_infos(args.prompts, _reading_beside(args, args.prompts))
+
+
+def _reading_beside(args: argparse.Namespace, path: str) -> TableReading:
+    """How a table beside the source is read: delimiter and sheet are its own; so is the encoding of a format that has one."""
+    is_text = file_format(path) not in BINARY_FORMATS
+    return replace(reading_of(args), delimiter=None, sheet=None) if is_text else AS_FOUND
 
 
 def load_own_file(

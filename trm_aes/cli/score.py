@@ -26,7 +26,8 @@ def build_parser() -> CommandParser:
     parser = new_parser(
         "score",
         "Score essays: adds predicted_score, rounded_score, confidence, supervision_steps, predicted_error, score_low, "
-        "score_high and advisories to each row.",
+        "score_high, two columns for each trait that the scorer scores (predicted_style, rounded_style) and advisories to each "
+        "row.",
     )
     add_scorer_options(parser)
     parser.add_argument(

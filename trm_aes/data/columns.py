@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from ..model.score_scale import ScoreRange
 from ..naming import listing
+from .formats import AS_FOUND, TableReading
+from .trait_scales import TraitScales
 
 # Single columns, by what they hold; each is called like that where it is not named.
 ROLES = ("essay", "score", "essay_id", "prompt_id", "prompt", "min_score", "max_score", "score_step", "split")
@@ -15,6 +16,14 @@ PROMPT_ROLES = ("prompt_id", "prompt")
 # What the columns of raters are called where they are not named.
 USUAL_RATERS: tuple[str, ...] = ("rater1", "rater2")
 NO_NAMES: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TraitTable:
+    """A table that gives essays scores of traits by their ids: where it lies, and what it does not say of itself."""
+
+    path: str
+    reading: TableReading = AS_FOUND
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,8 @@ class ColumnNames:
         essay, score, essay_id, prompt_id, prompt, min_score, max_score, score_step, split: names of single columns.
             `split` says which essays train, validate and test.
         raters: columns with raters' own scores; None for `rater1` and `rater2`, where there are both.
-        traits: `column -> range` of scores of one trait of the essays each.
+        traits: columns with scores of one trait of the essays each, and the scales that are given.
+        trait_table: another table that holds them, see [`join_traits`].
         groups: columns that say which group an essay's writer belongs to.
         no_prompts: whether all essays answer one task, whatever columns there are.
     """
@@ -43,7 +53,8 @@ class ColumnNames:
     score_step: str | None = None
     split: str | None = None
     raters: tuple[str, ...] | None = None
-    traits: Mapping[str, ScoreRange] = field(default_factory=dict)
+    traits: Mapping[str, TraitScales] = field(default_factory=dict)
+    trait_table: TraitTable | None = None
     groups: tuple[str, ...] = ()
     no_prompts: bool = False
 
@@ -105,7 +116,7 @@ class TakenColumns:
     score_step: str | None
     split: str | None
     raters: tuple[str, ...]
-    traits: Mapping[str, ScoreRange]
+    traits: Mapping[str, TraitScales]
     groups: tuple[str, ...]
     optional: tuple[str, ...] = ()
 

@@ -3,8 +3,8 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -88,6 +88,24 @@ class EssayDataset:
         return tuple(numbers) if len(numbers) == len(USUAL_RATERS) else ()
 
     @property
+    def trait_ranges(self) -> dict[str, dict[str, ScoreRange]]:
+        """`trait -> prompt_id -> ScoreRange` of the traits whose scores the essays have, in prompts that have them."""
+        traits = self.card.get("values", {}).get("traits", {})
+        # Cards of earlier versions have one scale of a trait, for all prompts.
+        by_prompt = {
+            trait: dict.fromkeys(self.card["prompts"], scale) if "min_score" in scale and "step" in scale else scale
+            for trait, scale in traits.items()
+        }
+        return {
+            trait: {
+                prompt_id: _scale_in_card(scales[prompt_id])
+                for prompt_id in self.card["prompts"]
+                if prompt_id in scales
+            }
+            for trait, scales in by_prompt.items()
+        }
+
+    @property
     def checksum(self) -> str:
         """SHA-256 of the card, which holds those of the files."""
         return hashlib.sha256(json.dumps(self.card, sort_keys=True, default=str).encode()).hexdigest()
@@ -142,6 +160,10 @@ class EssayDataset:
                 f"{self.folder} was tokenized with {self.card['tokenizer']['name']}, whose vocabulary is not that of "
                 f"{owner}. Build the data set again with {owner} as its `tokenizer`."
             )
+
+
+def _scale_in_card(scale: dict) -> ScoreRange:
+    return ScoreRange(scale["min_score"], scale["max_score"], scale["step"])
 
 
 def tokenize_frame(
@@ -217,7 +239,7 @@ def build_dataset(
             "num_texts_in_several_splits": splits.num_texts_across,
             "num_copies_dropped": splits.num_copies_dropped,
             "num_dropped_as_too_long": dropped,
-            "values": asdict(table.values),
+            "values": _values_of(table, set().union(*(frame["prompt_id"] for frame in tokenized.values()))),
             "prompts": _prompt_cards(tokenized),
             "tokenizer": {"name": tokenizer_name, "vocabulary_sha256": vocabulary_checksum(tokenizer)},
             "token_limits": asdict(limits),
@@ -286,6 +308,15 @@ def _tokenize_split(
     if not keep.any():
         raise InputError(f"`drop_longer_than` {limits.drop_longer_than} leaves no essay in the {name} split.")
     return frame[keep], int((~keep).sum())
+
+
+def _values_of(table: EssayTable, prompt_ids: Collection[str]) -> dict:
+    """What a card says of values beside the score: of traits, the scales of the data set's prompts alone."""
+    traits = {
+        trait: {prompt_id: scale for prompt_id, scale in ranges.items() if prompt_id in prompt_ids}
+        for trait, ranges in table.values.traits.items()
+    }
+    return asdict(replace(table.values, traits=traits))
 
 
 def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:

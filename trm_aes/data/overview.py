@@ -1,5 +1,7 @@
 """What will be built, said before anything is written: columns, prompts, ranges, and where each came from."""
 
+from collections.abc import Collection
+
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..naming import MAX_LISTED
@@ -24,6 +26,7 @@ def overview(table: EssayTable, splits: Splits, splits_from: str) -> str:
     counts = _counts(splits)
     lines = [f"{table.source}: {sum(len(frame) for frame in splits.frames.values()):,} essays"]
     lines += [f"  {role:<12} {told}" for role, told in table.provenance.columns.items()]
+    lines += [f"  {name:<20.20} {told}" for name, told in _trait_scales(table, set(counts)).items()]
     lines += [f"  {'splits':<12} {splits_from}", *(f"  {note}" for note in table.provenance.notes)]
     lines.append(f"{'prompt':<20} {'scale':<18} {'from':<17} {'train':>7}{'valid.':>8}{'test':>7}  text from")
     known = prompt_rows(table.frame)
@@ -41,6 +44,37 @@ def overview(table: EssayTable, splits: Splits, splits_from: str) -> str:
     total = {split: sum(numbers[split] for numbers in counts.values()) for split in SPLITS}
     lines.append(f"{'all':<57} {total['train']:>7}{total['validation']:>8}{total['test']:>7}")
     return "\n".join(lines)
+
+
+def _trait_scales(table: EssayTable, prompt_ids: Collection[str]) -> dict[str, str]:
+    """`trait -> scales` in words, prompts of one scale together: `1 to 6 (scores seen) in 1, 2; 0 to 3 (given) in 3`."""
+    told = {}
+    for trait, ranges in table.values.traits.items():
+        by_scale: dict[str, list[str]] = {}
+        for prompt_id, scale in ranges.items():
+            if prompt_id in prompt_ids:
+                origin = table.provenance.trait_ranges.get(trait, {}).get(prompt_id, "source")
+                by_scale.setdefault(f"{scale} ({origin})", []).append(prompt_id)
+        told[trait] = (
+            "; ".join(f"{scale} in {_first(sort_prompt_ids(names))}" for scale, names in by_scale.items())
+            or "in no prompt"
+        )
+    return told
+
+
+def check_traits(table: EssayTable, splits: Splits) -> list[str]:
+    """Warnings about traits of which a prompt's training essays have no two different scores, a sentence each."""
+    train = splits.frames["train"]
+    warnings = []
+    for trait, ranges in table.values.traits.items():
+        num_scores = train.groupby("prompt_id")[trait].nunique()
+        untold = [prompt_id for prompt_id in ranges if num_scores.get(prompt_id, 2) < 2]
+        if untold:
+            warnings.append(
+                f"Warning: the training essays have no two different scores of trait {trait!r} in {_first(untold)}: it is not "
+                "learned there."
+            )
+    return warnings
 
 
 def check_prompts(table: EssayTable, splits: Splits) -> list[str]:

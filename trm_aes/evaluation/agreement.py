@@ -194,10 +194,12 @@ def build_compute_metrics(
     """
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-        normalized = np.asarray(prediction.predictions).reshape(-1)
+        predicted = np.asarray(prediction.predictions)
         labels = np.asarray(prediction.label_ids).reshape(-1)
-        if len(normalized) != len(prompt_ids):
-            raise ValueError(f"These metrics are of {len(prompt_ids)} essays, but {len(normalized)} were predicted.")
+        if len(predicted) != len(prompt_ids):
+            raise ValueError(f"These metrics are of {len(prompt_ids)} essays, but {len(predicted)} were predicted.")
+        # The score comes first; traits have no part in the choice of an epoch.
+        normalized = predicted.reshape(len(predicted), -1)[:, 0]
         predictions = denormalize_by_prompt(normalized, prompt_ids, score_ranges)
         references = denormalize_by_prompt(labels, prompt_ids, score_ranges)
         by_prompt = metrics_by_prompt(prompt_ids, references, predictions, score_ranges)

@@ -1,7 +1,7 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -19,13 +19,15 @@ from ..model.advisories_trm import shown_advisories
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import measure_texts
 from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
-from ..records import EvaluationRecord, RidgeRecord, package_versions
+from ..records import EvaluationRecord, RidgeRecord, TraitsRecord, package_versions
+from ..scoring.input_rows import trait_columns
 from ..scoring.scorer import SET_COLUMNS, EssayScorer, RawScores
 from ..scoring.unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .distributions import length_distributions, score_distributions
 from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
+from .traits import measured_ranges, trait_agreement, trait_predictions, traits_table
 
 # Of the predictions; a data set's own column of such a name is renamed.
 DOUBT_COLUMNS = ("predicted_error", *chain.from_iterable(SET_COLUMNS))
@@ -59,6 +61,8 @@ class Evaluation:
             (predicted error and prediction sets, empty without an error model), advisories (their names, joined by "; "),
             and the score of the ridge regression where there is one.
         ridge: what [`compare_with_ridge`] adds.
+        traits: of the scorer's traits of which the essays have human scores; None without any. The predictions then have
+            two columns for each trait, as `trm-aes score` has them.
     """
 
     by_prompt: dict[str, dict[str, float]]
@@ -67,6 +71,12 @@ class Evaluation:
     rater_qwk: dict[str, float]
     predictions: pd.DataFrame
     ridge: RidgeRecord | None = None
+    traits: TraitsRecord | None = None
+
+
+def own_columns(traits: Iterable[str]) -> tuple[str, ...]:
+    """Columns that an evaluation adds to the essays, where the scorer has these traits."""
+    return (*OWN_COLUMNS, *chain.from_iterable(map(trait_columns, traits)))
 
 
 def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: PromptRule | None = None) -> Evaluation:
@@ -106,13 +116,16 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
     # Of prompts that the scorer knows, too, these are the scorer's own.
     ranges = data.score_ranges
     predicted = denormalize_by_prompt(raw.normalized, frame["prompt_id"], ranges)
-    predictions = _with_riding_columns(frame[["essay_id", "prompt_id", "score"]], rows).assign(
+    trait_ranges = measured_ranges(scorer, data)
+    riding = _with_riding_columns(frame[["essay_id", "prompt_id", "score"]], rows, own_columns(trait_ranges))
+    predictions = riding.assign(
         **({} if rule.unknown == ERROR else {SCORED_AS: scored_as}),
         predicted_score=predicted,
         rounded_score=_shown(predicted, frame["prompt_id"], ranges),
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
         **_doubts(raw, frame["prompt_id"], ranges),
+        **trait_predictions(raw, frame["prompt_id"], trait_ranges),
         advisories=_advisories(scorer, rows, list(scored_as), raw),
     )
     by_prompt = metrics_by_prompt(frame["prompt_id"], frame["score"], predicted, ranges)
@@ -122,6 +135,9 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
         _constant_mean_qwk(frame, data),
         _rater_qwk(frame, data.rater_columns),
         predictions,
+        traits=trait_agreement(
+            predictions, {name: trait_ranges[name] for name in trait_ranges if name in data.trait_ranges}
+        ),
     )
 
 
@@ -154,10 +170,13 @@ def _constant_mean_qwk(frame: pd.DataFrame, data: EssayDataset) -> float | None:
     return mean_over_prompts(by_prompt)["mean_qwk"]
 
 
-def _with_riding_columns(frame: pd.DataFrame, rows: Dataset) -> pd.DataFrame:
-    """A frame with the columns that ride along in a data set, their values of the types that they have there."""
+def _with_riding_columns(frame: pd.DataFrame, rows: Dataset, own: Collection[str]) -> pd.DataFrame:
+    """
+    A frame with the columns that ride along in a data set, their values of the types that they have there; those that are
+    called like one of our `own` are renamed.
+    """
     riding = {
-        f"{name}_in_source" if name in OWN_COLUMNS else name: pd.Series(rows[name][:], index=frame.index, dtype=object)
+        f"{name}_in_source" if name in own else name: pd.Series(rows[name][:], index=frame.index, dtype=object)
         for name in rows.column_names
         if name not in REQUIRED_COLUMNS + SCALE_COLUMNS + TOKEN_COLUMNS
     }
@@ -231,6 +250,7 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
         constant_mean_qwk=evaluation.constant_mean_qwk,
         rater_qwk=evaluation.rater_qwk,
         ridge=evaluation.ridge,
+        traits=evaluation.traits,
         distributions=score_distributions(evaluation.predictions, data.score_ranges) + length_distributions(essays),
         checksums={**scorer.checksums(), "data_sha256": data.checksum},
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -238,13 +258,19 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
     )
 
 
-def predictions_for_people(evaluation: Evaluation, score_ranges: dict[str, ScoreRange]) -> pd.DataFrame:
-    """The predictions with gold scores as people write them: 6.5, or a label."""
-    predictions = evaluation.predictions
-    return predictions.assign(score=_shown(predictions["score"], predictions["prompt_id"], score_ranges))
+def predictions_for_people(evaluation: Evaluation, data: EssayDataset) -> pd.DataFrame:
+    """The predictions with gold scores, and those of traits, as people write them: 6.5, or a label."""
+    predictions, prompt_ids = evaluation.predictions, evaluation.predictions["prompt_id"]
+    shown = {"score": _shown(predictions["score"], prompt_ids, data.score_ranges)}
+    for trait, ranges in data.trait_ranges.items():
+        if trait in predictions:
+            given = predictions[trait].notna() & prompt_ids.isin(list(ranges))
+            shown[trait] = predictions[trait].astype(object).to_numpy(copy=True)
+            shown[trait][given] = _shown(predictions[trait][given], prompt_ids[given], ranges)
+    return predictions.assign(**shown)
 
 
-def _shown(scores: Iterable[float], prompt_ids: Iterable[str], score_ranges: dict[str, ScoreRange]) -> np.ndarray:
+def _shown(scores: Iterable[float], prompt_ids: Iterable[str], score_ranges: Mapping[str, ScoreRange]) -> np.ndarray:
     shown = [score_ranges[prompt_id].shown(score) for score, prompt_id in zip(scores, prompt_ids, strict=True)]
     return np.array(shown, dtype=object)
 
@@ -264,7 +290,7 @@ def _rater_qwk(frame: pd.DataFrame, raters: Sequence[str]) -> dict[str, float]:
 def evaluation_table(evaluation: Evaluation) -> str:
     """
     The metrics as text: a row a prompt, with the QWK of the raters and of the ridge regression where there is one; their
-    means; a sentence for the constant predictor and one for the ridge regression.
+    means; a sentence for the constant predictor and one for the ridge regression; and a table of traits, where there are any.
     """
     rows: list[dict[str, Any]] = [
         {"prompt": prompt_id, **metrics} for prompt_id, metrics in evaluation.by_prompt.items()
@@ -283,6 +309,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
     return (
         table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format, na_rep="")
         + f"\n{_constant_sentence(evaluation)}\n{_ridge_sentence(evaluation)}"
+        + ("" if evaluation.traits is None else f"\n\n{traits_table(evaluation.traits)}")
     )
 
 

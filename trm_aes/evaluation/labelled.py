@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from datasets import Dataset, DatasetDict
 
 from ..checkpoints import vocabulary_checksum
@@ -16,6 +17,7 @@ from ..data.scales import SCALE_COLUMNS
 from ..data.schema import prompt_rows
 from ..data.sources.own import make_table
 from ..data.sources.rows import SourceRows
+from ..data.trait_scales import TraitScales
 from ..errors import InputError
 from ..model.essay_tokens import known_prompt_texts
 from ..model.score_scale import ScoreRange
@@ -49,7 +51,8 @@ def labelled_essays(
         options: for the record.
 
     Raises:
-        InputError: if a column, a row or a range cannot be used, or no essay answers a prompt that the scorer knows.
+        InputError: if a column, a row or a range cannot be used, or no essay answers a prompt that the scorer knows. A column
+            called like one of the scorer's traits must hold its scores.
     """
     scorer = rule.scorer
     taken = columns.resolve([str(name) for name in rows.frame.columns], rows.source)
@@ -62,8 +65,12 @@ def labelled_essays(
     frame = rows.frame[is_scored].assign(**{column: [found for found in ids if found is not None]})
     numbered = [number for number, kept in zip(rows.numbered, is_scored, strict=True) if kept]
     known = _known_prompts(scorer, set(frame[column]), taken, score_ranges or {})
+    frame, traits = _traits(scorer, frame, column)
     table = make_table(
-        replace(rows, frame=frame, numbered=numbered), replace(columns, prompt_id=column), known, RowCheck()
+        replace(rows, frame=frame, numbered=numbered),
+        replace(columns, prompt_id=column, traits=traits),
+        known,
+        RowCheck(),
     )
     config = scorer.model.config
     longest = min(scorer.tokenizer.model_max_length, config.max_position_embeddings)
@@ -88,6 +95,22 @@ def labelled_essays(
     }
     splits = DatasetDict({SPLIT: Dataset.from_pandas(tokenized, preserve_index=False)})
     return EssayDataset(splits, card, Path(rows.source))
+
+
+def _traits(
+    scorer: EssayScorer, frame: pd.DataFrame, prompt_column: str
+) -> tuple[pd.DataFrame, dict[str, TraitScales]]:
+    """
+    The scorer's traits that the table has columns of, with the scorer's scales, and the table without what it says of traits
+    in prompts that lack them.
+    """
+    traits: dict[str, TraitScales] = {}
+    for trait, ranges in scorer.trait_ranges.items():
+        if trait in frame:
+            has_trait = frame[prompt_column].isin(list(ranges))
+            frame = frame.assign(**{trait: frame[trait].where(has_trait, None)})
+            traits[trait] = {prompt: scale for prompt, scale in ranges.items() if prompt in set(frame[prompt_column])}
+    return frame, traits
 
 
 def _prompt_ids(rows: SourceRows, taken: TakenColumns, rule: PromptRule, prompt_id: str | None) -> list[str | None]:

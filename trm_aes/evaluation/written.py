@@ -13,7 +13,7 @@ from ..files import file_checksum
 from ..records import EVALUATION_NAME, EvaluationRecord
 from ..scoring.scorer import SET_COLUMNS, EssayScorer
 from ..scoring.unknown_prompts import SCORED_AS
-from .evaluate import OWN_COLUMNS, Evaluation, evaluation_record, predictions_for_people
+from .evaluate import Evaluation, evaluation_record, own_columns, predictions_for_people
 
 PREDICTIONS_NAME = "predictions.csv"
 TEXT_COLUMNS = (SCORED_AS, "rounded_score", *chain.from_iterable(SET_COLUMNS), "advisories")
@@ -21,7 +21,7 @@ TEXT_COLUMNS = (SCORED_AS, "rounded_score", *chain.from_iterable(SET_COLUMNS), "
 
 def write_evaluation(folder: Path, evaluation: Evaluation, scorer: EssayScorer, data: EssayDataset, split: str):
     """Writes the predictions, and then the record with their checksum, into the folder of an evaluation."""
-    predictions = predictions_for_people(evaluation, data.score_ranges)
+    predictions = predictions_for_people(evaluation, data)
     # An empty cell where there is no value.
     predictions = predictions.astype(object).where(predictions.notna(), None)
     write_rows(predictions.to_dict("records"), folder / PREDICTIONS_NAME, PREDICTIONS_NAME)
@@ -36,8 +36,8 @@ def read_predictions(folder: Path, scorer: EssayScorer, data: EssayDataset, spli
 
     Returns:
         A row for each essay of the split, in its order: `essay_id`, `prompt_id` and `score` of the data set, and of
-        `OWN_COLUMNS` those that were written: scores as people write them, prompts and advisories as text, None for empty
-        cells; the others as numbers, NaN for empty cells.
+        [`own_columns`] those that were written: scores as people write them, prompts and advisories as text, None for empty
+        cells; the others, those of traits among them, as numbers, NaN for empty cells.
 
     Raises:
         InputError: if there is no evaluation, or it is of another scorer, other essays, or not as it was written; it says
@@ -53,7 +53,11 @@ def read_predictions(folder: Path, scorer: EssayScorer, data: EssayDataset, spli
         raise InputError(f"{folder}: some essays of the split were not scored.")
     ordered = [rows[essay_id] for essay_id in essays["essay_id"]]
     return essays.assign(
-        **{name: _values(name, [row[name] for row in ordered]) for name in OWN_COLUMNS if name in ordered[0]}
+        **{
+            name: _values(name, [row[name] for row in ordered])
+            for name in own_columns(scorer.trait_ranges)
+            if name in ordered[0]
+        }
     )
 
 

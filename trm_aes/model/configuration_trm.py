@@ -21,6 +21,9 @@ from transformers import AutoConfig, PreTrainedConfig  # noqa: E402
 
 from .score_scale import ScoreRange  # noqa: E402
 
+# What traits may not be called: the first output is the score, and tables of scores have a column `predicted_error`.
+RESERVED_TRAITS = ("score", "error")
+
 
 @strict
 class TRMConfig(PreTrainedConfig):
@@ -69,8 +72,12 @@ class TRMConfig(PreTrainedConfig):
         text_features (`list[str]`, *optional*):
             Names of what is counted in the essay's text as it was written (see text_features_trm.py), in the order in
             which callers pass it as `text_features`. Needs `prompt_registers`.
+        traits (`dict[str, dict[str, list]]`, *optional*):
+            `trait -> prompt_id -> [lowest, highest]` score of the trait in each prompt that has it, or
+            `[lowest, highest, step]`. Traits are outputs behind the score, in this order: `id2label` is `{0: "score", 1: …}`.
+            Needs `prompt_registers`, and `lexical_head` or the traits among `auxiliary_targets`.
         auxiliary_targets (`list[str]`, *optional*):
-            Names of what the model learns to predict beside the score (raters' own scores, traits). Needs
+            Names of what the recursive part learns to predict beside the score (raters' own scores, traits). Needs
             `prompt_registers`.
         auxiliary_loss_weight (`float`, defaults to 0.0):
             Weight of their mean squared error beside the score's.
@@ -188,6 +195,7 @@ class TRMConfig(PreTrainedConfig):
     cls_token_id: int | None = None
     sep_token_id: int | None = None
     text_features: list[str] | None = None
+    traits: dict[str, dict[str, list[float | int]]] | None = None
     auxiliary_targets: list[str] | None = None
     auxiliary_loss_weight: float | int = 0.0
     num_convolutions: int = 2
@@ -224,9 +232,6 @@ class TRMConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         self._refuse_misspelled(kwargs)
-        if self.id2label is None and "num_labels" not in kwargs:
-            self.id2label = {0: "score"}
-            self.label2id = {"score": 0}
         if isinstance(self.encoder, dict):
             self.encoder = AutoConfig.for_model(**self.encoder)
         elif self.encoder is not None and not isinstance(self.encoder, PreTrainedConfig):
@@ -240,6 +245,8 @@ class TRMConfig(PreTrainedConfig):
         if self.score_ranges is not None:
             # A saved configuration has its keys in alphabetic order, 10 before 2.
             self.score_ranges = {name: self.score_ranges[name] for name in sort_prompt_ids(self.score_ranges)}
+        self._check_traits()
+        self._name_outputs(kwargs.get("num_labels"))
         super().__post_init__(**kwargs)
 
     def _refuse_misspelled(self, others: dict[str, Any]):
@@ -289,7 +296,7 @@ class TRMConfig(PreTrainedConfig):
                 raise ValueError(f"`{name}` must lie in [0, 1), got {getattr(self, name)}.")
         if self.prompt_registers and not (self.num_latents and self.score_ranges):
             raise ValueError("`prompt_registers` needs `num_latents` and `score_ranges`.")
-        for name in ("lexical_head", "text_features", "auxiliary_targets", "review_by"):
+        for name in ("lexical_head", "text_features", "traits", "auxiliary_targets", "review_by"):
             if getattr(self, name) and not self.prompt_registers:
                 raise ValueError(f"`{name}` needs `prompt_registers`.")
         if self.passage_check and not self.lexical_head:
@@ -317,6 +324,48 @@ class TRMConfig(PreTrainedConfig):
         for prompt_id in self.advisory_limits or {}:
             if prompt_id not in (self.score_ranges or {}):
                 raise ValueError(f"`advisory_limits` are of prompts of `score_ranges`, which {prompt_id!r} is not.")
+
+    def _check_traits(self):
+        for trait, ranges in (self.traits or {}).items():
+            if trait in RESERVED_TRAITS:
+                raise ValueError(f"`traits`: a trait cannot be called {trait!r}.")
+            if not ranges:
+                raise ValueError(f"`traits`: no prompt has the trait {trait!r}.")
+            for prompt_id, values in ranges.items():
+                if prompt_id not in (self.score_ranges or {}):
+                    raise ValueError(
+                        f"`traits` are of prompts of `score_ranges`, which {prompt_id!r} of {trait!r} is not."
+                    )
+                try:
+                    ScoreRange.from_list(values)
+                except ValueError as error:
+                    raise ValueError(f"`traits`, {trait!r} of prompt {prompt_id!r}: {error}.") from None
+        if not self.traits:
+            return
+        targets = set(self.traits) & set(self.auxiliary_targets or ())
+        if targets and len(targets) < len(self.traits):
+            raise ValueError("`auxiliary_targets` must name all `traits` or none.")
+        if not targets and not self.lexical_head:
+            raise ValueError("`traits` need a head: `lexical_head`, or the traits among `auxiliary_targets`.")
+
+    def _name_outputs(self, num_labels: int | None):
+        """The names of the outputs: the score, and then the traits, whose order they keep."""
+        names = ["score", *(self.traits or {})]
+        if self.id2label is None:
+            if num_labels in (None, len(names)):
+                self.id2label = dict(enumerate(names))
+                self.label2id = {name: place for place, name in self.id2label.items()}
+        elif self.traits:
+            # A saved configuration has its keys in alphabetic order.
+            ordered = [name for _, name in sorted(self.id2label.items(), key=lambda item: int(item[0]))]
+            if sorted(ordered[1:]) != sorted(self.traits):
+                raise ValueError(f"`id2label` must name the score and then the traits: {', '.join(self.traits)}.")
+            self.traits = {trait: self.traits[trait] for trait in ordered[1:]}
+        if self.traits:
+            self.traits = {
+                trait: {prompt_id: ranges[prompt_id] for prompt_id in sort_prompt_ids(ranges)}
+                for trait, ranges in self.traits.items()
+            }
 
 
 def sort_prompt_ids(prompt_ids: Iterable[str]) -> list[str]:

@@ -1,6 +1,8 @@
 # Copyright 2026 The trm-aes authors. Licensed under the Apache License, Version 2.0.
 """Heads beside the recursive score's: a linear one in closed form, and one of what is learned beside the score."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
@@ -8,6 +10,26 @@ from .configuration_trm import TRMConfig
 from .essays_trm import EssayBatch
 from .layers_trm import TRMZeroEmbedding, word_weights
 from .prompts_trm import standardize
+
+
+@dataclass(frozen=True)
+class LexicalInputs:
+    """
+    What linear heads read of a batch of essays.
+
+    Args:
+        input_ids (`torch.LongTensor` of shape `(batch, tokens)`): word pieces.
+        shares (`torch.Tensor` of shape `(batch, tokens)`), counts (of shape `(batch, 3)`): see [`lexical_features`].
+        features (`torch.Tensor` of shape `(batch, features)`): standardized text features; None where the model takes none.
+        moments (`torch.Tensor` of shape `(batch, 2 * encoder width)`): standardized means and spreads of an encoder's states;
+            None without one.
+    """
+
+    input_ids: torch.Tensor
+    shares: torch.Tensor
+    counts: torch.Tensor
+    features: torch.Tensor | None
+    moments: torch.Tensor | None
 
 
 class TRMLexicalHead(nn.Module):
@@ -38,19 +60,33 @@ class TRMLexicalHead(nn.Module):
         """Forgets the words beyond `vocab_size`, or gives new ones a weight of zero."""
         self.words = self.words.resized(vocab_size)
 
-    def forward(self, essays: EssayBatch) -> torch.Tensor:
-        """Scores essays: `(batch,)` in float32, in standard deviations from their prompts' mean scores."""
-        ids, prompt_indices = essays.input_ids, essays.prompt_indices
+    def forward(self, essays: EssayBatch, inputs: LexicalInputs | None = None) -> torch.Tensor:
+        """
+        Scores essays: `(batch,)` in float32, in standard deviations from their prompts' mean scores.
+
+        Args:
+            essays: a batch.
+            inputs: what [`inputs_of`] gives of them, where that is worked out already.
+        """
+        prompt_indices, inputs = essays.prompt_indices, inputs or self.inputs_of(essays)
+        with torch.autocast(inputs.shares.device.type, enabled=False):
+            words = word_weights(self.words, inputs.input_ids, prompt_indices)
+            scores = (inputs.shares * words).sum(dim=1)
+            scores = scores + (inputs.counts * self.counts(prompt_indices).float()).sum(dim=1)
+            if self.features is not None:
+                scores = scores + (inputs.features * self.features(prompt_indices).float()).sum(dim=1)
+            if self.states is not None:
+                scores = scores + (inputs.moments * self.states(prompt_indices).float()).sum(dim=1)
+            return scores
+
+    def inputs_of(self, essays: EssayBatch) -> LexicalInputs:
+        """What this head reads of essays."""
+        ids, moments = essays.input_ids, None
         shares, counts = lexical_features(ids, essays.is_essay, essays.lengths, self.words.num_embeddings)
         with torch.autocast(shares.device.type, enabled=False):
-            words = word_weights(self.words, ids, prompt_indices)
-            scores = (shares * words).sum(dim=1) + (counts * self.counts(prompt_indices).float()).sum(dim=1)
-            if self.features is not None:
-                scores = scores + (essays.text_features * self.features(prompt_indices).float()).sum(dim=1)
             if self.states is not None:
-                moments = self.standardize_moments(essays.encoded.moments(), prompt_indices)
-                scores = scores + (moments * self.states(prompt_indices).float()).sum(dim=1)
-            return scores
+                moments = self.standardize_moments(essays.encoded.moments(), essays.prompt_indices)
+        return LexicalInputs(ids, shares, counts, essays.text_features, moments)
 
     def standardize_moments(self, moments: torch.Tensor, prompt_indices: torch.Tensor) -> torch.Tensor:
         """

@@ -20,6 +20,7 @@ from .layers_trm import (
 )
 from .passages_trm import NO_LIMIT, TRMPassageCheck
 from .prompts_trm import TRMPromptBank, TRMPromptEmbedding
+from .traits_trm import TRMTraitHead
 
 
 @torch.no_grad()
@@ -46,6 +47,10 @@ def start_weights(module: nn.Module, config: PreTrainedConfig):
     elif isinstance(module, TRMAuxiliaryHead):
         init.zeros_(module.target_means)
         init.ones_(module.target_stds)
+    elif isinstance(module, TRMTraitHead):
+        init.copy_(module.places, module.places_of_pairs())
+        init.constant_(module.means, 0.5)
+        init.ones_(module.stds)
     elif isinstance(module, TRMPassageCheck):
         init.constant_(module.limits, NO_LIMIT)
         init.ones_(module.spreads)

@@ -13,9 +13,9 @@ With `num_latents` the states belong not to the tokens but to a few latents, and
 cross-attention, with z_L + z_H as the query (latents_trm.py); with an `encoder`, what they read are its states
 (encoder_trm.py). With `prompt_registers` the model knows its prompts (prompts_trm.py), and with `lexical_head` a second,
 linear head scores without recursion (heads_trm.py); `passage_check` takes from the score what passages unlike the training
-essays have added (passages_trm.py). With `review_by` the model says how far the score may be from a human one
-(confidence_trm.py). What is known of a batch of essays is worked out once a forward pass
-(essays_trm.py).
+essays have added (passages_trm.py). With `traits` both heads score these, too (traits_trm.py). With `review_by` the model
+says how far the score may be from a human one (confidence_trm.py). What is known of a batch of essays is worked out once a
+forward pass (essays_trm.py).
 """
 
 import os
@@ -37,7 +37,7 @@ from .confidence_trm import TRMErrorModel
 from .configuration_trm import TRMConfig
 from .encoder_trm import TRMPretrainedEncoder
 from .essays_trm import EssayBatch, can_wait
-from .heads_trm import TRMAuxiliaryHead, TRMLexicalHead
+from .heads_trm import LexicalInputs, TRMAuxiliaryHead, TRMLexicalHead
 from .initialization_trm import start_weights
 from .latents_trm import LatentInput, TokenInput, TRMLatentReader, count_positions
 from .layers_trm import (
@@ -53,6 +53,7 @@ from .prompts_trm import TRMPromptBank
 
 # Needed by configuration_trm: older Transformers (5.4, say) copy no file that this one does not name itself.
 from .score_scale import ScoreRange  # noqa: F401
+from .traits_trm import TRMTraitHead
 
 # Version 0.1 called these weights otherwise: patterns of its names, and today's.
 FORMER_NAMES = {
@@ -72,7 +73,7 @@ class TRMPreTrainedModel(PreTrainedModel):
     # A plain mean over the batch: the Trainer itself must divide by the number of accumulation steps.
     accepts_loss_kwargs = False
     # Those that are entered by their forward pass alone, and do not hold the word embeddings: what FSDP shards apart.
-    _no_split_modules = ["TRMLayer", "TRMLexicalHead", "TRMPassageCheck"]
+    _no_split_modules = ["TRMLayer", "TRMLexicalHead", "TRMPassageCheck", "TRMTraitHead"]
     # A score's last digits are beyond bfloat16.
     _keep_in_fp32_modules_strict = [
         "prompt_bank",
@@ -80,6 +81,7 @@ class TRMPreTrainedModel(PreTrainedModel):
         "passage_check",
         "error_model",
         "auxiliary_head",
+        "trait_head",
         "score_head",
         "halt_head",
     ]
@@ -349,13 +351,18 @@ class _StepRecord:
 
 
 class TRMForEssayScoring(TRMPreTrainedModel):
-    """A [`TRMModel`] with a regression head (the score) and a halting head (is the score right yet?)."""
+    """
+    A [`TRMModel`] with a regression head (the score) and a halting head (is the score right yet?); where the configuration
+    has `traits`, their scores are further outputs.
+    """
 
     def __init__(self, config: TRMConfig):
         super().__init__(config)
         self.num_labels = config.num_labels
-        if config.num_labels != 1:
-            raise ValueError(f"An essay scorer has one output: `num_labels` must be 1, got {config.num_labels}.")
+        num_outputs = 1 + len(config.traits or {})
+        if config.num_labels != num_outputs:
+            has = "one output" if num_outputs == 1 else "the score and its traits as outputs"
+            raise ValueError(f"An essay scorer has {has}: `num_labels` must be {num_outputs}, got {config.num_labels}.")
         self.model = TRMModel(config)
         self.score_head = TRMHead(config.hidden_size, initial_bias=0.0 if config.prompt_registers else 0.5)
         # Published: halting starts improbable, so that training begins with all supervision steps.
@@ -363,6 +370,7 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         self.lexical_head = TRMLexicalHead(config) if config.lexical_head else None
         self.passage_check = TRMPassageCheck(config) if config.passage_check else None
         self.auxiliary_head = TRMAuxiliaryHead(config) if config.auxiliary_targets else None
+        self.trait_head = TRMTraitHead(config) if config.traits else None
         self.error_model: TRMErrorModel | None = TRMErrorModel(config) if config.review_by else None
         self.post_init()
 
@@ -382,6 +390,8 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             self.lexical_head.resize(self.config.vocab_size)
         if self.passage_check is not None:
             self.passage_check.resize(self.config.vocab_size)
+        if self.trait_head is not None:
+            self.trait_head.resize(self.config.vocab_size)
         return embeddings
 
     @can_return_tuple
@@ -431,7 +441,8 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, prompt_indices, text_features,
             encoder_states,
         )  # fmt: skip
-        lexical = self._lexical_scores(essays)
+        lexical_inputs = self._lexical_inputs(essays)
+        lexical = self._lexical_scores(essays, lexical_inputs)
         steps = self._supervise(essays, lexical, carry, num_steps, **kwargs)
         auxiliary = None
         if self.auxiliary_head is not None:
@@ -443,17 +454,21 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             if auxiliary_scores is not None:
                 loss = loss + self._auxiliary_loss(auxiliary, auxiliary_scores, essays)
         step_logits = self._combine(steps.recursive_scores, lexical)
-        unlike_shares = None
+        unlike_shares = penalty = None
         if self.passage_check is not None:
             unlike_shares = self.passage_check(essays)
             penalty = self.passage_check.penalty(unlike_shares, essays.prompt_indices)
             step_logits = step_logits - (self.model.prompt_bank.score_stds[essays.prompt_indices] * penalty)[:, None]
+        logits = step_logits[:, -1:]
+        if self.trait_head is not None:
+            traits = self.trait_head(essays.prompt_indices, lexical_inputs, auxiliary, penalty)
+            logits = torch.cat((logits, traits), dim=1)
         errors: dict[str, torch.Tensor] = {}
         if self.error_model is not None:
             errors = self._errors(self.error_model, steps, lexical, step_logits[:, -1], unlike_shares, essays)
         return TRMEssayScoringOutput(
             loss=loss,
-            logits=step_logits[:, -1:],
+            logits=logits,
             halt_logits=steps.halt_logits[:, -1],
             step_logits=step_logits,
             step_halt_logits=steps.halt_logits,
@@ -528,8 +543,8 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             goes_on &= ~has_settled(before, after, self.config.exit_tolerance)
         return goes_on
 
-    def _lexical_scores(self, essays: EssayBatch) -> torch.Tensor | None:
-        """The lexical head's scores on the 0-1 scale, `(batch, 1)`; None without such a head."""
+    def _lexical_inputs(self, essays: EssayBatch) -> LexicalInputs | None:
+        """What the lexical head reads of essays; None without such a head."""
         if self.lexical_head is None:
             return None
         if essays.input_ids is None:
@@ -537,7 +552,13 @@ class TRMForEssayScoring(TRMPreTrainedModel):
                 "This model has a lexical head, which scores by words: pass `input_ids` beside `inputs_embeds`. Both are "
                 "of the same tokens; the recursive part then takes the embeddings, the lexical head the words."
             )
-        scores = self.lexical_head(essays)
+        return self.lexical_head.inputs_of(essays)
+
+    def _lexical_scores(self, essays: EssayBatch, inputs: LexicalInputs | None = None) -> torch.Tensor | None:
+        """The lexical head's scores on the 0-1 scale, `(batch, 1)`; None without such a head."""
+        if self.lexical_head is None:
+            return None
+        scores = self.lexical_head(essays, inputs)
         return self.model.prompt_bank.to_unit_scale(scores, essays.prompt_indices)[:, None]
 
     def _combine(self, recursive: torch.Tensor, lexical: torch.Tensor | None) -> torch.Tensor:

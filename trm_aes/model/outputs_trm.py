@@ -33,8 +33,10 @@ class TRMEssayScoringOutput(ModelOutput):
     Args:
         loss (`torch.Tensor` of shape `()`, where `labels` are given):
             Mean over supervision steps and essays of the squared error plus the weighted halting loss.
-        logits (`torch.Tensor` of shape `(batch, 1)`):
-            Normalized score: 0 is the lowest score of the prompt, 1 the highest. Not clipped.
+        logits (`torch.Tensor` of shape `(batch, 1 + traits)`):
+            Normalized score: 0 is the lowest score of the prompt, 1 the highest. Not clipped. Then those of the
+            configuration's `traits`, in its order, each on the 0-1 scale of the trait in the essay's prompt, and NaN where the
+            prompt lacks the trait.
         halt_logits (`torch.Tensor` of shape `(batch,)`):
             Logit of "the score rounds to the gold score", at the step whose score is reported.
         step_logits, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`):

@@ -40,7 +40,8 @@ class EssayScoringPipeline(Pipeline):
     (whether the essay was too long, so that its end was not read), and `advisories` (what a person should know of the
     essay before its score is used: see advisories_trm.py). A model with an error model adds `predicted_error` (how far
     the human score is expected to be from the rounded one, in points or steps from label to label), and `score_low` and
-    `score_high` (ends of the set of scores that holds the human one with a probability of 0.9).
+    `score_high` (ends of the set of scores that holds the human one with a probability of 0.9). A model of traits adds
+    `traits`: `{"organization": {"score": 3.4, "rounded_score": 3}, …}`, of those that the prompt has.
     """
 
     _load_processor = False  # type: ignore[assignment]
@@ -94,7 +95,8 @@ class EssayScoringPipeline(Pipeline):
         own = {name: input_tensors.pop(name) for name in ("prompt_id", "was_cut", "text_measures")}
         outputs = self.model(**input_tensors, **forward_parameters)
         result = {
-            "normalized": outputs.logits.squeeze(-1),
+            "normalized": outputs.logits[:, 0],
+            **({"traits": outputs.logits[:, 1:]} if self.model.config.traits else {}),
             "confidence": outputs.halt_logits.float().sigmoid(),
             "supervision_steps": outputs.steps_used,
             **({} if outputs.unlike_shares is None else {"unlike_shares": outputs.unlike_shares}),
@@ -119,6 +121,8 @@ class EssayScoringPipeline(Pipeline):
             "was_cut": model_outputs["was_cut"],
             "advisories": self._advisories(model_outputs),
         }
+        if "traits" in model_outputs:
+            result["traits"] = self._traits(model_outputs["traits"].flatten().tolist(), prompt_id)
         if "interval" in model_outputs:
             interval_low, interval_high = model_outputs["interval"].flatten().tolist()
             low, high = score_range.ends(interval_low, interval_high, score)
@@ -128,6 +132,16 @@ class EssayScoringPipeline(Pipeline):
                 "score_high": score_range.shown(high),
             }
         return result
+
+    def _traits(self, normalized: list[float], prompt_id: str) -> dict[str, dict[str, Any]]:
+        """The scores of the traits that a prompt has, on their scales in it."""
+        found = {}
+        for value, (trait, ranges) in zip(normalized, self.model.config.traits.items(), strict=True):
+            if prompt_id in ranges:
+                score_range = ScoreRange.from_list(ranges[prompt_id])
+                score = float(score_range.denormalize(value))
+                found[trait] = {"score": score, "rounded_score": score_range.shown(score)}
+        return found
 
     def _advisories(self, model_outputs: dict[str, Any]) -> list[str]:
         measures, shares = model_outputs["text_measures"], model_outputs.get("unlike_shares")

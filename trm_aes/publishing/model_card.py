@@ -67,6 +67,8 @@ def render_model_card(
         added=_describe_added(run),
         evaluation=evaluation,
         evaluated_prompts=_evaluation_rows(evaluation),
+        traits=_trait_rows(config),
+        trait_results=_trait_results(evaluation),
         report=_describe_report(published_report(read_report(report_dir)), report_dir.name) if report_dir else None,
     )
 
@@ -98,22 +100,8 @@ def find_report(folder: Path) -> Path | None:
 def _metadata(
     run: RunRecord, evaluation: EvaluationRecord | None, data: dict[str, Any], title: str, license: str
 ) -> ModelCardData:
-    """What the Hub indexes; the results as a model-index, a data set for each prompt."""
-    measured = evaluation.by_prompt.items() if evaluation else ()
-    results = [
-        EvalResult(
-            task_type="text-classification",
-            task_name="Automated essay scoring",
-            dataset_type=data["name"],
-            dataset_name=f"{data['name']}, prompt {prompt_id}",
-            dataset_config=f"prompt {prompt_id}",
-            dataset_split=evaluation.split if evaluation else None,
-            metric_type="quadratic_weighted_kappa",
-            metric_name="QWK",
-            metric_value=round(metrics["qwk"], 4),
-        )
-        for prompt_id, metrics in measured
-    ]
+    """What the Hub indexes; the results as a model-index, a data set for each prompt, with the score's QWK and its traits'."""
+    results = _results(evaluation, data["name"]) if evaluation else []
     return ModelCardData(
         language="en",
         license=license,
@@ -126,6 +114,56 @@ def _metadata(
         model_name=title,
         eval_results=results or None,
     )
+
+
+def _results(evaluation: EvaluationRecord, data_name: str) -> list[EvalResult]:
+    measured = [("QWK", prompt_id, metrics) for prompt_id, metrics in evaluation.by_prompt.items()]
+    for trait, by_prompt in evaluation.traits.by_trait.items() if evaluation.traits else ():
+        measured += [(f"QWK, {trait}", prompt_id, metrics) for prompt_id, metrics in by_prompt.items()]
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Automated essay scoring",
+            dataset_type=data_name,
+            dataset_name=f"{data_name}, prompt {prompt_id}",
+            dataset_config=f"prompt {prompt_id}",
+            dataset_split=evaluation.split,
+            metric_type="quadratic_weighted_kappa",
+            metric_name=name,
+            metric_value=round(metrics["qwk"], 4),
+        )
+        for name, prompt_id, metrics in measured
+    ]
+
+
+def _trait_rows(config: PreTrainedConfig) -> list[dict[str, str]]:
+    """`trait` and its `scales`, prompts of one scale together: `1 to 6 (1, 2); 0 to 3 (3)`."""
+    rows = []
+    for trait, ranges in (config.traits or {}).items():
+        by_scale: dict[str, list[str]] = {}
+        for prompt_id, values in ranges.items():
+            by_scale.setdefault(str(ScoreRange.from_list(values)), []).append(prompt_id)
+        scales = "; ".join(f"{scale} ({', '.join(prompt_ids)})" for scale, prompt_ids in by_scale.items())
+        rows.append({"trait": _one_cell(trait), "scales": _one_cell(scales)})
+    return rows
+
+
+def _trait_results(evaluation: EvaluationRecord | None) -> dict[str, Any] | None:
+    """QWK of traits, a row of cells each, under the prompts that have any."""
+    if evaluation is None or evaluation.traits is None:
+        return None
+    traits = evaluation.traits
+    prompt_ids = sort_prompt_ids(prompt_id for by_prompt in traits.by_trait.values() for prompt_id in by_prompt)
+    rows = []
+    for trait, by_prompt in traits.by_trait.items():
+        cells = [f"{by_prompt[prompt_id]['qwk']:.3f}" if prompt_id in by_prompt else "" for prompt_id in prompt_ids]
+        rows.append([_one_cell(trait), *cells, f"{traits.mean_qwk_by_trait[trait]:.3f}"])
+    return {
+        "header": ["trait", *map(_one_cell, prompt_ids), "mean"],
+        "rows": rows,
+        "mean_qwk": traits.mean_qwk,
+        "mean_qwk_of_pairs": traits.mean_qwk_of_pairs,
+    }
 
 
 def _prompt_rows(config: PreTrainedConfig) -> list[dict[str, str]]:

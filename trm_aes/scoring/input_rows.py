@@ -24,6 +24,18 @@ ADDED_COLUMNS = (
     "advisories",
 )
 
+
+def added_columns(traits: Iterable[str]) -> tuple[str, ...]:
+    """Columns that scores are written to: `ADDED_COLUMNS`, and two for each trait before the advisories."""
+    of_traits = [name for trait in traits for name in trait_columns(trait)]
+    return (*ADDED_COLUMNS[:-1], *of_traits, ADDED_COLUMNS[-1])
+
+
+def trait_columns(trait: str) -> tuple[str, str]:
+    """The columns of a trait's score, and of it rounded."""
+    return f"predicted_{trait}", f"rounded_{trait}"
+
+
 # A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.
 CheckedRow = tuple[dict[str, Any], str | None]
 

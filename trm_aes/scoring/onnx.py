@@ -15,7 +15,8 @@ from .scorer import EssayScorer, RawScores, tokenized_rows
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices", "text_features")
 OF_TOKENS = INPUT_NAMES[:3]
 OUTPUT_NAMES = ("score", "confidence")
-# Of a scorer with an error model, too.
+# Of a scorer of traits, and of one with an error model, too.
+TRAIT_NAME = "traits"
 ERROR_NAMES = ("predicted_error", "intervals")
 # Of the outputs, where the names in [`RawScores`] differ.
 FIELDS = {"score": "normalized", "predicted_error": "predicted_errors"}
@@ -37,10 +38,12 @@ class _ScoresAlone(nn.Module):
             prompt_indices=prompt_indices,
             text_features=text_features,
         )
-        scores = (outputs.logits.squeeze(-1), outputs.halt_logits.sigmoid())
-        if outputs.predicted_errors is None:
-            return scores
-        return (*scores, outputs.predicted_errors, outputs.score_intervals)
+        scores = [outputs.logits[:, 0], outputs.halt_logits.sigmoid()]
+        if self.model.trait_head is not None:
+            scores.append(outputs.logits[:, 1:])
+        if outputs.predicted_errors is not None:
+            scores += [outputs.predicted_errors, outputs.score_intervals]
+        return tuple(scores)
 
 
 def export_onnx(scorer: EssayScorer, path: Path):
@@ -52,8 +55,10 @@ def export_onnx(scorer: EssayScorer, path: Path):
         path: of the file. Inputs: `input_ids`, `attention_mask`, `token_type_ids`, `(batch, tokens)` int64; where the model
             keeps prompts apart, `prompt_indices`, `(batch,)` int64, places in the configuration's `score_ranges`; where it
             takes them, `text_features`, `(batch, features)` float32. Outputs: `score` (0-1 of the prompt's range, not
-            clipped) and `confidence` (0-1), `(batch,)` float32; of a scorer with an error model also `predicted_error`,
-            `(batch,)`, and `intervals`, `(batch, 2, 2)`, on the 0-1 scale: the ends at the levels 0.9 and 0.95.
+            clipped) and `confidence` (0-1), `(batch,)` float32; of a scorer of traits `traits`, `(batch, traits)`, each 0-1 of
+            the trait's range in the essay's prompt, NaN where that lacks the trait; of a scorer with an error model
+            `predicted_error`, `(batch,)`, and `intervals`, `(batch, 2, 2)`, on the 0-1 scale: the ends at the levels 0.9 and
+            0.95.
 
     Raises:
         InputError: if the scorer lets essays halt, which a graph of fixed depth cannot.
@@ -78,7 +83,7 @@ def export_onnx(scorer: EssayScorer, path: Path):
             tuple(example[name] for name in input_names),
             path,
             input_names=list(input_names),
-            output_names=[*OUTPUT_NAMES, *([] if scorer.model.error_model is None else ERROR_NAMES)],
+            output_names=_output_names(scorer.model),
             dynamic_shapes=tuple({0: batch, 1: tokens} if name in OF_TOKENS else {0: batch} for name in input_names),
             dynamo=True,
             external_data=False,
@@ -86,6 +91,11 @@ def export_onnx(scorer: EssayScorer, path: Path):
         )
     finally:
         scorer.model.set_attn_implementation(implementation)
+
+
+def _output_names(model: TRMForEssayScoring) -> list[str]:
+    of_traits = [] if model.trait_head is None else [TRAIT_NAME]
+    return [*OUTPUT_NAMES, *of_traits, *([] if model.error_model is None else ERROR_NAMES)]
 
 
 def quantize_onnx(path: Path, quantized: Path):
@@ -105,8 +115,9 @@ def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> Ra
     # A graph of version 0.1 recognizes prompts by their text, and takes no indices.
     taken = [graph_input.name for graph_input in session.get_inputs()]
     names = [output.name for output in session.get_outputs()]
-    # A graph of a scorer without an error model, or of an earlier version, has no such outputs.
-    raw = RawScores.to_be_filled(len(rows), has_errors="intervals" in names)
+    # A graph of a scorer without traits or error model, or of an earlier version, has no such outputs.
+    num_traits = len(scorer.trait_ranges) if TRAIT_NAME in names else 0
+    raw = RawScores.to_be_filled(len(rows), has_errors="intervals" in names, num_traits=num_traits)
     raw.supervision_steps[:] = scorer.model.config.num_supervision_steps
     for indices, batch in scorer.batches(rows):
         values = session.run(names, {name: batch[name].numpy() for name in taken})

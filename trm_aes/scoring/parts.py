@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import beside, read_json, remove, write_json
-from .scorer import EssayScore
+from .scorer import EssayScore, TraitScore
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +85,16 @@ class ScoringParts:
             return None
         if not isinstance(part, dict) or part.get("sha256") != _checksum(part.get("scores")):
             return None
-        # JSON has no tuples.
-        return [EssayScore(**{**score, "advisories": tuple(score["advisories"])}) for score in part["scores"]]
+        return [_as_score(score) for score in part["scores"]]
 
     def _path(self, window: int) -> Path:
         return self.folder / f"{window:08}.json"
+
+
+def _as_score(content: dict[str, Any]) -> EssayScore:
+    # JSON has neither tuples nor our classes.
+    traits = {trait: TraitScore(**score) for trait, score in content["traits"].items()}
+    return EssayScore(**{**content, "advisories": tuple(content["advisories"]), "traits": traits})
 
 
 def _checksum(scores: Any) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,6 +50,20 @@ def input_columns(config: PreTrainedConfig) -> list[str]:
 
 
 @dataclass(frozen=True)
+class TraitScore:
+    """
+    What a scorer says of one trait of an essay, on the trait's scale in the essay's prompt.
+
+    Args:
+        score: not rounded.
+        rounded_score: a score of the scale: 3, or 6.5.
+    """
+
+    score: float
+    rounded_score: int | float
+
+
+@dataclass(frozen=True)
 class EssayScore:
     """
     What a scorer says of one essay, on the scale of the essay's prompt.
@@ -66,6 +80,7 @@ class EssayScore:
         score_low_95, score_high_95: the same with a probability of 0.95.
         advisories: what a person should know of the essay before the score is used, such as "Too Brief"; see
             `ADVISORY_RULES`. Empty for scorers that were trained before there were any.
+        traits: `trait -> score`, of the traits that the essay's prompt has.
     """
 
     score: float
@@ -79,6 +94,7 @@ class EssayScore:
     score_low_95: int | float | str | None = None
     score_high_95: int | float | str | None = None
     advisories: tuple[str, ...] = ()
+    traits: Mapping[str, TraitScore] = field(default_factory=dict)
 
     @property
     def probability(self) -> float:
@@ -98,6 +114,7 @@ class RawScores:
         predicted_errors: on the 0-1 scale, `(essays,)`; None for a scorer without an error model, as are the intervals.
         intervals: ends of what holds the human score at each of [`LEVELS`], 0-1, not clipped, `(essays, levels, 2)`.
         unlike_shares: of a model with a passage check, `(essays, 2)`; else None.
+        traits: of a scorer with traits, 0-1, `(essays, traits)`, NaN where the prompt lacks the trait; else None.
     """
 
     normalized: np.ndarray
@@ -106,10 +123,11 @@ class RawScores:
     predicted_errors: np.ndarray | None = None
     intervals: np.ndarray | None = None
     unlike_shares: np.ndarray | None = None
+    traits: np.ndarray | None = None
 
     @classmethod
-    def to_be_filled(cls, num_essays: int, has_errors: bool, has_shares: bool = False) -> Self:
-        """Room for the outputs of so many essays, see [`fill`]; with an error model, and with a passage check."""
+    def to_be_filled(cls, num_essays: int, has_errors: bool, has_shares: bool = False, num_traits: int = 0) -> Self:
+        """Room for the outputs of so many essays, see [`fill`]; with an error model, with a passage check, and of traits."""
         return cls(
             np.zeros(num_essays),
             np.zeros(num_essays),
@@ -117,6 +135,7 @@ class RawScores:
             np.zeros(num_essays) if has_errors else None,
             np.zeros((num_essays, len(LEVELS), 2)) if has_errors else None,
             np.zeros((num_essays, len(MODEL_MEASURES))) if has_shares else None,
+            np.full((num_essays, num_traits), np.nan) if num_traits else None,
         )
 
     def fill(self, indices: Sequence[int], outputs: Mapping[str, Any]):
@@ -124,6 +143,19 @@ class RawScores:
         for name, values in outputs.items():
             if values is not None:
                 getattr(self, name)[indices] = values
+
+    def trait_scores(
+        self, index: int, prompt_id: str, trait_ranges: Mapping[str, Mapping[str, ScoreRange]]
+    ) -> dict[str, TraitScore]:
+        """The scores of an essay's traits, on their scales in its prompt; empty where it has none."""
+        if self.traits is None:
+            return {}
+        found = {}
+        for normalized, (trait, ranges) in zip(self.traits[index], trait_ranges.items(), strict=True):
+            if prompt_id in ranges and np.isfinite(normalized):
+                score = float(ranges[prompt_id].denormalize(normalized))
+                found[trait] = TraitScore(score, ranges[prompt_id].shown(score))  # type: ignore[arg-type]
+        return found
 
     def doubt(self, index: int, score_range: ScoreRange) -> dict[str, Any]:
         """What is said of how far an essay's score may be from a human one, by its names in [`EssayScore`]; may be empty."""
@@ -171,6 +203,11 @@ class EssayScorer:
         self.commit = commit
         self.score_ranges = {
             prompt_id: ScoreRange.from_list(values) for prompt_id, values in model.config.score_ranges.items()
+        }
+        # `trait -> prompt_id -> scale`, for the prompts that have the trait.
+        self.trait_ranges = {
+            trait: {prompt_id: ScoreRange.from_list(values) for prompt_id, values in ranges.items()}
+            for trait, ranges in (model.config.traits or {}).items()
         }
         self.input_columns = input_columns(model.config)
         self._collate = EssayCollator.for_model(tokenizer, model.config)
@@ -316,6 +353,7 @@ class EssayScorer:
                     was_cut=encoded[index].essay_tokens_cut > 0,
                     **raw.doubt(index, score_range),
                     advisories=advisories[index],
+                    traits=raw.trait_scores(index, prompt_id, self.trait_ranges),
                 )
             )
         return results
@@ -365,26 +403,38 @@ class EssayScorer:
             InputError: if a score is not a finite number: the weights are damaged.
         """
         has_errors, has_shares = self.model.error_model is not None, self.model.passage_check is not None
-        raw = RawScores.to_be_filled(len(rows), has_errors, has_shares)
+        raw = RawScores.to_be_filled(len(rows), has_errors, has_shares, len(self.trait_ranges))
         for indices, outputs in self.outputs(rows):
             found = {
-                "normalized": outputs.logits.squeeze(-1),
+                "normalized": outputs.logits[:, 0],
                 "confidence": outputs.halt_logits.float().sigmoid(),
                 "supervision_steps": outputs.steps_used,
                 "predicted_errors": outputs.predicted_errors,
                 "intervals": outputs.score_intervals,
                 "unlike_shares": outputs.unlike_shares,
+                "traits": outputs.logits[:, 1:] if self.trait_ranges else None,
             }
             arrays = {name: None if value is None else value.float().cpu().numpy() for name, value in found.items()}
             raw.fill(indices, arrays)
             if progress is not None:
                 progress.update(len(indices))
-        if not (np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all()):
+        if not (
+            np.isfinite(raw.normalized).all() and np.isfinite(raw.confidence).all() and self._has_traits(raw, rows)
+        ):
             raise InputError(
                 f"{self.name} gives scores that are not finite numbers: its weights are damaged. Train it again, or take "
                 "another copy."
             )
         return raw
+
+    def _has_traits(self, raw: RawScores, rows: Sequence[dict]) -> bool:
+        """Whether each essay has a finite score of every trait of its prompt."""
+        return raw.traits is None or all(
+            np.isfinite(scores[column])
+            for row, scores in zip(rows, raw.traits, strict=True)
+            for column, ranges in enumerate(self.trait_ranges.values())
+            if row["prompt_id"] in ranges
+        )
 
     def score_steps(self, rows: Sequence[dict], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """

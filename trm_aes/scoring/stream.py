@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -32,7 +32,9 @@ from .input_rows import (
     BadRows,
     CheckedRow,
     InputColumns,
+    added_columns,
     check_rows,
+    trait_columns,
     writable,
 )
 from .parts import ScoringParts
@@ -81,7 +83,8 @@ def score_file(
     `predicted_score` (in the prompt's range), `rounded_score`, `confidence` (the halting head's, that the rounded score is
     right), `supervision_steps`, where the scorer has an error model `predicted_error` (points of the scale, or steps from label
     to label), `score_low` and `score_high` (ends of the set of scores that holds the human one with a probability of 0.9), which
-    are empty otherwise, and `advisories` (their names, joined by "; "). A file is checked from end to end before its
+    are empty otherwise, for each trait of the scorer its score and that rounded (`predicted_style` and `rounded_style`, say,
+    empty where the prompt lacks it), and `advisories` (their names, joined by "; "). A file is checked from end to end before its
     first essay is scored. Scores are kept in parts beside the output until that is whole: the same call goes on where an
     earlier one was interrupted.
 
@@ -116,11 +119,12 @@ def score_file(
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
     rule, check = PromptRule(scorer, bad_rows.unknown_prompt), RowCheck(bad_rows.skip)
+    added = (*added_columns(scorer.trait_ranges), *([] if review is None else [NEEDS_REVIEW]))
     if bad_rows.skip:
         check_can_reject(output, overwrite)
 
     def checked_rows() -> Iterator[CheckedRow]:
-        return check_rows(source, reading, columns, prompt_id, rule, check, _columns(review))
+        return check_rows(source, reading, columns, prompt_id, rule, check, added)
 
     if STANDARD_STREAM in (source, output):
         if processes.num_processes > 1:
@@ -128,7 +132,7 @@ def score_file(
         rows = writable(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
             streamed = _score_stream(
-                scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets, review
+                scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets, review, added
             )
             return _summary(streamed, check, output, overwrite, bad_rows, review)
 
@@ -169,7 +173,7 @@ def score_file(
         processes.wait_for_everyone()
         counts: Counter[str] = Counter()
         if is_main:
-            scored = _rows_with_parts(checked_rows(), parts, counts, file, review)
+            scored = _rows_with_parts(checked_rows(), parts, counts, file, review, added)
             try:
                 _write_output(scored, output, overwrite, safe_for_spreadsheets)
             except InputError:
@@ -255,10 +259,15 @@ def _score_parts(
 
 
 def _rows_with_parts(
-    rows: Iterable[CheckedRow], parts: ScoringParts, counts: Counter, file: SourceFile, review: ReviewRule | None
+    rows: Iterable[CheckedRow],
+    parts: ScoringParts,
+    counts: Counter,
+    file: SourceFile,
+    review: ReviewRule | None,
+    added: Sequence[str],
 ) -> Iterator[dict]:
     for number, window in enumerate(_windows(rows)):
-        yield from _with_scores(window, parts.load(number, len(_prompt_ids(window))), counts, review)
+        yield from _with_scores(window, parts.load(number, len(_prompt_ids(window))), counts, review, added)
     file.check_content()
 
 
@@ -270,6 +279,7 @@ def _score_stream(
     overwrite: bool,
     safe_for_spreadsheets: bool,
     review: ReviewRule | None,
+    added: Sequence[str],
 ) -> Counter:
     """From standard input or to standard output: nothing is kept, so nothing can be taken up again."""
     counts: Counter[str] = Counter()
@@ -278,7 +288,7 @@ def _score_stream(
         with tqdm(desc="Scoring", unit="essay", disable=None) as bar:
             for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
                 scores = scorer.score_encoded(encoded, _prompt_ids(window))
-                yield from _with_scores(window, scores, counts, review)
+                yield from _with_scores(window, scores, counts, review, added)
                 bar.update(len(window))
         if not counts:
             raise InputError("The input holds no essays that can be scored.")
@@ -293,35 +303,40 @@ def _prompt_ids(window: list[CheckedRow]) -> list[str]:
 
 
 def _with_scores(
-    window: list[CheckedRow], scores: list[EssayScore], counts: Counter, review: ReviewRule | None
+    window: list[CheckedRow],
+    scores: list[EssayScore],
+    counts: Counter,
+    review: ReviewRule | None,
+    added: Sequence[str],
 ) -> Iterator[dict]:
+    """The rows of a window with the columns that are `added`, empty where there is nothing to say."""
     coming = iter(scores)
     for row, prompt_id in window:
         if prompt_id is None:
             counts["unknown"] += 1
-            yield {**row, **dict.fromkeys(_columns(review))}
+            yield {**row, **dict.fromkeys(added)}
             continue
         score = next(coming)
         counts["scored"] += 1
         counts["cut"] += score.was_cut
-        added = _added(score)
+        values = _values(score)
         if review is not None:
-            added[NEEDS_REVIEW] = review.needs_review(score, prompt_id)
-            counts["to review"] += added[NEEDS_REVIEW]
-        yield {**row, **added}
+            values[NEEDS_REVIEW] = review.needs_review(score, prompt_id)
+            counts["to review"] += values[NEEDS_REVIEW]
+        yield {**row, **{name: values.get(name) for name in added}}
 
 
-def _columns(review: ReviewRule | None) -> tuple[str, ...]:
-    return ADDED_COLUMNS if review is None else (*ADDED_COLUMNS, NEEDS_REVIEW)
-
-
-def _added(result: EssayScore) -> dict[str, Any]:
+def _values(result: EssayScore) -> dict[str, Any]:
+    """What is written of a score, by the names of the columns."""
     error = None if result.predicted_error is None else round(result.predicted_error, 6)
     values = (
         round(result.score, 6), result.rounded_score, round(result.confidence, 6), result.supervision_steps, error,
         result.score_low, result.score_high, shown_advisories(result.advisories),
     )  # fmt: skip
-    return dict(zip(ADDED_COLUMNS, values, strict=True))
+    found: dict[str, Any] = dict(zip(ADDED_COLUMNS, values, strict=True))
+    for trait, score in result.traits.items():
+        found |= dict(zip(trait_columns(trait), (round(score.score, 6), score.rounded_score), strict=True))
+    return found
 
 
 def _write_output(rows: Iterator[dict[str, Any]], output: str, overwrite: bool, safe_for_spreadsheets: bool):

@@ -64,8 +64,15 @@ class RunArguments:
     auxiliary_columns: str | None = field(
         default=None,
         metadata={
-            "help": "Columns learned beside the score, where the recipe learns any, between commas (raters' own scores, "
-            "traits), or none; the data set's raters if not given."
+            "help": "Columns that only help to learn, where the recipe learns any beside the score, between commas (raters' "
+            "own scores), or none; the data set's raters if not given."
+        },
+    )
+    traits: str | None = field(
+        default=None,
+        metadata={
+            "help": "Traits that the scorer scores beside the whole essay, between commas, or none; all that the data set has "
+            "if not given, where the recipe can."
         },
     )
     project_name: str | None = field(default=None, metadata={"help": "Project for --report-to wandb or trackio."})

@@ -22,7 +22,7 @@ REPORTERS = ("wandb", "trackio", "tensorboard")
 # Follow from the data set and the tokenizer.
 NOT_CHOSEN = ("vocab_size", "type_vocab_size", "pad_token_id", "problem_type", "score_ranges", "prompt_texts",
               "max_prompt_tokens", "encoder", "cls_token_id", "sep_token_id", "text_features",
-              "skip_repetition", "auxiliary_targets", "advisory_limits")  # fmt: skip
+              "skip_repetition", "traits", "auxiliary_targets", "advisory_limits")  # fmt: skip
 MODEL_FIELDS = {name: kind for name, kind in TRMConfig.__annotations__.items() if name not in NOT_CHOSEN}
 # Options of Transformers that leave no choice here, with their values.
 ALWAYS = {
@@ -55,6 +55,7 @@ class TrainingPlan:
             gives a `lexical_share`.
         auxiliary_columns: columns of the data set that are learned beside the score, where
             `model["auxiliary_loss_weight"]` is above 0; None for the raters' own scores where there are any.
+        traits: the data set's traits that the model scores, too; None for all of them, where the recipe can.
         training: the Trainer's arguments; `output_dir` is where the scorer goes.
         project_name: project for wandb or trackio.
         overwrite: whether an existing run in `output_dir` is replaced.
@@ -74,6 +75,7 @@ class TrainingPlan:
     text_features: bool
     shrink_recursion: bool
     auxiliary_columns: tuple[str, ...] | None
+    traits: tuple[str, ...] | None
     training: TRMTrainingArguments
     project_name: str | None = None
     overwrite: bool = False
@@ -148,6 +150,7 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
         **_resolve_inputs(run, recipe),
         shrink_recursion="lexical_share" not in model,
         auxiliary_columns=_split_names(run.auxiliary_columns),
+        traits=_split_names(run.traits),
         training=_training_arguments(recipe, hardware, training, run.project_name),
         project_name=run.project_name,
         overwrite=run.overwrite,

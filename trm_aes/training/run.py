@@ -30,7 +30,7 @@ from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, pa
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
 from .fit.advisories import fit_advisories
-from .fit.calibration import calibrate, left_out_scores
+from .fit.calibration import calibrate, calibrate_traits, left_out_scores
 from .fit.confidence import fit_error_model
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
@@ -240,10 +240,10 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
 
 
 def _validation(scorer: EssayScorer, essays: Essays) -> tuple[list[dict], pd.DataFrame]:
-    """The validation essays as a scorer is given them, and their `prompt_id` and gold `score`."""
+    """The validation essays as a scorer is given them, and their `prompt_id` and gold `score` and traits."""
     split = essays.data.splits["validation"]
     rows = scorer.rows(split, essays.states.get("validation"))
-    return rows, split.select_columns(["prompt_id", "score"]).to_pandas()
+    return rows, split.select_columns(["prompt_id", "score", *scorer.trait_ranges]).to_pandas()
 
 
 def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarray | None) -> dict[str, Any]:
@@ -268,7 +268,10 @@ def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarr
         left_out = None
         if by_having_seen is not None:
             left_out = left_out_scores(scorer, essays.data, by_having_seen, essays.states.get("train"))
-        fitted["calibration"] = calibrate(model, scorer.score_tokens(tokens), gold, ranges, left_out)
+        raw = scorer.score_tokens(tokens)
+        fitted["calibration"] = calibrate(model, raw, gold, ranges, left_out)
+        if scorer.trait_ranges:
+            fitted["calibration"]["traits"] = calibrate_traits(scorer, raw, gold, left_out)
     if config.num_supervision_steps > 1 and config.exit_tolerance is None:
         step_scores, _ = scorer.score_steps(tokens, config.num_supervision_steps)
         fitted["exit_rule"] = choose_exit_tolerance(step_scores, gold, ranges)

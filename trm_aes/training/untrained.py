@@ -12,11 +12,13 @@ from ..data.dataset import EssayDataset
 from ..errors import InputError, one_line
 from ..model.configuration_trm import TRMConfig
 from ..model.modeling_trm import TRMForEssayScoring
+from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from .fit.auxiliary import choose_auxiliary_targets, set_auxiliary_statistics
 from .fit.embeddings import copy_word_embeddings
 from .fit.encoder import copy_encoder, encoder_config
 from .fit.prompts import set_prompt_statistics
+from .fit.traits import choose_traits, set_trait_statistics
 from .recipe import TrainingPlan
 
 # From so many training essays on, of all prompts together, the recursive head has the share that the recipe gives it; of
@@ -77,6 +79,8 @@ def build_model(
         set_prompt_statistics(model, data, tokenizer)
     if model.auxiliary_head is not None:
         set_auxiliary_statistics(model, data)
+    if model.trait_head is not None:
+        set_trait_statistics(model, data)
     return model
 
 
@@ -105,8 +109,15 @@ def _configure(
         inputs["num_convolutions"] = 0
     if plan.text_features:
         inputs["text_features"] = list(FEATURE_NAMES)
+    traits = _traits(plan, data)
+    if traits:
+        inputs["traits"] = {
+            trait: {prompt_id: scale.to_list() for prompt_id, scale in ranges.items()}
+            for trait, ranges in traits.items()
+        }
     if plan.model.get("auxiliary_loss_weight"):
-        inputs["auxiliary_targets"] = choose_auxiliary_targets(data, plan.auxiliary_columns) or None
+        columns = choose_auxiliary_targets(data, plan.auxiliary_columns)
+        inputs["auxiliary_targets"] = list(dict.fromkeys([*columns, *traits])) or None
     elif plan.auxiliary_columns:
         raise InputError("`auxiliary_columns` are learned only where `auxiliary_loss_weight` is above 0.")
     try:
@@ -132,6 +143,19 @@ def _configure(
             f"give `max_position_embeddings` {longest}, or build the data set with a lower `max_tokens`."
         )
     return config
+
+
+def _traits(plan: TrainingPlan, data: EssayDataset) -> dict[str, dict[str, ScoreRange]]:
+    """The traits that are learned: those that the user names, else all of the data set's where the recipe has a head for them."""
+    learns = plan.model.get("lexical_head") or plan.model.get("auxiliary_loss_weight")
+    if plan.model.get("prompt_registers") and learns:
+        return choose_traits(data, plan.traits)
+    if plan.traits:
+        raise InputError(
+            f"`traits` are learned by prompt, and `recipe` {plan.recipe} keeps no prompts apart or has no head for them: take a "
+            "recipe with `prompt_registers` and `lexical_head` (default, fast or tiny)."
+        )
+    return {}
 
 
 def share_of_lexical_head(share: float, num_essays: int) -> float:

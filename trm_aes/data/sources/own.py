@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ...errors import InputError
+from ...model.configuration_trm import RESERVED_TRAITS
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
 from ...naming import listing
@@ -28,6 +29,7 @@ from ..schema import (
 )
 from .own_scales import given_scales, scales_from_scores
 from .rows import SourceRows, read_source
+from .traits import TraitScores, join_traits, read_traits
 
 
 def load_own_table(
@@ -68,10 +70,11 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
         check: what becomes of rows that cannot be used.
 
     Raises:
-        InputError: if a column, a row or a range cannot be used; it says which.
+        InputError: if a column, a row or a range cannot be used, or a trait's name is taken; it says which.
     """
     if known.only_id is not None and not known.only_id.strip():
         raise InputError("`prompt_id` is blank: a prompt needs an id.")
+    rows, columns = join_traits(rows, columns)
     taken = columns.resolve([str(name) for name in rows.frame.columns], rows.source)
     cells = _check_cells(rows, taken, check)
     if cells.empty:
@@ -85,13 +88,15 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     raw, frame = raw.loc[list(scales)], frame.loc[list(scales)]
     frame["score"], values = _scores(raw, scales, taken, rows.source, check)
     frame = frame[frame["score"].notna()]
+    traits = read_traits(rows, frame["prompt_id"].to_dict(), taken.traits, check)
+    frame = frame[[row not in check.reasons for row in frame.index]]
     if frame.empty:
         raise InputError(check.no_row_left(rows.source))
     found = scales_from_scores(frame[[scales[row] is None for row in frame.index]], rows.source, known.observe)
     of_rows = [scales[row] or found[prompt_id] for row, prompt_id in frame["prompt_id"].items()]
     frame = frame.assign(**scale_columns(of_rows))
     _set_aside(frame, of_rows, raw, rows.source, check)
-    frame = frame.assign(**_riding(raw.loc[frame.index], taken, values))
+    frame = frame.assign(**_riding(raw.loc[frame.index], taken, {**values, **traits.scores}))
     frame = frame.drop(index=[row for row in check.reasons if row in frame.index])
     split_of = _split_of(rows, columns, taken)
     table = EssayTable(
@@ -100,8 +105,14 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
         rows.checksum,
         rows.corpus,
         None if split_of is None else split_of.loc[frame.index],
-        _value_columns(taken, values),
-        Provenance(_describe(taken, known, columns), range_from, text_from, (*rows.notes, *_notes(taken, raw))),
+        _value_columns(taken, values, traits),
+        Provenance(
+            _describe(taken, known, columns),
+            range_from,
+            text_from,
+            traits.ranges_from,
+            (*rows.notes, *_notes(taken, raw)),
+        ),
     )
     check_table(table)
     return table
@@ -150,7 +161,7 @@ def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
 
 
 def _read_value(value: Any, row: Hashable, source: str, column: str, scale: ScoreRange | None) -> float:
-    """A rater's or a trait's score; NaN for an empty cell."""
+    """A rater's score; NaN for an empty cell."""
     if is_missing(value) or not str(value).strip():
         return float("nan")
     if scale is None:
@@ -226,20 +237,19 @@ def _scores(
     check: RowCheck,
 ) -> tuple[pd.Series, dict[str, pd.Series]]:
     """
-    The scores as numbers, NaN in rows that are set aside, and the columns of raters' and traits' scores. Columns of the usual
-    names of raters that hold something else are not among them: they stay as they are.
+    The scores as numbers, NaN in rows that are set aside, and the columns of raters' scores. Columns of the usual names of
+    raters that hold something else are not among them: they stay as they are.
     """
     scores = pd.Series(float("nan"), index=raw.index)
-    values = {name: pd.Series(float("nan"), index=raw.index) for name in taken.values}
+    values = {name: pd.Series(float("nan"), index=raw.index) for name in taken.raters}
     for row, cells in raw.to_dict("index").items():
         with check.of(row, cells):
             # Whether numbers are on their scales, `check_table` tells of all together.
             labels = scales[row] if getattr(scales[row], "labels", ()) else None
             score = parse_score(cells[taken.score], row, source, taken.score, labels)
             for name in list(values):
-                scale = taken.traits.get(name, labels)
                 try:
-                    values[name][row] = _read_value(cells[name], row, source, name, scale)
+                    values[name][row] = _read_value(cells[name], row, source, name, labels)
                 except InputError:
                     if name not in taken.optional:
                         raise
@@ -264,10 +274,14 @@ def _set_aside(frame: pd.DataFrame, scales: Sequence[ScoreRange], raw: pd.DataFr
         check.reject(row, raw.loc[row].to_dict(), f"{source}, row {row}: {problem}.")
 
 
-def _value_columns(taken: TakenColumns, values: Mapping[str, pd.Series]) -> ValueColumns:
+def _value_columns(taken: TakenColumns, values: Mapping[str, pd.Series], traits: TraitScores) -> ValueColumns:
     raters = tuple(_kept_name(name) for name in taken.raters if name in values)
-    traits = {_kept_name(name): bounds for name, bounds in taken.traits.items()}
-    return ValueColumns(raters, traits, tuple(_kept_name(name) for name in taken.groups))
+    for name in traits.ranges:
+        if name != _kept_name(name) or name in RESERVED_TRAITS:
+            raise InputError(
+                f"`columns.traits`: a trait cannot be called {name!r}, a name of our own. Rename the column."
+            )
+    return ValueColumns(raters, traits.ranges, tuple(_kept_name(name) for name in taken.groups))
 
 
 def _kept_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """The rows of a source as they stand in it, before anything is read as a value."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,22 @@ from ..tables import UnreadRow, read_or_unread_rows
 
 
 @dataclass(frozen=True)
+class JoinedColumns:
+    """
+    Columns that another table has given to a source's rows.
+
+    Args:
+        names: of the columns.
+        source: what to call that table.
+        row_of: `row of the source -> number of the other table's row`; rows without one are left out.
+    """
+
+    names: tuple[str, ...]
+    source: str
+    row_of: Mapping[Hashable, int]
+
+
+@dataclass(frozen=True)
 class SourceRows:
     """
     The rows of a source as they stand in it.
@@ -29,6 +45,7 @@ class SourceRows:
         corpus: name of a public corpus.
         split_of: `split` of each row, where the source has files or parts of its own for them.
         notes: sentences on what was left out before.
+        joined: what columns came from another table.
     """
 
     frame: pd.DataFrame
@@ -38,6 +55,13 @@ class SourceRows:
     corpus: str | None = None
     split_of: pd.Series | None = None
     notes: tuple[str, ...] = ()
+    joined: JoinedColumns | None = None
+
+    def place(self, row: Hashable, column: str) -> tuple[str, Hashable]:
+        """The table in which a cell stands, and its row there, for messages."""
+        if self.joined is not None and column in self.joined.names and row in self.joined.row_of:
+            return self.joined.source, self.joined.row_of[row]
+        return self.source, row
 
 
 def read_source(path: str | Path, reading: TableReading = AS_FOUND, check: RowCheck | None = None) -> SourceRows:

@@ -1,4 +1,4 @@
-"""What is learned beside the score: raters' own scores and traits, from columns of the data set."""
+"""What the recursive part learns beside the score: raters' own scores and traits, from columns of the data set."""
 
 from collections.abc import Sequence
 

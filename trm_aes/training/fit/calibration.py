@@ -16,6 +16,7 @@ from ...evaluation.calibration import (
 )
 from ...model.modeling_trm import TRMForEssayScoring
 from ...model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
+from ...model.traits_trm import pairs_of
 from ...scoring.scorer import EssayScorer, RawScores
 
 # With training essays among them: as many as the ridge regression that a scorer is held against asks for.
@@ -64,11 +65,56 @@ def calibrate(
     return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}
 
 
+@torch.no_grad()
+def calibrate_traits(
+    scorer: EssayScorer, raw: RawScores, essays: pd.DataFrame, left_out: pd.DataFrame | None = None
+) -> dict[str, dict[str, dict[str, float]]]:
+    """
+    Lets the scores of each trait spread as the human ones do, prompt by prompt, as [`calibrate`] does for the score.
+
+    Args:
+        scorer: with traits; changed.
+        raw: its outputs for the validation essays.
+        essays: their `prompt_id`, and a column of each trait's human scores, NaN where there is none.
+        left_out: as of [`calibrate`].
+
+    Returns:
+        `trait -> prompt_id -> line`.
+    """
+    head = scorer.model.trait_head
+    if head is None or raw.traits is None:
+        raise ValueError("The scorer has no traits.")
+    min_essays = MIN_ESSAYS if left_out is None else MIN_ESSAYS_IN_ALL
+    place_of = {pair: place for place, pair in enumerate(pairs_of(scorer.model.config))}
+    changed: dict[str, dict[str, dict[str, float]]] = {}
+    for column, (trait, ranges) in enumerate(scorer.trait_ranges.items()):
+        predicted = raw.traits[:, column]
+        known = essays[["prompt_id", trait]]
+        if left_out is not None:
+            predicted = np.concatenate([predicted, left_out[normalized_name(trait)].to_numpy()])
+            known = pd.concat([known, left_out[["prompt_id", trait]]])
+        counts = (known["prompt_id"].isin(list(ranges)) & known[trait].notna()).to_numpy()
+        predicted, known = predicted[counts], known[counts]
+        gold = by_prompt(ScoreRange.normalize, known[trait], known["prompt_id"], ranges)
+        lines = fit_calibrations(known["prompt_id"], predicted, gold, min_essays)
+        for prompt_id, line in lines.items():
+            place = place_of[trait, prompt_id]
+            head.means[place] = line.apply(head.means[place].item())
+            head.stds[place] *= line.slope
+        changed[trait] = {prompt_id: vars(line) for prompt_id, line in lines.items()}
+    return changed
+
+
+def normalized_name(trait: str) -> str:
+    """The column of what a scorer says of a trait, 0-1, beside the human scores."""
+    return f"normalized_{trait}"
+
+
 def left_out_scores(
     scorer: EssayScorer, data: EssayDataset, by_having_seen: np.ndarray, states: Sequence[np.ndarray] | None = None
 ) -> pd.DataFrame:
     """
-    What a trained scorer says of training essays, less what its lexical head says only because it has seen them. These are
+    What a trained scorer says of training essays, less what its linear models say only because they have seen them. These are
     the essays of prompts with fewer than 100 validation essays, which alone would tell too little of the spread.
 
     The recursive head has seen these essays, too. Where they are few it has taken few steps, and its scores spread by little
@@ -79,13 +125,20 @@ def left_out_scores(
         states: an encoder's, of all training essays, where the scorer reads them.
 
     Returns:
-        `prompt_id`, gold `score` on the prompt's own scale, and `normalized`, the 0-1 score.
+        `prompt_id`, gold `score` on the prompt's own scale, and `normalized`, the 0-1 score; for each trait its gold scores,
+        under its name, and the 0-1 ones (see [`normalized_name`]).
     """
-    train = data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
+    traits = list(scorer.trait_ranges)
+    train = data.splits["train"].select_columns(["prompt_id", "score", *traits]).to_pandas()
     num_validation = pd.Series(data.splits["validation"]["prompt_id"]).value_counts()
     num_validation = train["prompt_id"].map(num_validation).fillna(0).to_numpy()
     places = np.flatnonzero(num_validation < MIN_VALIDATION_ESSAYS)
     of_essays = None if states is None else [states[int(place)] for place in places]
     raw = scorer.score_tokens(scorer.rows(data.splits["train"].select(places), of_essays))
     share = scorer.model.config.lexical_share
-    return train.iloc[places].assign(normalized=raw.normalized - share * by_having_seen[places])
+    found = train.iloc[places].assign(normalized=raw.normalized - share * by_having_seen[places, 0])
+    head = scorer.model.trait_head
+    if head is None or raw.traits is None:
+        return found
+    of_traits = raw.traits - head.lexical_share * by_having_seen[places, 1:]
+    return found.assign(**{normalized_name(trait): of_traits[:, column] for column, trait in enumerate(traits)})

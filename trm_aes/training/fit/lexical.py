@@ -1,4 +1,4 @@
-"""The lexical head, solved in closed form before training: a ridge regression on the essays of each prompt."""
+"""The linear heads, solved in closed form before training: a ridge regression on the essays of each prompt."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,12 @@ from ...model.essay_tokens import EssayCollator
 from ...model.essays_trm import EssayBatch
 from ...model.heads_trm import TRMLexicalHead, lexical_features
 from ...model.modeling_trm import TRMForEssayScoring
+from ...model.traits_trm import pairs_of
 from ...scoring.scorer import input_columns
 from ..states import EssayStates
 from .prompts import means_and_spreads
 from .regression import Inputs, Weighing, solve
+from .traits import training_traits
 
 # Essays whose inputs are worked out at once: each takes a number for every word of the vocabulary.
 CHUNK = 64
@@ -37,18 +39,19 @@ def weighing_of(config: PreTrainedConfig) -> Weighing:
 def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: EssayStates | None = None) -> np.ndarray:
     """
     Gives the lexical head the weights that score the training essays best under a penalty, and keeps them out of
-    training. AdamW, whose steps are as long for a rare word as for any other, finds worse ones.
+    training. AdamW, whose steps are as long for a rare word as for any other, finds worse ones. Where the model has traits,
+    each is solved in the same way, prompt by prompt, on the essays that have a score of it.
 
     Scores are learned as the mean of both raters where the data set has both: two judgments are less noisy than one.
 
     Args:
-        model: its prompt bank must know the prompts' statistics.
+        model: its prompt bank must know the prompts' statistics, and its trait head those of the traits.
         data: with essays of every prompt in `train`.
         states: a frozen encoder's, of the training essays; without them the head leaves states out.
 
     Returns:
-        What the head says of each training essay less what it would say had it been solved on the prompt's others alone:
-        `(essays,)`, on the 0-1 scale.
+        What the linear models say of each training essay less what they would say had they been solved on the prompt's others
+        alone: `(essays, 1 + traits)`, the score first, each on its 0-1 scale; NaN where an essay has no score of a trait.
     """
     bank, head = model.model.prompt_bank, model.lexical_head
     if bank is None or head is None:
@@ -62,17 +65,60 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
     raters = list(data.rater_columns)
     scores = train.select_columns(["prompt_id", "score", *raters]).to_pandas()
     collate = EssayCollator.for_model(data.load_tokenizer(), model.config)
-    by_having_seen = np.zeros(len(scores))
+    traits = _TraitRegressions(model, data)
+    by_having_seen = np.full((len(scores), 1 + len(traits.scores.columns)), np.nan)
     for place, prompt_id in enumerate(data.score_ranges):
         essays = scores[scores["prompt_id"] == prompt_id]
         inputs = head_inputs(model, rows, essays.index.to_numpy(), states, collate)
         _set_state_statistics(head, place, inputs.moments)
-        regression = solve(inputs.standardized(head, place), _targets(essays, raters), weighing)
+        inputs = inputs.standardized(head, place)
+        regression = solve(inputs, _targets(essays, raters), weighing)
         regression.add_to(head, place)
-        difference = regression.fitted() - regression.left_out()
-        by_having_seen[essays.index.to_numpy()] = bank.score_stds[place].item() * difference
+        rows_of_prompt = essays.index.to_numpy()
+        by_having_seen[rows_of_prompt, 0] = bank.score_stds[place].item() * regression.by_having_seen()
+        by_having_seen[rows_of_prompt, 1:] = traits.solve(prompt_id, rows_of_prompt, inputs, weighing)
     head.requires_grad_(False)
     return by_having_seen
+
+
+class _TraitRegressions:
+    """
+    Solves the trait head of a model, prompt by prompt, and keeps it out of training; nothing is done without such a head.
+
+    Attributes:
+        scores: of the training essays, a column a trait, NaN for those that are missing.
+    """
+
+    def __init__(self, model: TRMForEssayScoring, data: EssayDataset):
+        self._head = model.trait_head
+        self._place_of = {pair: place for place, pair in enumerate(pairs_of(model.config))}
+        self.scores = training_traits(data, list(model.config.traits or {})).drop(columns="prompt_id")
+        if self._head is not None:
+            self._head.requires_grad_(False)
+            for weights in self._head.parameters():
+                weights.zero_()
+
+    def solve(self, prompt_id: str, rows: np.ndarray, inputs: Inputs, weighing: Weighing) -> np.ndarray:
+        """
+        Solves the traits of a prompt; returns what having seen an essay adds to its scores, `(essays, traits)`.
+
+        Args:
+            rows: places of the prompt's essays among the training essays.
+            inputs: of these, standardized.
+            weighing: as of the score.
+        """
+        by_having_seen = np.full((len(rows), len(self.scores.columns)), np.nan)
+        for column, trait in enumerate(self.scores):
+            place = self._place_of.get((trait, prompt_id))
+            if place is None or self._head is None:
+                continue
+            scores = self.scores[trait].to_numpy()[rows]
+            given = np.flatnonzero(np.isfinite(scores))
+            targets = (scores[given] - scores[given].mean()) / scores[given].std()
+            regression = solve(inputs.of(given), targets, weighing)
+            regression.add_to(self._head, place)
+            by_having_seen[given, column] = self._head.stds[place].item() * regression.by_having_seen()
+        return by_having_seen
 
 
 def _targets(essays: pd.DataFrame, raters: list[str]) -> np.ndarray:

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from sklearn.kernel_ridge import KernelRidge
 
 from ...model.heads_trm import TRMLexicalHead
+from ...model.traits_trm import TRMTraitHead
 
 MIN_SPREAD = 1e-6
 
@@ -44,6 +45,10 @@ class Inputs:
     counts: np.ndarray
     features: np.ndarray
     moments: np.ndarray
+
+    def of(self, places: np.ndarray) -> "Inputs":
+        """Those of some of the essays, in the order of `places`."""
+        return Inputs(self.words[places], self.counts[places], self.features[places], self.moments[places])
 
     def standardized(self, head: TRMLexicalHead, place: int) -> "Inputs":
         """These inputs with their moments as the head sees them of essays of the prompt at `place`."""
@@ -89,9 +94,16 @@ class Regression:
         inverse = np.linalg.inv(self.kernel + self.penalty * np.eye(len(self.kernel)))
         return self.targets - self.dual / inverse.diagonal()
 
+    def by_having_seen(self) -> np.ndarray:
+        """What the regression says of each essay less what it would say had it been left out: `(essays,)`."""
+        return self.fitted() - self.left_out()
+
     @torch.no_grad()
-    def add_to(self, head: TRMLexicalHead, place: int, times: float = 1.0):
-        """Adds the weights, multiplied by `times`, to those that the head has for the prompt at `place`."""
+    def add_to(self, head: TRMLexicalHead | TRMTraitHead, place: int, times: float = 1.0):
+        """
+        Adds the weights, multiplied by `times`, to those that the head has for the prompt at `place`, or for the pair of prompt
+        and trait there.
+        """
         head.words.weight[:, place] += torch.tensor(times * self.words)
         head.counts.weight[place] += torch.tensor(times * self.counts)
         if head.features is not None:

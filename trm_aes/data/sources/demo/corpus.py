@@ -63,7 +63,9 @@ def load_demo(seed: int = 0, essays_per_prompt: int = ESSAYS_PER_PROMPT) -> Essa
     frame["region"] = np.random.default_rng([seed, len(bank["prompts"])]).choice(REGIONS, len(frame))
     frame.index += 1
     checksum = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
-    values = ValueColumns(USUAL_RATERS, {name: ScoreRange(0, 100) for name in TRAITS}, ("region",))
+    prompt_ids = [prompt["prompt_id"] for prompt in bank["prompts"]]
+    traits = {name: dict.fromkeys(prompt_ids, ScoreRange(0, 100)) for name in TRAITS}
+    values = ValueColumns(USUAL_RATERS, traits, ("region",))
     table = EssayTable(frame, f"synthetic demo corpus (seed {seed})", checksum, DEMO_CORPUS, values=values)
     check_table(table)
     return table
