@@ -10,7 +10,11 @@ from ..report.formats import number, percent
 _environment = Environment(
     loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_environment.filters |= {"number": number, "percent": percent, "base64": lambda content: base64.b64encode(content).decode()}
+_environment.filters |= {
+    "number": number,
+    "percent": percent,
+    "base64": lambda content: base64.b64encode(content).decode(),
+}
 
 
 def render(template: str, **values: Any) -> str:

@@ -21,6 +21,9 @@ FIELDS = {
     "columns.prompt": "Prompts",
     "prompt_id": "Prompts",
     "prompt": "Prompts",
+    "sheet": "Sheet",
+    "encoding": "Encoding",
+    "delimiter": "Delimiter",
 }
 
 
@@ -39,7 +42,9 @@ def set_in_words(result: EssayScore, score_range: ScoreRange) -> str | None:
 
 def confidence_in_words(result: EssayScore) -> str:
     """The confidence of a score as a sentence."""
-    return f"Confidence {result.confidence:.0%}: how likely it is that a person would give exactly {result.rounded_score}."
+    return (
+        f"Confidence {result.confidence:.0%}: how likely it is that a person would give exactly {result.rounded_score}."
+    )
 
 
 def advisories_in_words(result: EssayScore) -> list[tuple[str, list[str]]]:
