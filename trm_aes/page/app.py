@@ -122,9 +122,8 @@ def serve(model: str, address: Address):
 
 
 def _launch(page: gr.Blocks, about: About, address: Address):
-    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=FONT, font_mono=MONOSPACE)
     _, local, public = page.launch(
-        server_name=address.host, server_port=address.port, share=address.share, theme=theme, css_paths=STYLE, head=HEAD,
+        server_name=address.host, server_port=address.port, share=address.share, theme=_theme(), css_paths=STYLE, head=HEAD,
         max_file_size=MAX_UPLOAD, footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, pwa=False,
         mcp_server=False, state_session_capacity=MAX_SESSIONS, inbrowser=False, inline=False, quiet=True,
         prevent_thread_lock=True, app_kwargs={"routes": [Route(REPORT_PATH, partial(_report, about))]},
@@ -132,6 +131,16 @@ def _launch(page: gr.Blocks, about: About, address: Address):
     if address.share and public is None:
         raise OutputError("No public address can be had for the page. Is this machine connected? Leave `share` out.")
     print(f"{about.name} is at {public or local} until you press Ctrl-C.", flush=True)
+
+
+def _theme() -> gr.themes.Base:
+    """Fonts of the visitor's own machine, and fields without boxes around them."""
+    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=FONT, font_mono=MONOSPACE)
+    return theme.set(
+        block_background_fill="transparent", block_border_width="0px", block_padding="0px", block_label_padding="0px",
+        block_title_text_weight="600", form_gap_width="0px", input_border_width="1px", button_large_text_weight="600",
+        block_background_fill_dark="transparent", block_border_width_dark="0px", input_border_width_dark="1px",
+    )  # fmt: skip
 
 
 async def _report(about: About, request: Request) -> HTMLResponse:
