@@ -31,6 +31,8 @@ POLICY = (
 HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
 # Seconds between two looks for uploads that nobody has read.
 SWEEP_SECONDS = 60
+# Dark enough for white letters.
+ACCENT, ACCENT_HOVER = "#0a5a8f", "#084a75"
 FONT = ("-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "Liberation Sans", "system-ui", "sans-serif")
 MONOSPACE = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
@@ -139,6 +141,8 @@ def _theme() -> gr.themes.Base:
     return theme.set(
         block_background_fill="transparent", block_border_width="0px", block_padding="0px", block_label_padding="0px",
         block_title_text_weight="600", form_gap_width="0px", input_border_width="1px", button_large_text_weight="600",
+        button_primary_background_fill=ACCENT, button_primary_background_fill_hover=ACCENT_HOVER,
+        button_primary_background_fill_dark=ACCENT, button_primary_background_fill_hover_dark=ACCENT_HOVER,
         block_background_fill_dark="transparent", block_border_width_dark="0px", input_border_width_dark="1px",
     )  # fmt: skip
 

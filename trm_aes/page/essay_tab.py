@@ -47,7 +47,13 @@ def essay_tab(scorer: EssayScorer, one_at_a_time: dict[str, Any]):
             prompt_problem = gr.HTML(apply_default_css=False, elem_id="prompt-problem")
             prompt_text = gr.HTML(shown_prompt(scorer, only), apply_default_css=False)
             essay = gr.Textbox(
-                label="Essay", lines=14, max_lines=24, placeholder="Type or paste the essay here.", elem_id="essay"
+                "",
+                "",
+                label="Essay",
+                lines=14,
+                max_lines=24,
+                placeholder="Type or paste the essay here.",
+                elem_id="essay",
             )
             essay_problem = gr.HTML(apply_default_css=False, elem_id="essay-problem")
             with gr.Row(elem_classes="buttons"):
@@ -181,7 +187,6 @@ def _moved(scorer: EssayScorer, essay: str, prompt_id: str) -> dict[str, Any]:
             found["parts"] = parts_of(essay, explanation, score_range)
         found |= {
             "legend": legend(score_range),
-            "note": explanation.note,
             "passages": len(explanation.sentences) < explanation.num_sentences,
         }
     return found

@@ -39,9 +39,9 @@ def table_tab(scorer: EssayScorer, one_at_a_time: dict[str, Any]):
         file = gr.UploadButton("Choose a file", file_types=FILE_TYPES, elem_id="file")
         file_problem = gr.HTML(apply_default_css=False, elem_id="file-problem")
         with gr.Accordion("How the file is read", open=False), gr.Row():
-            sheet = gr.Textbox(label="Sheet", info="of a workbook with several")
-            encoding = gr.Textbox(label="Encoding", info="UTF-8 if empty; windows-1252 is another")
-            delimiter = gr.Textbox(label="Delimiter", info="between cells; found if empty")
+            sheet = gr.Textbox("", label="Sheet", info="of a workbook with several")
+            encoding = gr.Textbox("", label="Encoding", info="UTF-8 if empty; windows-1252 is another")
+            delimiter = gr.Textbox("", label="Delimiter", info="between cells; found if empty")
         seen = gr.HTML(apply_default_css=False, elem_id="seen")
         with gr.Column(visible=False) as choices:
             with gr.Row():
