@@ -28,7 +28,12 @@ POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "form-action 'self'; base-uri 'self'"
 )
-HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+# A table of the card that is too wide scrolls, by keyboard, too.
+FOCUS = (
+    "new MutationObserver(() => document.querySelectorAll('#card table').forEach(one => { one.tabIndex = 0 }))"
+    ".observe(document, {childList: true, subtree: true})"
+)
+HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><script>{FOCUS}</script>'
 # Seconds between two looks for uploads that nobody has read.
 SWEEP_SECONDS = 60
 # Dark enough for white letters.

@@ -45,8 +45,12 @@ def table_tab(scorer: EssayScorer, one_at_a_time: dict[str, Any]):
         seen = gr.HTML(apply_default_css=False, elem_id="seen")
         with gr.Column(visible=False) as choices:
             with gr.Row():
-                essays = gr.Dropdown(label="Essays", info="The column that holds them.", elem_id="essays")
-                prompts = gr.Dropdown(label="Prompts", info="What says which one an essay answers.", elem_id="prompts")
+                essays = gr.Dropdown(
+                    label="Essays", info="The column that holds them.", min_width=260, elem_id="essays"
+                )
+                prompts = gr.Dropdown(
+                    label="Prompts", info="What says which one an essay answers.", min_width=260, elem_id="prompts"
+                )
             skips = gr.Checkbox(label="Leave out rows that cannot be scored, and say why", elem_id="skips")
             score = gr.Button("Score the table", variant="primary", elem_id="score-table")
         columns_problem = gr.HTML(apply_default_css=False, elem_id="columns-problem")
