@@ -236,6 +236,7 @@ REQUIRED = {
     "report": ["--model", "x", "--data", "x"],
     "score": ["--model", "x", "--input", "x", "--output", "x"],
     "explain": ["--model", "x", "--input", "x", "--output", "x"],
+    "demo": [],
     "push": ["--model", "x", "--repo-id", "x/y"],
 }
 
