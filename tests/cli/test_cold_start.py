@@ -9,7 +9,17 @@ from helpers import ROOT
 
 from trm_aes.cli.main import PROGRAMS
 
-HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "datasets", "accelerate", "gradio", "huggingface_hub.hf_api")
+HEAVY = (
+    "torch",
+    "transformers",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "datasets",
+    "accelerate",
+    "gradio",
+    "huggingface_hub.hf_api",
+)
 # Runs a command, and prints which of them have been imported when it ends.
 PROBE = f"""
 import json, sys
@@ -178,7 +188,10 @@ REFUSED = {
     "the model itself": ([*ADAPT, "--output-dir", "folder"], "--output-dir is the folder of --model, which is kept"),
     "no scorer": ([*ADAPT, "--output-dir", "data", "--overwrite"], "data is not what a training run wrote"),
     "occupied scorer": ([*ADAPT, "--output-dir", "data"], "data exists. Choose another output, or pass --overwrite"),
-    "no quickstart": (["demo"], "runs/quickstart/model does not exist. Run `make quickstart`, or name another scorer with --model"),
+    "no quickstart": (
+        ["demo"],
+        "runs/quickstart/model does not exist. Run `make quickstart`, or name another scorer with --model",
+    ),
     "nothing to show": (["demo", "--model", "./nowhere"], "--model: ./nowhere does not exist"),
     "port": (["demo", "--model", "folder", "--port", "65536"], "--port must lie between 1 and 65,535, got 65536"),
     "share": (["demo", "--model", "folder", "--share", "perhaps"], "--share: invalid choice: 'perhaps'"),
