@@ -273,14 +273,14 @@ def test_bad_rows_are_said_in_words_and_left_out_on_demand(visit, tmp_path):
 
 def test_a_file_that_is_no_table_and_one_that_is_too_large(visit, tmp_path):
     (tmp_path / "damaged.xlsx").write_bytes(b"PK\x03\x04 and no workbook")
-    (tmp_path / "large.csv").write_bytes(b"essay\n" + b"good " * (MAX_UPLOAD // 5 + 1))
+    (tmp_path / "large.csv").write_bytes(b"essay\n" + b"good " * (MAX_UPLOAD // 4))
     tab = visit()
     upload(tab, tmp_path / "damaged.xlsx")
     problem = tab.locator("#file-problem").get_by_role("alert")
-    playwright.expect(problem).to_contain_text("damaged.xlsx")
+    playwright.expect(problem).to_have_text("damaged.xlsx cannot be read: File is not a zip file.")
     upload(tab, tmp_path / "large.csv")
     playwright.expect(problem).to_have_text(
-        "large.csv has 10 MB, and this page takes at most 10 MB. For more, use the command trm-aes score."
+        "large.csv has 12.5 MB, and this page takes at most 10 MB. For more, use the command trm-aes score."
     )
 
 

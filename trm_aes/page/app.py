@@ -17,7 +17,7 @@ from ..errors import InputError, InterruptedRun, OutputError
 from ..scoring.scorer import EssayScorer
 from .about_tab import REPORT_PATH, About, about_tab
 from .essay_tab import essay_tab
-from .limits import MAX_QUEUE, MAX_SESSIONS, MAX_UPLOAD, SECONDS_HELD
+from .limits import MAX_QUEUE, MAX_RECEIVED, MAX_SESSIONS, SECONDS_HELD
 from .rendering import render
 from .table_tab import table_tab
 from .uploads import uploads_in_private
@@ -131,7 +131,7 @@ def serve(model: str, address: Address):
 def _launch(page: gr.Blocks, about: About, address: Address):
     _, local, public = page.launch(
         server_name=address.host, server_port=address.port, share=address.share, theme=_theme(), css_paths=STYLE, head=HEAD,
-        max_file_size=MAX_UPLOAD, footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, pwa=False,
+        max_file_size=MAX_RECEIVED, footer_links=[], run_history=False, enable_monitoring=False, ssr_mode=False, pwa=False,
         mcp_server=False, state_session_capacity=MAX_SESSIONS, inbrowser=False, inline=False, quiet=True,
         prevent_thread_lock=True, app_kwargs={"routes": [Route(REPORT_PATH, partial(_report, about))]},
     )  # fmt: skip

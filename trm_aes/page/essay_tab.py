@@ -47,13 +47,7 @@ def essay_tab(scorer: EssayScorer, one_at_a_time: dict[str, Any]):
             prompt_problem = gr.HTML(apply_default_css=False, elem_id="prompt-problem")
             prompt_text = gr.HTML(shown_prompt(scorer, only), apply_default_css=False)
             essay = gr.Textbox(
-                "",
-                "",
-                label="Essay",
-                lines=14,
-                max_lines=24,
-                placeholder="Type or paste the essay here.",
-                elem_id="essay",
+                "", label="Essay", lines=14, max_lines=24, placeholder="Type or paste the essay here.", elem_id="essay"
             )
             essay_problem = gr.HTML(apply_default_css=False, elem_id="essay-problem")
             with gr.Row(elem_classes="buttons"):

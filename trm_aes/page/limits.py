@@ -3,8 +3,9 @@
 from ..errors import InputError
 
 MEGABYTE = 2**20
-# Of a file that is uploaded, and of a scored table that is given back.
-MAX_UPLOAD, MAX_DOWNLOAD = 10 * MEGABYTE, 32 * MEGABYTE
+# Of a file that is uploaded, and of a scored table that is given back. What is larger than the last is not received to the
+# end; what is between is, so that the page can say beside the field what is wrong.
+MAX_UPLOAD, MAX_DOWNLOAD, MAX_RECEIVED = 10 * MEGABYTE, 32 * MEGABYTE, 64 * MEGABYTE
 # Rows of a table: minutes on two cores. Letters of an essay: more than 300,000 words.
 MAX_ROWS, MAX_LETTERS = 2000, 2_000_000
 # Letters of an essay, each sentence of which is left out in turn to see what it moves: about ten pages.

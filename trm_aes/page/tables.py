@@ -14,7 +14,7 @@ from ..scoring.input_rows import BadRows, InputColumns
 from ..scoring.scorer import EssayScorer
 from ..scoring.stream import score_file
 from .limits import MAX_DOWNLOAD, MAX_ROWS, MEGABYTE
-from .uploads import Upload
+from .uploads import Upload, without_folder
 
 # Rows that are shown, before scoring and after it; reasons of rows that were left out.
 SHOWN_ROWS, SHOWN_REASONS = 8, 20
@@ -69,7 +69,8 @@ def look(upload: Upload, reading: TableReading) -> TableLook:
     """
     with upload.as_file() as path:
         columns: dict[str, None] = {}
-        rows, num_rows = [], 0
+        rows: list[dict[str, Any]] = []
+        num_rows = 0
         for row in islice(read_or_unread_rows(path, reading), MAX_ROWS + 1):
             num_rows += 1
             if isinstance(row, UnreadRow):
@@ -94,7 +95,7 @@ def score_table(
     columns: InputColumns,
     prompt_id: str | None,
     skips_bad_rows: bool,
-    in_words: Callable[[Exception, Path], str],
+    in_words: Callable[[InputError], str],
 ) -> ScoredTable:
     """
     Scores a table as `trm-aes score` does, in a private folder.
@@ -108,19 +109,16 @@ def score_table(
         in_words: says for a visitor what was wrong with a row.
 
     Raises:
-        InputError: if the table cannot be scored, in the words of `in_words`, or is too large to be given back.
+        InputError: if the table cannot be scored, or is too large to be given back.
     """
     with upload.as_file() as path:
         output = path.with_name(_scored_name(path))
 
         def reason_in_words(reason: str) -> str:
-            return in_words(InputError(reason), path.parent)
+            return without_folder(in_words(InputError(reason)), path)
 
         bad_rows = BadRows(skip=skips_bad_rows, in_words=reason_in_words)
-        try:
-            summary = score_file(scorer, str(path), str(output), columns, prompt_id, reading, bad_rows=bad_rows)
-        except InputError as error:
-            raise InputError(in_words(error, path.parent)) from error
+        summary = score_file(scorer, str(path), str(output), columns, prompt_id, reading, bad_rows=bad_rows)
         size = output.stat().st_size
         if size > MAX_DOWNLOAD:
             raise InputError(

@@ -76,15 +76,27 @@ class Upload:
             file.parent.rmdir()
         if size > MAX_UPLOAD:
             raise InputError(
-                f"{file.name} has {size / MEGABYTE:,.0f} MB, and this page takes at most {MAX_UPLOAD // MEGABYTE} MB. For more, "
+                f"{file.name} has {size / MEGABYTE:,.1f} MB, and this page takes at most {MAX_UPLOAD // MEGABYTE} MB. For more, "
                 "use the command trm-aes score."
             )
         return cls(file.name, content)
 
     @contextlib.contextmanager
     def as_file(self) -> Iterator[Path]:
-        """The file in a private folder of its own, in which others may be written beside it, until the block ends."""
+        """
+        The file in a private folder of its own, in which others may be written beside it, until the block ends. Errors for
+        people that leave the block do not name that folder.
+        """
         with private_folder() as folder:
             path = folder / self.name
             path.write_bytes(self.content)
-            yield path
+            try:
+                yield path
+            except InputError as error:
+                error.args = (without_folder(str(error), path),)
+                raise
+
+
+def without_folder(text: str, path: Path) -> str:
+    """A text in which files that lie beside a path have their names alone."""
+    return text.replace(f"{path.parent}{os.sep}", "")

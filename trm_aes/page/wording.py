@@ -55,20 +55,14 @@ def advisories_in_words(result: EssayScore) -> list[tuple[str, list[str]]]:
     ]
 
 
-def problem_in_words(error: Exception, folder: Path | None = None) -> str:
+def problem_in_words(error: Exception) -> str:
     """
-    What went wrong, for a visitor: no parameter of the library, no path of this machine. Of a fault of ours the log gets the
-    kind and the place alone, since its message may quote an essay.
-
-    Args:
-        error: what was raised.
-        folder: where the visitor's file lay, which is left out of the message.
+    What went wrong, for a visitor: fields of the page in the place of parameters of the library. Of a fault of ours the log
+    gets the kind and the place alone, since its message may quote an essay.
     """
     message = str(error) if isinstance(error, TRMError) else explain(error)
     if message is None:
         place = traceback.extract_tb(error.__traceback__)[-1]
         logger.error("%s in %s, line %s", type(error).__name__, Path(place.filename).name, place.lineno)
         return "Something went wrong in the scorer, and it is not your fault. Nothing was scored."
-    if folder is not None:
-        message = message.replace(f"{folder}/", "")
     return re.sub(r"`([\w.]+)`", lambda match: f"“{FIELDS.get(match[1], match[1])}”", message)

@@ -169,7 +169,7 @@ def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool, repo_ty
 def _is_there(api: HfApi, repo_id: str, private: bool, overwrite: bool, repo_type: str) -> int | None:
     """How many files a repository holds, if it may be written to; None where there is none."""
     try:
-        info = api.repo_info(repo_id, repo_type=repo_type)
+        info = api.space_info(repo_id) if repo_type == SPACE else api.model_info(repo_id)
     except RepositoryNotFoundError:
         return None
     if private and not info.private:
