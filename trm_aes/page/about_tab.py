@@ -1,11 +1,13 @@
 """The tab "About this scorer": its model card, and its report."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, snapshot_download
 
+from ..checkpoints import Checkpoint
 from ..errors import InputError
 from ..publishing.hub import CARD_NAME
 from ..publishing.model_card import DEFAULT_LICENSE, find_evaluation, find_report, render_model_card
@@ -14,6 +16,8 @@ from ..report.files import PAGE_NAME
 from .rendering import render
 
 REPORT_PATH = "/report"
+REPORT_FOLDER = "report-test"
+SHOWN_FILES = [CARD_NAME, f"{REPORT_FOLDER}/{PAGE_NAME}"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,17 @@ class About:
     report: str | None
 
     @classmethod
-    def of_folder(cls, name: str, folder: Path) -> "About":
-        """What lies in a scorer's folder: the card that is there, or the one that `trm-aes push` would make."""
-        report_dir = find_report(folder)
-        page = None if report_dir is None else report_dir / PAGE_NAME
-        has_page = page is not None and page.is_file()
-        return cls(name, _card(folder), page.read_text(encoding="utf-8") if has_page and page else None)
+    def of(cls, scorer: Checkpoint) -> "About":
+        """
+        What lies in a scorer's folder, or beside it on the Hub: the card that is there, or the one that `trm-aes push` would
+        make, and the report on its test split.
+        """
+        if scorer.hub_id is not None:
+            # Without them the scorer can be tried all the same.
+            with contextlib.suppress(Exception):
+                snapshot_download(scorer.hub_id, revision=scorer.commit, allow_patterns=SHOWN_FILES)
+        page = scorer.folder / REPORT_FOLDER / PAGE_NAME
+        return cls(scorer.name, _card(scorer.folder), page.read_text(encoding="utf-8") if page.is_file() else None)
 
 
 def about_tab(about: About):

@@ -114,7 +114,7 @@ def serve(model: str, address: Address):
     """
     address.check_is_free()
     scorer = EssayScorer.from_pretrained(model)
-    about = About.of_folder(scorer.name, find_checkpoint(model).folder)
+    about = About.of(find_checkpoint(model))
     # Gradio's own switch, for all that does not belong to one page.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with uploads_in_private():

@@ -1,11 +1,9 @@
 """A Space of the Hub that shows a published scorer: the page of `trm-aes demo`, with this package inside."""
 
 from collections.abc import Iterator
-from importlib.metadata import requires
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, SpaceCard, SpaceCardData
-from packaging.requirements import Requirement
 
 from .hub import CARD_NAME, SPACE, SPACE_SDK, commit
 
@@ -13,6 +11,8 @@ from .hub import CARD_NAME, SPACE, SPACE_SDK, commit
 SDK_VERSION, PYTHON_VERSION = "6.31.0", "3.13"
 APP_NAME, REQUIREMENTS_NAME = "app.py", "requirements.txt"
 PACKAGE = Path(__file__).parent.parent
+# What the package needs: a link to the list at the top. Gradio comes with the Space.
+REQUIREMENTS = Path(__file__).with_name(REQUIREMENTS_NAME)
 # Compiled for the Python of this machine.
 NOT_PUBLISHED = {".pyc", ".pyo"}
 APP = '''"""The page of the essay scorer {repo_id}: `trm-aes demo` as a Space of the Hub."""
@@ -79,15 +79,9 @@ def _own_files(space_id: str, repo_id: str, license: str) -> dict[str, str]:
     card = SpaceCard.from_template(data, template_str=CARD.format(title=title, repo_id=repo_id))
     return {
         APP_NAME: APP.format(repo_id=repo_id),
-        REQUIREMENTS_NAME: "".join(f"{requirement}\n" for requirement in _requirements()),
+        REQUIREMENTS_NAME: REQUIREMENTS.read_text(encoding="utf-8"),
         CARD_NAME: str(card),
     }
-
-
-def _requirements() -> list[str]:
-    """What this package needs; Gradio comes with the Space."""
-    found = [Requirement(line) for line in requires("trm-aes") or []]
-    return [str(requirement) for requirement in found if requirement.marker is None]
 
 
 def _package_files() -> Iterator[tuple[str, bytes]]:
