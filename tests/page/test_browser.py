@@ -127,7 +127,7 @@ def test_shows_the_score_of_the_scorer_and_what_moved_it(visit, scorer):
     assert tab.locator("#rounded-score").text_content() == str(result.rounded_score)
     assert tab.locator("#score-value").text_content() == f"{result.score:.2f}"
     shown = tab.get_by_role("region", name="Result")
-    assert f"Confidence {result.confidence:.0%}" in shown.text_content()
+    assert f"Confidence {100 * result.confidence:.0f} %" in shown.text_content()
     assert result.traits and tab.locator(".traits tbody tr").count() == len(result.traits)
     for name, trait in result.traits.items():
         row = tab.get_by_role("row", name=re.compile(name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import TRMError, explain
 from ..model.advisories_trm import ADVISORY_RULES
 from ..model.score_scale import ScoreRange
+from ..report.formats import percent
 from ..scoring.scorer import EssayScore
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,11 @@ FIELDS = {
     "encoding": "Encoding",
     "delimiter": "Delimiter",
 }
+# Advice of the library for which the page has no field.
+NOT_ON_THE_PAGE = (
+    ", or set `encoding_errors` to replace",
+    " Or choose what becomes of such essays with `unknown_prompt`.",
+)
 
 
 def set_in_words(result: EssayScore, score_range: ScoreRange) -> str | None:
@@ -42,9 +48,7 @@ def set_in_words(result: EssayScore, score_range: ScoreRange) -> str | None:
 
 def confidence_in_words(result: EssayScore) -> str:
     """The confidence of a score as a sentence."""
-    return (
-        f"Confidence {result.confidence:.0%}: how likely it is that a person would give exactly {result.rounded_score}."
-    )
+    return f"Confidence {percent(result.confidence, 0)}: how likely it is that a person would give exactly {result.rounded_score}."
 
 
 def advisories_in_words(result: EssayScore) -> list[tuple[str, list[str]]]:
@@ -65,4 +69,6 @@ def problem_in_words(error: Exception) -> str:
         place = traceback.extract_tb(error.__traceback__)[-1]
         logger.error("%s in %s, line %s", type(error).__name__, Path(place.filename).name, place.lineno)
         return "Something went wrong in the scorer, and it is not your fault. Nothing was scored."
+    for advice in NOT_ON_THE_PAGE:
+        message = message.replace(advice, "")
     return re.sub(r"`([\w.]+)`", lambda match: f"“{FIELDS.get(match[1], match[1])}”", message)
