@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,21 @@ def test_two_visitors_at_once_get_their_own_scores(visit, scorer):
         tab.locator("#path-title").wait_for()
         [result] = scorer.score([essays[prompt_id]], [prompt_id])
         assert tab.locator("#score-value").text_content() == f"{result.score:.2f}"
+
+
+def test_a_visitor_who_leaves_is_forgotten(visit, served):
+    tab = visit()
+    type_and_score(tab, ESSAY)
+    assert visitors_held(served) > 0
+    tab.context.close()
+    until = time.monotonic() + 20
+    while visitors_held(served) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert visitors_held(served) == 0
+
+
+def visitors_held(served):
+    return int(re.findall(r"HOLDS (\d+)", served[2].read_text())[-1])
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)

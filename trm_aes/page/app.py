@@ -96,6 +96,12 @@ def build_page(scorer: EssayScorer, about: About) -> gr.Blocks:
             with gr.Tab("About this scorer"):
                 about_tab(about)
         gr.HTML(render("foot"), apply_default_css=False)
+
+        def forget(request: gr.Request):
+            """Gradio holds the last values of all fields, until 50 others have come."""
+            page.state_holder.session_data.pop(request.session_hash, None)
+
+        page.unload(forget)
     return page.queue(max_size=MAX_QUEUE)
 
 
