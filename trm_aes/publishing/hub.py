@@ -179,7 +179,8 @@ def _is_there(api: HfApi, repo_id: str, private: bool, overwrite: bool, repo_typ
     held = {file.rfilename for file in info.siblings or []} - MADE_BY_THE_HUB
     if held and not overwrite:
         raise InputError(
-            f"{repo_id} exists and holds {len(held)} files. Choose another `{PARAMETERS[repo_type]}`, or pass `overwrite` to add a commit to it."
+            f"{repo_id} exists and holds {len(held)} files. Choose another `{PARAMETERS[repo_type]}`, or pass `overwrite` "
+            "to add a commit to it."
         )
     return len(held)
 
