@@ -11,7 +11,7 @@ from trm_aes.data.formats import AS_FOUND, FORMATS, TableReading
 from trm_aes.data.tables import write_rows
 from trm_aes.errors import InputError
 from trm_aes.page import limits
-from trm_aes.page.tables import look, score_table
+from trm_aes.page.tables import WatchedScorer, look, score_table
 from trm_aes.page.uploads import Upload, private_folder, uploads_in_private
 from trm_aes.page.wording import problem_in_words
 from trm_aes.scoring.input_rows import USUAL_COLUMNS
@@ -50,6 +50,13 @@ def test_every_format_is_scored_as_the_command_scores_it(scorer, model_dir, tmp_
     assert found.num_scored == 9 and found.rows[0]["essay"] == ROWS[0]["essay"] and not found.rejected
     kinds = {"t.txt": "t-scored.csv", "t.csv.gz": "t-scored.csv", "my.essays.csv.zip": "my.essays-scored.csv"}
     assert found.name == kinds.get(name, name.replace("t.", "t-scored."))
+
+
+def test_each_batch_is_told(scorer, tmp_path):
+    told = []
+    watched = WatchedScorer(scorer, told.append)
+    watched.batch_tokens = 60
+    assert scored(watched, table(tmp_path, "t.csv")).num_scored == sum(told) == 9 and len(told) > 2
 
 
 def test_nothing_of_a_table_is_left(scorer, tmp_path, monkeypatch):

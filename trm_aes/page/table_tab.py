@@ -13,7 +13,7 @@ from ..scoring.input_rows import InputColumns
 from ..scoring.scorer import EssayScorer
 from .limits import MAX_ROWS, MAX_UPLOAD, MEGABYTE, SECONDS_HELD
 from .rendering import problem, render
-from .tables import ESSAY, PROMPT, PROMPT_ID, look, score_table
+from .tables import ESSAY, PROMPT, PROMPT_ID, WatchedScorer, look, score_table
 from .uploads import Upload
 from .wording import HUMAN_READER, problem_in_words
 
@@ -147,7 +147,7 @@ def scored(
     essays: str | None,
     prompts: str | None,
     skips: bool,
-    progress: gr.Progress = gr.Progress(track_tqdm=True),  # noqa: B008 (so Gradio is told of it)
+    progress: gr.Progress = gr.Progress(),  # noqa: B008 (Gradio tells by it that progress is shown)
 ) -> tuple[str, str]:
     """Scores the file that is held: what is wrong with the choices, and the result."""
     if upload is None or essays is None or prompts is None:
@@ -160,7 +160,15 @@ def scored(
     prompt_id = prompts.removeprefix(ALL) if prompts.startswith(ALL) else None
     try:
         reading = _reading(sheet, encoding, delimiter)
-        table = score_table(scorer, upload, reading, columns, prompt_id, skips, problem_in_words)
+        done, total = 0, look(upload, reading).num_rows
+
+        def watch(num_essays: int):
+            nonlocal done
+            done += num_essays
+            progress((done, total), desc="Scored", unit="essays")
+
+        watched = WatchedScorer(scorer, watch)
+        table = score_table(watched, upload, reading, columns, prompt_id, skips, problem_in_words)
     except Exception as error:
         return problem(problem_in_words(error)), ""
     return "", render("scored", table=table, human_reader=HUMAN_READER)

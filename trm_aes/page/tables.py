@@ -1,6 +1,6 @@
 """Tables of visitors: what is in one, and the same with scores, byte for byte as `trm-aes score` writes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from ..data.formats import OUTPUT_FORMATS, WORKBOOKS, TableReading, compression,
 from ..data.rejection import REASON, rejected_path
 from ..data.tables import UnreadRow, read_or_unread_rows, read_rows
 from ..errors import InputError
+from ..model.outputs_trm import TRMEssayScoringOutput
 from ..scoring.input_rows import BadRows, InputColumns
 from ..scoring.scorer import EssayScorer
 from ..scoring.stream import score_file
@@ -58,6 +59,26 @@ class ScoredTable:
     num_cut: int
     rejected: list[str]
     num_rejected: int
+
+
+class WatchedScorer(EssayScorer):
+    """
+    A scorer that tells of each batch.
+
+    Args:
+        scorer: what scores.
+        watch: called with the number of essays after each batch.
+    """
+
+    def __init__(self, scorer: EssayScorer, watch: Callable[[int], object]):
+        super().__init__(scorer.model, scorer.tokenizer, scorer.name, scorer.device, scorer.batch_tokens, scorer.commit)
+        self._watch = watch
+
+    def outputs(self, rows: Sequence[dict], **options: Any) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
+        """Outputs of batches, as those of [`EssayScorer`]."""
+        for indices, outputs in super().outputs(rows, **options):
+            yield indices, outputs
+            self._watch(len(indices))
 
 
 def look(upload: Upload, reading: TableReading) -> TableLook:
