@@ -11,7 +11,7 @@ from trm_aes.page.limits import MAX_LETTERS, check_length
 from trm_aes.page.moved import legend, parts_of
 from trm_aes.page.rendering import problem
 from trm_aes.page.wording import advisories_in_words, confidence_in_words, problem_in_words, set_in_words
-from trm_aes.scoring.explaining import Explanation, SentenceEffect
+from trm_aes.scoring.explaining import SentenceEffect
 from trm_aes.scoring.scorer import EssayScore
 
 SCALE = ScoreRange(1, 6)
@@ -55,7 +55,7 @@ def test_parts_of_an_essay_are_all_of_it_with_what_they_moved():
     essay = "  One is good. \n\nTwo is bad.  Three is."
     effects = [(2, 14, 0.41), (17, 28, -0.16), (30, 39, 0.049)]
     sentences = [SentenceEffect(start, end, essay[start:end], change) for start, end, change in effects]
-    parts = parts_of(essay, Explanation(result(), "p", sentences, 3, [], {}, None, {}), SCALE)
+    parts = parts_of(essay, sentences, SCALE)
     assert "".join(part.text for part in parts) == essay
     assert [(part.level, part.direction, part.change) for part in parts if part.change] == [
         (3, "up", "+0.41"), (2, "down", "−0.16"), (0, "up", "+0.05"),

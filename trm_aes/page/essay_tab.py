@@ -178,7 +178,7 @@ def _moved(scorer: EssayScorer, essay: str, prompt_id: str) -> dict[str, Any]:
     if not found["too_long"]:
         explanation = scorer.explain(essay, prompt_id)
         if explanation.sentences:
-            found["parts"] = parts_of(essay, explanation, score_range)
+            found["parts"] = parts_of(essay, explanation.sentences, score_range)
         found |= {
             "legend": legend(score_range),
             "passages": len(explanation.sentences) < explanation.num_sentences,

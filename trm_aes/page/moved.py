@@ -1,10 +1,11 @@
 """What moved the score of an essay: its text in parts, each with what it did, as the page shades and lists them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..model.score_scale import ScoreRange
 from ..report.formats import number
-from ..scoring.explaining import Explanation, SentenceEffect
+from ..scoring.explaining import SentenceEffect
 
 # Least change for each level of shading, in steps of the prompt's scale.
 LEVELS = (0.05, 0.15, 0.4)
@@ -28,10 +29,10 @@ class Part:
     change: str = ""
 
 
-def parts_of(essay: str, explanation: Explanation, score_range: ScoreRange) -> list[Part]:
+def parts_of(essay: str, sentences: Sequence[SentenceEffect], score_range: ScoreRange) -> list[Part]:
     """All of an essay, in its order: the sentences that were left out in turn, and what stands between them."""
     parts, place = [], 0
-    for sentence in explanation.sentences:
+    for sentence in sentences:
         parts.append(Part(essay[place : sentence.start]))
         parts.append(_part(sentence, score_range))
         place = sentence.end
