@@ -38,6 +38,7 @@ def main(argv=None):
     report.main(["--model", model, "--data", data, "--split", "test", "--least-n", "40", *again])
     page = Path(model) / "report-test" / "report.html"
     print(f"\nThe model is in {model}, the scores are in {scores}. Open {page} in a browser.")
+    print(f"To try the scorer on a page, run: {Path(sys.executable).with_name('trm-aes')} demo --model {model}")
 
 
 def _step(title: str):

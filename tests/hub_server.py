@@ -3,14 +3,18 @@
 import base64
 import hashlib
 import json
+import os
+import subprocess
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import yaml
 
 TOKEN = "hf_right"
+SPACES = "spaces/"
 
 
 @dataclass
@@ -26,7 +30,8 @@ class Repository:
 
 class LocalHub:
     """
-    Use it as a context manager; `url` is its address. `dies_at` names a part of the path of requests that it leaves
+    Use it as a context manager; `url` is its address. Spaces are among `repositories` as `spaces/user/name`.
+    `dies_at` names a part of the path of requests that it leaves
     unanswered, as a server does that has gone down.
     """
 
@@ -45,6 +50,21 @@ class LocalHub:
     def __exit__(self, *exception):
         self._server.shutdown()
         self._server.server_close()
+
+
+def environment(hub: LocalHub, folder: Path, token: str | None = TOKEN, **more: str) -> dict[str, str]:
+    """Variables with which a program sees that Hub alone, with a cache of its own in a folder."""
+    found = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
+    found |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "cache"), "HF_HUB_DISABLE_XET": "1", **more}
+    return {**found, "HF_TOKEN": token} if token else found
+
+
+def client(command, hub: LocalHub, folder: Path, token: str | None = TOKEN, **more: str):
+    """Runs a program in a folder with such an [`environment`]."""
+    return subprocess.run(
+        command, env=environment(hub, folder, token, **more), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=300, cwd=folder,
+    )  # fmt: skip
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,23 +95,23 @@ class _Handler(BaseHTTPRequestHandler):
         if self.hub.dies_at and self.hub.dies_at in path:
             self.close_connection = True
             return
-        parts = path.strip("/").split("/")
+        parts, space = _without_type(path.strip("/").split("/"))
         if path == "/api/validate-yaml":
             return self._validate_card(json.loads(body))
         if parts[0] == "large":
             self.hub.large_files[parts[1]] = body
             return self._send(200, {})
         if method == "GET" and parts[:2] == ["api", "models"] or "resolve" in parts:
-            return self._read(method, parts)
+            return self._read(method, parts, space)
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._send(401, {"error": "Invalid credentials"})
-        return self._write(parts, body)
+        return self._write(parts, body, space)
 
     # ---- Reading
 
-    def _read(self, method: str, parts: list[str]):
+    def _read(self, method: str, parts: list[str], space: str):
         start = 2 if parts[0] == "api" else 0
-        name = "/".join(parts[start : start + 2])
+        name = space + "/".join(parts[start : start + 2])
         repository = self.hub.repositories.get(name)
         may_read = repository is not None and (
             not repository.private or self.headers.get("Authorization") == f"Bearer {TOKEN}"
@@ -134,10 +154,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ---- Writing
 
-    def _write(self, parts: list[str], body: bytes):
+    def _write(self, parts: list[str], body: bytes, space: str):
         if parts == ["api", "repos", "create"]:
             wanted = json.loads(body)
-            name = "/".join(filter(None, (wanted.get("organization") or "user", wanted["name"])))
+            space = SPACES if wanted.get("type") == "space" else ""
+            if space and not wanted.get("sdk"):
+                return self._send(400, {"error": "A Space needs an sdk"})
+            name = space + "/".join(filter(None, (wanted.get("organization") or "user", wanted["name"])))
             if name in self.hub.repositories:
                 return self._send(
                     409, {"error": "You already created this model repo", "url": f"{self.hub.url}/{name}"}
@@ -166,7 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             return self._send(200, {"transfer": "basic", "objects": objects})
         if "commit" in parts:
-            return self._commit(self.hub.repositories["/".join(parts[2:4])], "/".join(parts[2:4]), body)
+            name = space + "/".join(parts[2:4])
+            return self._commit(self.hub.repositories[name], name, body)
         return self._send(404, {"error": f"The local Hub does not know {self.path}."})
 
     def _commit(self, repository: Repository, name: str, body: bytes):
@@ -186,7 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _validate_card(self, request: dict):
         """What the Hub asks of a card's metadata, as its documentation has it."""
         metadata = yaml.safe_load(request["content"].split("---")[1])
-        errors = [f"{key} is missing" for key in ("license", "language") if not metadata.get(key)]
+        needed = ("sdk", "sdk_version", "app_file") if request["repoType"] == "space" else ("license", "language")
+        errors = [f"{key} is missing" for key in needed if not metadata.get(key)]
         for model in metadata.get("model-index", []):
             if not model.get("name"):
                 errors.append("model-index[0].name is missing")
@@ -219,6 +244,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
+
+
+def _without_type(parts: list[str]) -> tuple[list[str], str]:
+    """A path as if it were that of a model, and what the names of its repositories begin with."""
+    if parts[0] == "spaces":
+        return parts[1:], SPACES
+    if parts[:2] == ["api", "spaces"]:
+        return ["api", "models", *parts[2:]], SPACES
+    return parts, ""
 
 
 def _etag(data: bytes) -> str:

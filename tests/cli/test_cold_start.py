@@ -9,7 +9,17 @@ from helpers import ROOT
 
 from trm_aes.cli.main import PROGRAMS
 
-HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "datasets", "accelerate", "huggingface_hub.hf_api")
+HEAVY = (
+    "torch",
+    "transformers",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "datasets",
+    "accelerate",
+    "gradio",
+    "huggingface_hub.hf_api",
+)
 # Runs a command, and prints which of them have been imported when it ends.
 PROBE = f"""
 import json, sys
@@ -22,7 +32,7 @@ except SystemExit as end:
 print("\\n" + json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))
 """
 SCRIPTS = {"build": "build_dataset.py", "train": "train.py", "adapt": "adapt.py", "evaluate": "evaluate.py",
-           "report": "report.py", "score": "score.py", "explain": "explain.py",
+           "report": "report.py", "score": "score.py", "explain": "explain.py", "demo": "demo.py",
            "push": "push_to_hub.py", "states": "states.py"}  # fmt: skip
 
 
@@ -60,13 +70,17 @@ REQUIRED = {
     "score": ["--model", "x", "--input", "x", "--output", "y"],
     "explain": ["--model", "x", "--input", "x", "--output", "x"],
     "push": ["--model", "x", "--repo-id", "a/b"],
+    "demo": [],
     "states": [],
 }
 
 
+MISSPELLED = {"states": ("--claer", "--clear"), "demo": ("--prot", "--port")}
+
+
 @pytest.mark.parametrize("command", PROGRAMS)
 def test_a_misspelled_option_is_refused_early(command):
-    wrong, right = ("--claer", "--clear") if command == "states" else ("--overwriet", "--overwrite")
+    wrong, right = MISSPELLED.get(command, ("--overwriet", "--overwrite"))
     line = assert_refused_early(command, *REQUIRED[command], wrong)
     assert line.endswith(f"there is no {wrong}; did you mean {right}? See trm-aes {command} --help")
 
@@ -174,6 +188,17 @@ REFUSED = {
     "the model itself": ([*ADAPT, "--output-dir", "folder"], "--output-dir is the folder of --model, which is kept"),
     "no scorer": ([*ADAPT, "--output-dir", "data", "--overwrite"], "data is not what a training run wrote"),
     "occupied scorer": ([*ADAPT, "--output-dir", "data"], "data exists. Choose another output, or pass --overwrite"),
+    "no quickstart": (
+        ["demo"],
+        "runs/quickstart/model does not exist. Run `make quickstart`, or name another scorer with --model",
+    ),
+    "nothing to show": (["demo", "--model", "./nowhere"], "--model: ./nowhere does not exist"),
+    "port": (["demo", "--model", "folder", "--port", "65536"], "--port must lie between 1 and 65,535, got 65536"),
+    "share": (["demo", "--model", "folder", "--share", "perhaps"], "--share: invalid choice: 'perhaps'"),
+    "a Space of a card": (
+        ["push", "--model", "folder", "--repo-id", "a/b", "--card-only", "--space", "a/c"],
+        "--space has no effect with --card-only, which uploads nothing",
+    ),
     "published": (["push", "--model", "nowhere", "--repo-id", "a/b"], "--model: nowhere does not exist"),
     "evaluation": (
         ["push", "--model", "folder", "--repo-id", "a/b", "--evaluation", "essays.docx"],

@@ -2,16 +2,14 @@
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict, replace
 
 import pytest
 from helpers import BLOCKER, ROOT, options
-from hub_server import TOKEN, LocalHub
+from hub_server import TOKEN, LocalHub, client
 from huggingface_hub import ModelCard
 from made_up_report import bare_report
 
@@ -43,17 +41,6 @@ def evaluated(model_dir, data_dir, tmp_path_factory):
     shutil.copytree(model_dir, folder)
     evaluate.main(["--model", str(folder), "--data", str(data_dir), "--split", "test"])
     return folder
-
-
-def client(command, hub, tmp_path, token=TOKEN, **more):
-    """Runs a program that sees that Hub alone, with a cache of its own."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
-    environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1", **more}
-    if token:
-        environment["HF_TOKEN"] = token
-    return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=tmp_path
-    )
 
 
 def push(folder, hub, tmp_path, *more, **how):

@@ -1,18 +1,11 @@
 """The page of a report in a real browser, opened from the disk: layout, contrast, keyboard and screen reader, paper."""
 
-import shutil
-
 import pytest
+from browsing import CHROMIUM, SCREENS, assert_no_barrier, needs_chromium, overflow, playwright
 from made_up_report import LONG_NAME
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+pytestmark = needs_chromium
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-
-SCREENS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 # A4 less its margins, in pixels of CSS.
 PAPER_WIDTH = 688
 
@@ -57,17 +50,12 @@ def unfold(tab):
     tab.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true })")
 
 
-def overflow(tab):
-    return tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-
-
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
 def test_fits_the_screen_and_has_no_barrier_that_axe_finds(opened, width, scheme):
     tab = opened(width, scheme)
     unfold(tab)
     assert overflow(tab) == 0
-    found = axe.Axe().run(tab)
-    assert found.violations_count == 0, found.generate_report()
+    assert_no_barrier(tab)
 
 
 def test_headings_are_in_order(opened):

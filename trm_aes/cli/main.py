@@ -1,4 +1,4 @@
-"""`trm-aes build|train|adapt|evaluate|report|score|explain|push|states`: the programs in `scripts/` under one name."""
+"""`trm-aes build|train|adapt|evaluate|report|score|explain|demo|push|states`: the programs in `scripts/` under one name."""
 
 import argparse
 import importlib
@@ -16,6 +16,7 @@ PROGRAMS = {
     "report": "report on a scorer as an assessment body asks for it",
     "score": "score new essays",
     "explain": "say what moved the scores of essays, sentence by sentence and word by word",
+    "demo": "try a scorer on a page in the browser",
     "push": "publish a scorer on the Hugging Face Hub",
     "states": "show or clear what training keeps on disk",
 }

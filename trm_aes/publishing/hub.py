@@ -28,6 +28,10 @@ PUBLISHED_FILES = (
 )
 CARD_NAME = "README.md"
 MADE_BY_THE_HUB = {".gitattributes"}
+# Types of repositories, and what makes the pages of a Space.
+MODEL, SPACE, SPACE_SDK = "model", "space", "gradio"
+# By which parameter each type is named.
+PARAMETERS = {MODEL: "repo_id", SPACE: "space"}
 
 
 def publish(
@@ -80,19 +84,64 @@ def publish(
         operations.append(CommitOperationAdd(name, published_record(evaluation_file)))
     if report_dir is not None:
         operations += _report_operations(report_dir)
-    check_repo_id(repo_id)
+    return commit(repo_id, operations, message, private, overwrite, token)
+
+
+def commit(
+    repo_id: str,
+    operations: list[CommitOperationAdd],
+    message: str,
+    private: bool = False,
+    overwrite: bool = False,
+    token: str | None = None,
+    repo_type: str = MODEL,
+) -> str:
+    """
+    Puts files into a repository, which is made if it does not exist, in one commit.
+
+    Args:
+        repo_id, private, overwrite, token, message: as of [`publish`].
+        operations: the files.
+        repo_type: `model` or `space`.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        InputError, OutputError: as of [`publish`].
+    """
+    api = _api(repo_id, token, repo_type)
+    with explain_hub_errors(repo_id, "Nothing was published."):
+        is_new = _make_repo(api, repo_id, private, overwrite, repo_type)
+    left = f"The repository is there, {'empty' if is_new else 'as it was'}: all files come with one commit, which was not confirmed"
+    with explain_hub_errors(repo_id, f"{left}. Run the same command again."):
+        return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type).commit_url
+
+
+def check_may_be_written(
+    repo_id: str, private: bool = False, overwrite: bool = False, token: str | None = None, repo_type: str = MODEL
+):
+    """
+    Checks, before anything is published, that files may be put into a repository, there or not. Arguments are those of
+    [`commit`].
+
+    Raises:
+        InputError, OutputError: as of [`publish`].
+    """
+    api = _api(repo_id, token, repo_type)
+    with explain_hub_errors(repo_id, "Nothing was published."):
+        _is_there(api, repo_id, private, overwrite, repo_type)
+
+
+def _api(repo_id: str, token: str | None, repo_type: str) -> HfApi:
+    check_repo_id(repo_id, repo_type)
     token = token or get_token()
     if token is None:
         raise InputError(
             "No token for the Hub. Make one with the right to write at https://huggingface.co/settings/tokens, then run "
             "`hf auth login` or set HF_TOKEN."
         )
-    api = HfApi(token=token)
-    with explain_hub_errors(repo_id, "Nothing was published."):
-        is_new = _make_repo(api, repo_id, private, overwrite)
-    left = f"The repository is there, {'empty' if is_new else 'as it was'}: all files come with one commit, which was not confirmed"
-    with explain_hub_errors(repo_id, f"{left}. Run the same command again."):
-        return api.create_commit(repo_id, operations, commit_message=message).commit_url
+    return HfApi(token=token)
 
 
 def _report_operations(folder: Path) -> list[CommitOperationAdd]:
@@ -106,27 +155,37 @@ def _report_operations(folder: Path) -> list[CommitOperationAdd]:
     return [CommitOperationAdd(f"{folder.name}/{name}", text.encode()) for name, text in content.items()]
 
 
-def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool) -> bool:
+def _make_repo(api: HfApi, repo_id: str, private: bool, overwrite: bool, repo_type: str) -> bool:
     """Makes the repository, or checks that this one may be written to; whether it is new (or empty)."""
-    try:
-        info = api.model_info(repo_id)
-    except RepositoryNotFoundError:
+    held = _is_there(api, repo_id, private, overwrite, repo_type)
+    if held is None:
         # Unless asked, the account's own default.
-        api.create_repo(repo_id, private=private or None)
-        return True
-    if private and not info.private:
-        raise InputError(
-            f"{repo_id} exists and is public. Make it private on its settings page, or choose another `repo_id`."
-        )
-    held = {file.rfilename for file in info.siblings or []} - MADE_BY_THE_HUB
-    if held and not overwrite:
-        raise InputError(
-            f"{repo_id} exists and holds {len(held)} files. Choose another `repo_id`, or pass `overwrite` to add a commit to it."
+        api.create_repo(
+            repo_id, private=private or None, repo_type=repo_type, space_sdk=SPACE_SDK if repo_type == SPACE else None
         )
     return not held
 
 
-def check_repo_id(repo_id: str) -> None:
+def _is_there(api: HfApi, repo_id: str, private: bool, overwrite: bool, repo_type: str) -> int | None:
+    """How many files a repository holds, if it may be written to; None where there is none."""
+    try:
+        info = api.space_info(repo_id) if repo_type == SPACE else api.model_info(repo_id)
+    except RepositoryNotFoundError:
+        return None
+    if private and not info.private:
+        raise InputError(
+            f"{repo_id} exists and is public. Make it private on its settings page, or choose another `{PARAMETERS[repo_type]}`."
+        )
+    held = {file.rfilename for file in info.siblings or []} - MADE_BY_THE_HUB
+    if held and not overwrite:
+        raise InputError(
+            f"{repo_id} exists and holds {len(held)} files. Choose another `{PARAMETERS[repo_type]}`, or pass `overwrite` "
+            "to add a commit to it."
+        )
+    return len(held)
+
+
+def check_repo_id(repo_id: str, repo_type: str = MODEL) -> None:
     """
     Checks that a repository on the Hub may have an id.
 
@@ -136,7 +195,7 @@ def check_repo_id(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise InputError(f"`repo_id` {repo_id}: {brief(error)}") from None
+        raise InputError(f"`{PARAMETERS[repo_type]}` {repo_id}: {brief(error)}") from None
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The page: a scorer to try in a browser, served on this machine or in a Space of the Hub."""
