@@ -20,6 +20,7 @@ from trm_aes.report.record import (
     RaterPair,
     Report,
     Subject,
+    TraitAgreement,
 )
 
 # What a user may call things: markup, a dollar, a letter that no font has, a word that no line can break.
@@ -148,6 +149,11 @@ def made_up_report(prompt_ids=("1", "2", LONG_NAME), groups=("girls", "boys", NA
         raters=[
             RaterPair(prompt_id=prompt_id, first="rater1", second="rater2", n=300, qwk=about(0.752), exact=about(0.62),
                       adjacent=about(0.97, 0.01), pearson=about(0.76), smd=about(0.01))
+            for prompt_id in prompt_ids
+        ],
+        traits=[
+            TraitAgreement(trait="voice", prompt_id=prompt_id, n=120, qwk=about(0.655), exact=about(0.61), adjacent=about(0.94),
+                           pearson=about(0.7), smd=about(0.02))
             for prompt_id in prompt_ids
         ],
         fairness=[made_up_groups("writer", groups), GroupColumn(column="region", least_n=100, groups=[], left_out={"north": 30},

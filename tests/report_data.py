@@ -14,7 +14,10 @@ from trm_aes.model.score_scale import ScoreRange
 from trm_aes.report.build import ReportChoices, build_report
 
 SCORER = SimpleNamespace(
-    name="scorer", commit=None, model=SimpleNamespace(config=SimpleNamespace(advisory_limits=None, review_by=None))
+    name="scorer",
+    commit=None,
+    trait_ranges={},
+    model=SimpleNamespace(config=SimpleNamespace(advisory_limits=None, review_by=None)),
 )
 
 

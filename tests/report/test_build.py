@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from report_data import constant_frame, demo_frame, essay_data, predictions_of, report_of
+from report_data import SCORER, constant_frame, demo_frame, essay_data, predictions_of, report_of
+from sklearn.metrics import cohen_kappa_score
 
 from trm_aes.errors import InputError
 from trm_aes.evaluation.agreement import score_metrics
@@ -185,6 +186,30 @@ def test_small_groups_are_left_out_and_said():
     assert column.note.startswith("On no prompt do human and predicted scores both vary")
 
 
+def test_traits_are_measured_where_essays_have_scores_of_people():
+    style = {"style": {"a": ScoreRange(1, 4)}, "voice": {"a": ScoreRange(1, 4)}}
+    scorer = SimpleNamespace(**{**vars(SCORER), "trait_ranges": style, "score_ranges": SCALE})
+    # The last essay has no human score of its style, and none has one of its voice.
+    frame = constant_frame([0, 1, 2, 3, 4]).assign(style=[1.0, 2.0, 3.0, 4.0, None])
+    data = essay_data(frame, SCALE)
+    predictions = predictions_of(data, frame["score"]).assign(
+        predicted_style=[1.4, 2.0, 1.6, 9.0, 2.0], rounded_style=[1, 2, 2, 4, 2]
+    )
+    report = build_report(scorer, data, "test", predictions, ReportChoices())
+    [row] = report.traits
+    assert (row.trait, row.prompt_id, row.n) == ("style", "a", 4)
+    # Scores of 1, 2, 2 and 4 (which is as high as there is), for 1 to 4.
+    assert row.exact.value == 0.75 and row.adjacent.value == 1
+    assert row.qwk.value == pytest.approx(cohen_kappa_score([1, 2, 3, 4], [1, 2, 2, 4], weights="quadratic"))
+    assert row.smd.value == pytest.approx((1.4 + 2 + 1.6 + 4 - 10) / 4 / np.std([1, 2, 3, 4], ddof=1))
+    assert row.qwk.low < row.qwk.value <= row.qwk.high and is_whole(report)
+    assert [row["trait"] for row in report_tables(report)["traits"]] == ["style"]
+    without = build_report(
+        scorer, essay_data(LONG, SCALE), "test", predictions_of(essay_data(LONG, SCALE), LONG["score"]), ReportChoices()
+    )
+    assert not without.traits and any("no human scores of the scorer's traits" in limit for limit in without.limits)
+
+
 def test_those_without_a_group_are_compared_with_the_others_and_a_name_is_no_formula(tmp_path):
     frame = LONG.assign(g=['=HYPERLINK("x")'] * 8 + [None] * 12)
     report = report_of(
@@ -244,7 +269,7 @@ def test_prompts_without_limits_of_advisories_are_said():
     predictions = predictions_of(data, frame["score"]).assign(advisories=["Too Brief", *[""] * 39])
     known = next(rule.name for rule in ADVISORY_RULES if rule.advisory == "Too Brief")
     model = SimpleNamespace(config=SimpleNamespace(advisory_limits={"a": {known: 9.0}}, review_by=None))
-    scorer = SimpleNamespace(name="scorer", commit=None, model=model)
+    scorer = SimpleNamespace(name="scorer", commit=None, trait_ranges={}, model=model)
 
     def of(rows):
         return advisory_rows(rows, model), prompts_without_advisories(rows, model)

@@ -46,7 +46,7 @@ def test_every_section_says_how_to_read_it_and_is_in_the_contents(page):
     parts = dict(zip(titles, re.split(r"<h2 id=\"\w+-title\">", page)[1:], strict=True))
     read = [title for title, part in parts.items() if "How to read it: " in part]
     assert read == [
-        "Agreement with people", "Raters", "Fairness", "Confidence and review", "Robustness", "Advisories", "Drift",
+        "Agreement with people", "Raters", "Traits", "Fairness", "Confidence and review", "Robustness", "Advisories", "Drift",
     ]  # fmt: skip
 
 
@@ -54,6 +54,7 @@ def test_numbers_stand_in_the_tables(page):
     text = words(page)
     for part in (
         "typing errors Every twentieth word has a typing error. stay 200 −0.05 −0.09 to −0.01 20.0 % 15.0 to 25.0 % –",
+        "voice 1 120 0.655 0.615 to 0.695 61.0 % 57.0 to 65.0 % 94.0 % 90.0 to 98.0 % 0.700 0.660 to 0.740 +0.020 −0.020 to +0.060",
         "Overall score difference: error by group 0.004 < 0.001 0.001",
         "exact agreement of 70 % 35 % 52 % not reached 12 %",
         "QWK of 0.85 35 %",
@@ -72,6 +73,7 @@ def test_a_section_without_content_says_why(bare):
     for part in (
         "No figure could be held against a threshold.",
         "No essay has the ratings of two people",
+        "No trait was measured",
         "No column of groups was named",
         "The scorer's confidence was not measured.",
         "No attack was run",

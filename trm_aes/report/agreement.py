@@ -67,7 +67,7 @@ class AgreementSections:
     def _mean_estimate(self, name: str, samples: np.ndarray) -> Estimate:
         # Nothing is drawn where no prompt has two essays.
         is_drawn = max(len(prompt.frame) for prompt in self._essays.prompts) > 1
-        mean = _estimate_of(name, samples, self._essays.num_essays if is_drawn else 1)
+        mean = estimate_of(name, samples, self._essays.num_essays if is_drawn else 1)
         # Shares of prompts that are 0 or 1 have a mean without any spread, which says nothing of other essays.
         return Estimate(value=mean.value) if name in SHARES and mean.low == mean.high else mean
 
@@ -79,7 +79,7 @@ class AgreementSections:
                 first=pair.first,
                 second=pair.second,
                 n=pair.n,
-                **{name: _estimate_of(name, samples, pair.n) for name, samples in pair.measures.items()},
+                **{name: estimate_of(name, samples, pair.n) for name, samples in pair.measures.items()},
             )
             for prompt_id, pairs in self._pairs.items()
             for pair in pairs
@@ -106,7 +106,8 @@ def _estimate(samples: np.ndarray, num_essays: int) -> Estimate:
     return estimate(samples if num_essays > 1 else samples[:1])
 
 
-def _estimate_of(name: str, samples: np.ndarray, num_essays: int) -> Estimate:
+def estimate_of(name: str, samples: np.ndarray, num_essays: int) -> Estimate:
+    """A measure of [`agreement_measures`] with its interval; shares near 0 or 1 have one that holds for other essays."""
     return sampled_share(samples, num_essays) if name in SHARES and num_essays > 1 else _estimate(samples, num_essays)
 
 
@@ -120,7 +121,7 @@ def _prompt_agreement(prompt: PromptEssays, samples: Mapping[str, np.ndarray], s
     return PromptAgreement(
         prompt_id=prompt.prompt_id,
         n=n,
-        measures={name: _estimate_of(name, values, n) for name, values in samples.items()},
+        measures={name: estimate_of(name, values, n) for name, values in samples.items()},
         labels=[scores.scale.format(scores.scale.min_score + step * scores.scale.step) for step in occurring],
         confusion=confusion.tolist(),
         scatter=np.column_stack([scores.gold, scores.predicted])[shown].tolist(),

@@ -13,6 +13,7 @@ from ..data.dataset import EssayDataset
 from ..evaluation.confidence import confidence_section
 from ..evaluation.distributions import length_distributions, score_distributions
 from ..evaluation.fairness import LEAST_N
+from ..evaluation.traits import measured_ranges
 from ..model.score_scale import ScoreRange
 from ..records import Distribution, package_versions
 from ..scoring.scorer import EssayScorer
@@ -24,6 +25,7 @@ from .flags import agreement_flags, attack_flags, drift_flags, fairness_flags, i
 from .groups import fairness_section
 from .record import AdvisoryRow, Report, Subject
 from .sentences import summary_sentences
+from .traits import traits_section
 
 # What no figure of a report says.
 STANDING_LIMITS = (
@@ -32,6 +34,7 @@ STANDING_LIMITS = (
     "Agreement with human scores is not by itself a reason to use the scores: it says nothing of what the scores are used for.",
 )
 NO_GROUPS = "No column tells groups of writers: fairness was not measured. Name columns with --group-columns."
+NO_TRAITS = "The essays have no human scores of the scorer's traits: how far those agree with people was not measured."
 NO_ATTACKS = "No attack was run: how the scorer takes tampered texts was not measured."
 NO_ADVISORIES = "The scorer gives no advisories for these essays."
 NO_ERROR_MODEL = "The scorer has no error model: it predicts neither errors nor prediction sets."
@@ -78,6 +81,7 @@ def build_report(
     essays = report_essays(data, split, predictions, choices.seed)
     agreement = AgreementSections(essays)
     overall, by_prompt = agreement.overall(), agreement.by_prompt()
+    traits = traits_section(essays, predictions, measured_ranges(scorer, data)) if scorer.trait_ranges else []
     fairness = fairness_section(essays, columns, choices.least_n)
     confidence = confidence_section(predictions, data.score_ranges, choices.seed, scorer.model.config.review_by)
     advisories = advisory_rows(predictions, scorer.model)
@@ -95,6 +99,7 @@ def build_report(
         overall=overall,
         agreement=by_prompt,
         raters=agreement.raters(),
+        traits=traits,
         fairness=fairness,
         confidence=confidence,
         robustness=robustness,
@@ -103,6 +108,7 @@ def build_report(
         distributions=distributions,
         limits=[
             *agreement.limits(),
+            *([NO_TRAITS] if scorer.trait_ranges and not traits else []),
             *([] if columns else [NO_GROUPS]),
             *([] if confidence.sets else [NO_ERROR_MODEL]),
             *([] if robustness else [NO_ATTACKS]),

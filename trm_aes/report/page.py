@@ -15,6 +15,7 @@ SECTIONS = {
     "summary": "Summary",
     "agreement": "Agreement with people",
     "raters": "Raters",
+    "traits": "Traits",
     "fairness": "Fairness",
     "confidence": "Confidence and review",
     "robustness": "Robustness",

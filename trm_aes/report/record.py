@@ -126,6 +126,23 @@ class RaterPair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TraitAgreement:
+    """
+    Agreement of the scores of a trait with the human ones on one prompt, over the `n` essays that have both: QWK, exact and
+    adjacent agreement of rounded scores, Pearson's r and SMD of scores that are not.
+    """
+
+    trait: str
+    prompt_id: str
+    n: int
+    qwk: Estimate
+    exact: Estimate
+    adjacent: Estimate
+    pearson: Estimate
+    smd: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
 class GroupRow:
     """
     One group of a group column: its essays, SMD and DSM with intervals, and QWK where it is defined.
@@ -212,6 +229,7 @@ class Report:
         overall: plain means over prompts of the measures, with intervals.
         agreement: by prompt.
         raters: empty without two rater columns.
+        traits: empty for a scorer without traits, or essays without human scores of them.
         fairness: empty without group columns.
         confidence: None where the scorer was not asked.
         robustness: empty where no attack was run.
@@ -231,6 +249,7 @@ class Report:
     overall: dict[str, Estimate]
     agreement: list[PromptAgreement]
     raters: list[RaterPair] = field(default_factory=list)
+    traits: list[TraitAgreement] = field(default_factory=list)
     fairness: list[GroupColumn] = field(default_factory=list)
     confidence: Confidence | None = None
     robustness: list[AttackEffect] = field(default_factory=list)

@@ -21,6 +21,7 @@ def report_tables(report: Report) -> dict[str, list[dict[str, Any]]]:
         "errors_by_score": _error_rows(report, "by_level"),
         "errors_by_length": _error_rows(report, "by_length"),
         "raters": [_flat(pair) for pair in report.raters],
+        "traits": [_flat(trait) for trait in report.traits],
         "groups": [{"column": column.column, **_flat(row)} for column in report.fairness for row in column.groups],
         "group_tests": [
             {"column": column.column, "test": name, **result}

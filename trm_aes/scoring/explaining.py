@@ -97,4 +97,4 @@ def _effect(essay: str, span: Span, result: "EssayScore", less: "EssayScore") ->
 
 def _trait_scores(result: "EssayScore") -> Mapping[str, float]:
     """Unrounded scores by trait."""
-    return {name: trait.score for name, trait in getattr(result, "traits", {}).items()}
+    return {name: trait.score for name, trait in result.traits.items()}
