@@ -3,10 +3,13 @@
 that is opened to be written, and for how many visitors something is held.
 """
 
+import signal
 import sys
 import threading
 import time
 
+# A shell that runs the tests in the background lets what it starts ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 
 

@@ -107,6 +107,12 @@ class TRMPreTrainedModel(PreTrainedModel):
         kwargs.setdefault("save_original_format", False)
         super().save_pretrained(save_directory, *args, **kwargs)
 
+    def post_init(self):
+        """As `PreTrainedModel.post_init`; what FSDP shards apart are the modules that this model has: it refuses others."""
+        super().post_init()
+        there = {type(module).__name__ for module in self.modules()}
+        self._no_split_modules = [name for name in self._no_split_modules if name in there]
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         if isinstance(module, TRMModel):
