@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -160,6 +161,20 @@ def untrained_scorer(data):
 
 
 NO_DROPOUT = ["--hidden_dropout_prob", "0", "--embedding_dropout_prob", "0", "--word_dropout_prob", "0"]
+
+
+def dense_inputs(essays, vocab_size):
+    """What a lexical head without text features sees of words and lengths, as dense rows `(essays, words + 2)`."""
+    counts = np.zeros((len(essays), vocab_size))
+    for row, essay in enumerate(essays):
+        for token, segment in zip(essay["input_ids"], essay["token_type_ids"], strict=True):
+            counts[row, token] += segment
+    words = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0)
+    words /= np.sqrt((words**2).sum() / len(essays))
+    lengths = np.column_stack([np.log(counts.sum(axis=1)), (counts > 0).sum(axis=1)])
+    lengths = 0.1 * (lengths - lengths.mean(axis=0)) / np.maximum(lengths.std(axis=0), 1e-6)
+    features = np.column_stack([words, lengths])
+    return features - features.mean(axis=0)
 
 
 def options(data_dir, output_dir, *more):

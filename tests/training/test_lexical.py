@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers import dense_inputs
 
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.model.essay_tokens import EssayCollator
@@ -38,16 +39,7 @@ def test_it_is_the_ridge_regression_of_the_prompts_essays(fitted, prompt_id):
     essays = data.splits["train"].filter(lambda row: row["prompt_id"] == prompt_id)
     scores, gold = lexical_scores(model, data, essays)
 
-    counts = np.zeros((len(essays), len(data.load_tokenizer())))
-    for row, essay in enumerate(essays):
-        for token, segment in zip(essay["input_ids"], essay["token_type_ids"], strict=True):
-            counts[row, token] += segment
-    words = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0)
-    words /= np.sqrt((words**2).sum() / len(essays))
-    lengths = np.column_stack([np.log(counts.sum(axis=1)), (counts > 0).sum(axis=1)])
-    lengths = 0.1 * (lengths - lengths.mean(axis=0)) / np.maximum(lengths.std(axis=0), 1e-6)
-    features = np.column_stack([words, lengths])
-    centered = features - features.mean(axis=0)
+    centered = dense_inputs(essays, len(data.load_tokenizer()))
     # What both raters gave on average, which is the gold score but for one essay, on the scale of the gold scores.
     raters = np.array([(row["rater1"] + row["rater2"]) / 2 for row in essays])
     raters = (raters - raters.mean()) / raters.std() * gold.numpy().std() + gold.numpy().mean()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import options, seal
+from helpers import dense_inputs, options, seal
 
 from trm_aes.cli import train
 from trm_aes.data.dataset import load_essay_dataset
@@ -85,16 +85,7 @@ def test_a_prompt_without_two_training_scores_of_a_trait_lacks_it(trait_data_dir
 
 def dense_ridge(essays, targets, vocab_size):
     """Of words and lengths, solved with dense matrices: the weights of [`WORDS_ALONE`]."""
-    counts = np.zeros((len(essays), vocab_size))
-    for row, essay in enumerate(essays):
-        for token, segment in zip(essay["input_ids"], essay["token_type_ids"], strict=True):
-            counts[row, token] += segment
-    words = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0)
-    words /= np.sqrt((words**2).sum() / len(essays))
-    lengths = np.column_stack([np.log(counts.sum(axis=1)), (counts > 0).sum(axis=1)])
-    lengths = 0.1 * (lengths - lengths.mean(axis=0)) / np.maximum(lengths.std(axis=0), 1e-6)
-    features = np.column_stack([words, lengths])
-    features -= features.mean(axis=0)
+    features = dense_inputs(essays, vocab_size)
     kernel = features @ features.T
     dual = np.linalg.solve(kernel + 0.3 * np.eye(len(essays)), targets - targets.mean())
     return targets.mean() + kernel @ dual

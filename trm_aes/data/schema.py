@@ -109,6 +109,27 @@ def parse_score(value: Any, row: Hashable, source: str, column: str, score_range
     return score
 
 
+def parse_value(value: Any, row: Hashable, source: str, column: str, scale: ScoreRange | None) -> float:
+    """
+    A rater's score or that of a trait, which an essay may lack: NaN for a blank cell.
+
+    Args:
+        value, row, source, column: as of [`parse_score`].
+        scale: that the score must be on, if it is known.
+
+    Raises:
+        InputError: if the value is no number, not finite, or not on the scale.
+    """
+    if is_blank(value):
+        return float("nan")
+    if scale is None:
+        return parse_score(value, row, source, column)
+    try:
+        return scale.parse(value)
+    except ValueError as error:
+        raise InputError(f"{source}, row {row}, column {column!r}: {error}.") from None
+
+
 def parse_score_range(
     row: Mapping[str, Any], number: Hashable, source: str, columns: Sequence[str] = SCALE_COLUMNS
 ) -> ScoreRange | None:
@@ -165,6 +186,11 @@ def check_essay_text(essay: Any, where: str) -> str:
 def is_missing(value: Any) -> bool:
     """Whether a cell is not there: None, or what pandas puts in its place."""
     return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a cell is not there, or holds white space alone."""
+    return is_missing(value) or not str(value).strip()
 
 
 def as_it_stands(column: pd.Series) -> pd.Series:

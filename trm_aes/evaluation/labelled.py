@@ -105,11 +105,12 @@ def _traits(
     in prompts that lack them.
     """
     traits: dict[str, TraitScales] = {}
+    there = set(frame[prompt_column])
     for trait, ranges in scorer.trait_ranges.items():
         if trait in frame:
             has_trait = frame[prompt_column].isin(list(ranges))
             frame = frame.assign(**{trait: frame[trait].where(has_trait, None)})
-            traits[trait] = {prompt: scale for prompt, scale in ranges.items() if prompt in set(frame[prompt_column])}
+            traits[trait] = {prompt: scale for prompt, scale in ranges.items() if prompt in there}
     return frame, traits
 
 

@@ -24,8 +24,10 @@ from ..schema import (
     as_it_stands,
     check_essay_text,
     check_table,
+    is_blank,
     is_missing,
     parse_score,
+    parse_value,
 )
 from .own_scales import given_scales, scales_from_scores
 from .rows import SourceRows, read_source
@@ -155,21 +157,9 @@ def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
         raise InputError(
             f"{rows.source}, row {row}, column {column!r}: a {type(value).__name__} is no id. Give text or a number."
         )
-    if is_missing(value) or not str(value).strip():
+    if is_blank(value):
         raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
     return str(value)
-
-
-def _read_value(value: Any, row: Hashable, source: str, column: str, scale: ScoreRange | None) -> float:
-    """A rater's score; NaN for an empty cell."""
-    if is_missing(value) or not str(value).strip():
-        return float("nan")
-    if scale is None:
-        return parse_score(value, row, source, column)
-    try:
-        return scale.parse(value)
-    except ValueError as error:
-        raise InputError(f"{source}, row {row}, column {column!r}: {error}.") from None
 
 
 def _prompts(
@@ -249,7 +239,7 @@ def _scores(
             score = parse_score(cells[taken.score], row, source, taken.score, labels)
             for name in list(values):
                 try:
-                    values[name][row] = _read_value(cells[name], row, source, name, labels)
+                    values[name][row] = parse_value(cells[name], row, source, name, labels)
                 except InputError:
                     if name not in taken.optional:
                         raise

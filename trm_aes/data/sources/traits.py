@@ -13,7 +13,7 @@ from ...naming import listing
 from ..columns import ColumnNames
 from ..rejection import RowCheck
 from ..scales import MAX_STEPS, usual_step
-from ..schema import is_missing, parse_score
+from ..schema import is_blank, is_missing, parse_value
 from ..tables import read_rows
 from ..trait_scales import TraitScales
 from .rows import JoinedColumns, SourceRows
@@ -128,15 +128,11 @@ def _chosen(cells: pd.DataFrame, columns: ColumnNames, own: set[str], path: str)
 
 
 def _holds_numbers(cells: pd.Series) -> bool:
-    given = [value for value in cells if not _is_blank(value)]
+    given = [value for value in cells if not is_blank(value)]
     try:
         return bool(given) and all(as_number(value) is not None for value in given)
     except ValueError:
         return False
-
-
-def _is_blank(value: object) -> bool:
-    return is_missing(value) or not str(value).strip()
 
 
 # ---- On their scales
@@ -170,7 +166,8 @@ def read_traits(
         with check.of(row, cells):
             for name, scales in traits.items():
                 scale = scales.get(prompt_ids[row]) or scales.get(None)
-                found[name][row] = _read_score(cells[name], rows, row, name, scale)
+                source, number = rows.place(row, name)
+                found[name][row] = parse_value(cells[name], number, source, name, scale)
     scores = {name: pd.Series(values, index=used.index, dtype=float) for name, values in found.items()}
     prompts = pd.Series(prompt_ids)[[row for row in prompt_ids if row not in check.reasons]]
     ranges: dict[str, dict[str, ScoreRange]] = {}
@@ -194,18 +191,6 @@ def _check_prompts(trait: str, scales: TraitScales, there: set[str], source: str
             raise InputError(
                 f"`columns.traits`: trait {trait!r} has a scale for prompt {prompt_id!r}, which {source} lacks; it has {listed}"
             )
-
-
-def _read_score(value: object, rows: SourceRows, row: Hashable, column: str, scale: ScoreRange | None) -> float:
-    if _is_blank(value):
-        return float("nan")
-    source, number = rows.place(row, column)
-    if scale is None:
-        return parse_score(value, number, source, column)
-    try:
-        return scale.parse(value)
-    except ValueError as error:
-        raise InputError(f"{source}, row {number}, column {column!r}: {error}.") from None
 
 
 def _scale_of(scores: pd.Series, rows: SourceRows, trait: str, prompt_id: str) -> ScoreRange:

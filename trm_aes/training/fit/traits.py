@@ -35,8 +35,10 @@ def choose_traits(data: EssayDataset, names: Sequence[str] | None) -> dict[str, 
                 "with --trait-column or --traits."
             )
     chosen = {}
-    for name in there if names is None else names:
-        num_scores = training_traits(data, [name]).groupby("prompt_id")[name].nunique()
+    wanted = list(there if names is None else dict.fromkeys(names))
+    by_prompt = training_traits(data, wanted).groupby("prompt_id")
+    for name in wanted:
+        num_scores = by_prompt[name].nunique()
         learned = {prompt_id: scale for prompt_id, scale in there[name].items() if num_scores.get(prompt_id, 0) > 1}
         if learned:
             chosen[name] = learned
@@ -59,9 +61,9 @@ def set_trait_statistics(model: TRMForEssayScoring, data: EssayDataset):
     head = model.trait_head
     if head is None:
         raise ValueError("The model has no traits.")
-    scores = training_traits(data, head.traits)
+    scores, scales = training_traits(data, head.traits), data.trait_ranges
     for place, (trait, prompt_id) in enumerate(pairs_of(model.config)):
         values = scores.loc[scores["prompt_id"] == prompt_id, trait].dropna().to_numpy()
-        normalized = data.trait_ranges[trait][prompt_id].normalize(values)
+        normalized = scales[trait][prompt_id].normalize(values)
         head.means[place] = float(normalized.mean())
         head.stds[place] = max(float(np.std(normalized)), MIN_SPREAD)
