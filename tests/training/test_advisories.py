@@ -25,7 +25,8 @@ def demo(demo_dir):
     data = load_essay_dataset(demo_dir)
     scorer = untrained_scorer(data)
     fit_passage_check(scorer.model, data)
-    fit_advisories(scorer, data)
+    shares = scorer.score_tokens(scorer.rows(data.splits["validation"])).unlike_shares
+    fit_advisories(scorer, data, shares)
     return scorer, data.splits["test"].select_columns(["prompt_id", "essay", "score"]).to_pandas(), data
 
 

@@ -144,12 +144,7 @@ def _train_in(
     train_metrics = _train(trainer, resume_from)
     # In full precision, as essays will be scored, whatever the precision of the training.
     scorer = EssayScorer(trainer.model, tokenizer, str(plan.training.output_dir), args.device)
-    fitted = _fit_to_unseen(scorer, essays, by_having_seen)
-    if scorer.model.passage_check is not None:
-        fitted["penalties"] = fit_penalties(scorer, data, plan.training.seed)
-    if scorer.model.model.prompt_bank is not None:
-        fitted["error_model"] = fit_error_model(scorer, *_validation(scorer, essays), data.score_ranges)
-    fit_advisories(scorer, data, essays.states.get("validation"), plan.training.seed)
+    fitted = _fit_to_unseen(scorer, essays, by_having_seen, plan.training.seed)
     validation_metrics = trainer.evaluate()
     best = trainer.state.best_model_checkpoint
     record = RunRecord(
@@ -246,36 +241,47 @@ def _validation(scorer: EssayScorer, essays: Essays) -> tuple[list[dict], pd.Dat
     return rows, split.select_columns(["prompt_id", "score", *scorer.trait_ranges]).to_pandas()
 
 
-def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarray | None) -> dict[str, Any]:
+def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarray | None, seed: int) -> dict[str, Any]:
     """
     What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), with
-    the help of training essays where those are few, and its exit rule is chosen by the validation essays (where it takes
-    several supervision steps and was given none).
+    the help of training essays where those are few; its exit rule is chosen by the validation essays (where it takes
+    several supervision steps and was given none); then come the penalties of its passage check, its error model, and the
+    limits of the advisories.
 
     Args:
         by_having_seen: as [`fit_lexical_head`] returned it; None without such a head.
+        seed: of what is drawn.
 
     Returns:
-        `calibration` and `exit_rule`, for the record; None for what was left out.
+        `calibration` and `exit_rule`, for the record, None for what was left out; `penalties` and `error_model` of a model
+        that has such.
     """
     fitted: dict[str, Any] = {"calibration": None, "exit_rule": None}
     model, config = scorer.model, scorer.model.config
-    ranges = essays.data.score_ranges
-    tokens, gold = _validation(scorer, essays)
+    data, ranges = essays.data, essays.data.score_ranges
+    rows, gold = _validation(scorer, essays)
+    unlike_shares = None
     if model.model.prompt_bank is not None:
         # Word embeddings may have been trained.
-        set_signatures(model, essays.data, essays.tokenizer)
+        set_signatures(model, data, essays.tokenizer)
         left_out = None
         if by_having_seen is not None:
-            left_out = left_out_scores(scorer, essays.data, by_having_seen, essays.states.get("train"))
-        raw = scorer.score_tokens(tokens)
+            left_out = left_out_scores(scorer, data, by_having_seen, essays.states.get("train"))
+        raw = scorer.score_tokens(rows)
+        # Neither the scale nor the penalties change these.
+        unlike_shares = raw.unlike_shares
         fitted["calibration"] = calibrate(model, raw, gold, ranges, left_out)
         if scorer.trait_ranges:
             fitted["calibration"]["traits"] = calibrate_traits(scorer, raw, gold, left_out)
     if config.num_supervision_steps > 1 and config.exit_tolerance is None:
-        step_scores, _ = scorer.score_steps(tokens, config.num_supervision_steps)
+        step_scores, _ = scorer.score_steps(rows, config.num_supervision_steps)
         fitted["exit_rule"] = choose_exit_tolerance(step_scores, gold, ranges)
         config.exit_tolerance = fitted["exit_rule"]["tolerance"]
+    if model.passage_check is not None:
+        fitted["penalties"] = fit_penalties(scorer, data, seed)
+    if model.model.prompt_bank is not None:
+        fitted["error_model"] = fit_error_model(scorer, rows, gold, ranges)
+    fit_advisories(scorer, data, unlike_shares, seed)
     return fitted
 
 

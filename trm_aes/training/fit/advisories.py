@@ -7,7 +7,6 @@ from ...data.dataset import EssayDataset
 from ...model.advisories_trm import ADVISORY_RULES, MODEL_MEASURES, AdvisoryRule
 from ...model.essay_tokens import measure_texts
 from ...scoring.scorer import EssayScorer
-from ..states import EssayStates
 
 # The share of essays in order that a rule may give an advisory to: nine rules at once stay below 2 %.
 FALSE_ALARMS = 0.002
@@ -20,7 +19,7 @@ LEAST_ESSAYS = 30
 MOST_ESSAYS = 1000
 
 
-def fit_advisories(scorer: EssayScorer, data: EssayDataset, states: EssayStates | None = None, seed: int = 0):
+def fit_advisories(scorer: EssayScorer, data: EssayDataset, unlike_shares: np.ndarray | None = None, seed: int = 0):
     """
     Sets `advisory_limits` of the scorer's configuration: for each prompt and each rule of [`ADVISORY_RULES`], the value
     beyond which an essay gets the advisory.
@@ -35,12 +34,16 @@ def fit_advisories(scorer: EssayScorer, data: EssayDataset, states: EssayStates 
     Args:
         scorer: calibrated; its configuration is changed.
         data: with the essays' texts.
-        states: a frozen encoder's, of the validation essays.
+        unlike_shares: what the scorer's passage check says of the validation essays, `(essays, 2)`, as
+            [`EssayScorer.score_tokens`] gives it; None for a scorer without one.
         seed: of the draw of training essays.
     """
     # No limit of an earlier fit has a part in this one.
     scorer.model.config.advisory_limits = None
-    of_texts, of_model = _measure_training_texts(scorer, data, seed), _measure_by_model(scorer, data, states)
+    of_texts = _measure_training_texts(scorer, data, seed)
+    of_model = pd.DataFrame({"prompt_id": data.splits["validation"]["prompt_id"][:]})
+    if unlike_shares is not None:
+        of_model = of_model.assign(**dict(zip(MODEL_MEASURES, unlike_shares.T, strict=True)))
     limits: dict[str, dict[str, float]] = {prompt_id: {} for prompt_id in scorer.score_ranges}
     for rule in ADVISORY_RULES:
         measured = of_model if rule.measure in MODEL_MEASURES else of_texts
@@ -87,15 +90,3 @@ def _measure_training_texts(scorer: EssayScorer, data: EssayDataset, seed: int) 
     prompt_ids, essays = drawn["prompt_id"].to_list(), train.select(drawn.index)["essay"][:]
     measures = measure_texts(scorer.tokenizer, scorer.model.config, prompt_ids, essays)
     return pd.DataFrame(measures).assign(prompt_id=prompt_ids)
-
-
-def _measure_by_model(scorer: EssayScorer, data: EssayDataset, states: EssayStates | None) -> pd.DataFrame:
-    """Shares of the validation essays that are unlike the training essays; `prompt_id` alone for a model without such."""
-    validation = data.splits["validation"]
-    measured = pd.DataFrame({"prompt_id": validation["prompt_id"][:]})
-    shares = None
-    if scorer.model.passage_check is not None:
-        shares = scorer.score_tokens(scorer.rows(validation, states)).unlike_shares
-    if shares is None:
-        return measured
-    return measured.assign(**dict(zip(MODEL_MEASURES, shares.T, strict=True)))
