@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from ..model.text_features_trm import CLASS_OF_WORD
+from ..scoring.sentences import sentence_spans
 from .texts import own_synonyms, own_texts, own_words
 
-# White space behind a mark, and line breaks.
-BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 WORD = re.compile(r"[A-Za-z']+")
 # A word with a capital inside a sentence, or what a name was replaced by before essays were given away, as in @PERSON1.
 NAME = re.compile(r"@[A-Z]+\d*|(?<=[a-z,] )[A-Z][a-z]+")
@@ -56,8 +55,8 @@ Rewriting = Callable[[str, Generator, Surroundings], str]
 
 
 def sentences_of(text: str) -> list[str]:
-    """The sentences of a text, by marks and line breaks."""
-    return [sentence for sentence in BETWEEN_SENTENCES.split(text) if sentence.strip()]
+    """The sentences of a text, as explanations and the text features cut them."""
+    return [text[start:end] for start, end in sentence_spans(text)]
 
 
 # ---- The essay's own words, in another order or number
