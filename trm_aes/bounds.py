@@ -78,6 +78,8 @@ BOUNDS = {
     "batch_tokens": AT_LEAST_ONE,
     "review_share": Bounds(above=0, below=1),
     "release_agreement": Bounds(above=0, most=1),
+    "ray_workers": AT_LEAST_ONE,
+    "ray_cpus": AT_LEAST_ONE,
     # The page.
     "port": Bounds(least=1, most=65_535),
     # The model. Far more layers than these would take hours to make, before anyone can say how large they are.

@@ -194,8 +194,8 @@ def test_outputs_are_not_overwritten_and_appear_whole(scorer, tmp_path, monkeypa
         yield from list(with_scores(window, scores, counts, review, added))[:5]
         raise OSError("the disk is gone")
 
-    with_scores = stream._with_scores
-    monkeypatch.setattr(stream, "_with_scores", breaks_off)
+    with_scores = stream.with_scores
+    monkeypatch.setattr(stream, "with_scores", breaks_off)
     with pytest.raises(OSError, match="the disk is gone"):
         score_file(scorer, str(source), str(output), overwrite=True)
     # What was there is still there, and nothing half-written beside it but the scores that the next run takes up.

@@ -25,6 +25,7 @@ from .table_options import reading_of
 
 if TYPE_CHECKING:
     from ..data.dataset import EssayDataset
+    from ..scoring.scorer import EssayScorer
     from ..scoring.unknown_prompts import PromptRule
 
 RUN_RECORD_NAME = constant("trm_aes.records", "RUN_RECORD_NAME")
@@ -129,7 +130,7 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
 
     scorer = load_scorer(args)
     rule = PromptRule(scorer, args.unknown_prompt)
-    data, split = _load(args, rule)
+    data, split = _load(args, scorer, rule)
     evaluation = compare_with_ridge(evaluate_scorer(scorer, data, split, rule), data, split)
     with new_folder(output_dir, args.overwrite, EVALUATION) as folder:
         write_evaluation(folder, evaluation, scorer, data, split)
@@ -138,7 +139,7 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
     print(f"Wrote {output_dir}")
 
 
-def _load(args: argparse.Namespace, rule: "PromptRule") -> tuple["EssayDataset", str]:
+def _load(args: argparse.Namespace, scorer: "EssayScorer", rule: "PromptRule") -> tuple["EssayDataset", str]:
     """What the scorer is measured on, and the name of the split."""
     from ..data.choices import parse_score_ranges
     from ..data.dataset import load_essay_dataset
@@ -149,4 +150,4 @@ def _load(args: argparse.Namespace, rule: "PromptRule") -> tuple["EssayDataset",
         return load_essay_dataset(args.data), args.split or DEFAULT_SPLIT
     rows, ranges = read_source(args.input, reading_of(args)), parse_score_ranges(args.score_range, args.score_labels)
     columns = own_file.column_names(args)
-    return labelled_essays(rows, columns, rule, args.prompt_id, ranges, vars(args)), SPLIT
+    return labelled_essays(rows, columns, scorer, rule, args.prompt_id, ranges, vars(args)), SPLIT

@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..data.formats import STANDARD_STREAM, check_is_file, file_format, output_format
+from ..data.formats import STANDARD_STREAM, check_is_file, check_is_parquet_folder, file_format, output_format
 from ..data.rejection import SKIP, check_can_reject
 from ..errors import InputError
-from ..files import check_is_file_to_be, check_is_outside
+from ..files import check_is_file_to_be, check_is_free, check_is_outside
 from .input_options import INPUT_HELP, RENAMED, add_input_options, check_input_options
 from .options import (
     add_on_error_option,
@@ -16,9 +18,19 @@ from .options import (
     check_scorer_options,
     load_scorer,
     new_parser,
+    refuse_idle,
 )
 from .parser import CommandParser
 from .table_options import reading_of
+
+if TYPE_CHECKING:
+    from ..scoring.review import ReviewRule
+    from ..scoring.scorer import EssayScorer
+    from ..scoring.stream import BadRows, InputColumns, ScoringSummary
+
+# What scores: this process, or the workers of a cluster.
+LOCAL, RAY = "local", "ray"
+RAY_OPTIONS = ("ray_address", "ray_workers", "ray_cpus")
 
 
 def build_parser() -> CommandParser:
@@ -30,6 +42,7 @@ def build_parser() -> CommandParser:
         "row.",
     )
     add_scorer_options(parser)
+    _add_engine_options(parser)
     parser.add_argument(
         "--input",
         required=True,
@@ -66,6 +79,22 @@ def build_parser() -> CommandParser:
     return parser
 
 
+def _add_engine_options(parser: CommandParser):
+    """The options that say which processes score, on which machines."""
+    parser.add_argument(
+        "--engine",
+        choices=(LOCAL, RAY),
+        default=LOCAL,
+        help="ray: workers of a Ray cluster share the essays; --input may be a folder or an address (s3://bucket/essays), --output "
+        "is a folder of Parquet files",
+    )
+    parser.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="head of the cluster (Ray is started on this machine if not given)"
+    )
+    parser.add_argument("--ray-workers", type=int, metavar="NUMBER", help="as many as fit if not given")
+    parser.add_argument("--ray-cpus", type=int, metavar="NUMBER", help="cores of each worker (1 if not given)")
+
+
 def main(argv: Sequence[str] | None = None):
     """
     Runs `trm-aes score` on the words of a command line; `None` reads the program's own.
@@ -86,9 +115,17 @@ def _check_options(args: argparse.Namespace):
     check_input_options(args)
     if args.review_share is not None and args.release_agreement is not None:
         raise InputError("Give `review_share` or `release_agreement`, one of them: each sets the threshold of review.")
+    reading_of(args)
+    if args.engine == RAY:
+        _check_files_for_ray(args)
+    else:
+        _check_files(args)
+
+
+def _check_files(args: argparse.Namespace):
+    refuse_idle(args, RAY_OPTIONS, "without `engine` ray")
     if args.input != STANDARD_STREAM:
         file_format(check_is_file(args.input))
-    reading_of(args)
     if args.output == STANDARD_STREAM:
         if sys.__stdout__ is None:
             raise InputError("`output` -: standard output is closed. Give a file.")
@@ -100,29 +137,80 @@ def _check_options(args: argparse.Namespace):
         check_can_reject(args.output, args.overwrite)
 
 
+def _check_files_for_ray(args: argparse.Namespace):
+    refuse_idle(args, ("safe_for_spreadsheets",), "with `engine` ray, which writes Parquet")
+    for name in ("input", "output"):
+        if getattr(args, name) == STANDARD_STREAM:
+            raise InputError(f"`{name}` -: with `engine` ray, give a file or a folder.")
+    if args.device == "mps":
+        raise InputError("`device` mps: workers of Ray compute on cpu or cuda.")
+    if "://" not in args.input and not Path(args.input).exists():
+        raise InputError(f"{args.input} does not exist.")
+    check_is_parquet_folder(args.output)
+    if "://" not in args.output:
+        check_is_free(args.output, args.overwrite)
+
+
 def _score(args: argparse.Namespace, parser: CommandParser):
+    if args.engine == RAY:
+        # Where Ray is absent, this says so before anything that takes long.
+        from ..scoring.ray import cluster  # noqa: F401
+
+    from ..scoring.stream import BadRows, InputColumns
+
+    columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
+    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP, lambda reason: parser.with_flags(reason, RENAMED))
+    scorer, summary = (_score_with_ray if args.engine == RAY else _score_here)(args, columns, bad_rows)
+    if summary is not None:
+        _report(args, scorer, summary)
+
+
+def _score_here(
+    args: argparse.Namespace, columns: "InputColumns", bad_rows: "BadRows"
+) -> "tuple[EssayScorer, ScoringSummary | None]":
+    """By this process; nothing is known of what was scored where it is not the first of several."""
     from accelerate import PartialState
 
     from ..devices import choose_device
-    from ..scoring.review import ReviewRule
-    from ..scoring.stream import BadRows, InputColumns, score_file
+    from ..scoring.stream import score_file
 
     # Several processes, where torchrun or accelerate started them, each with a device of its own.
     processes = PartialState(cpu=choose_device(args.device) == "cpu")
     scorer = load_scorer(args, processes.device if processes.num_processes > 1 else None)
-    columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
-    review = None
-    if args.review_share is not None:
-        review = ReviewRule.of_share(scorer, args.review_share)
-    elif args.release_agreement is not None:
-        review = ReviewRule.of_agreement(scorer, args.release_agreement)
-    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP, lambda reason: parser.with_flags(reason, RENAMED))
     summary = score_file(
         scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, processes, bad_rows,
-        args.safe_for_spreadsheets, review,
+        args.safe_for_spreadsheets, _review(args, scorer),
     )  # fmt: skip
-    if not processes.is_main_process:
-        return
+    return scorer, summary if processes.is_main_process else None
+
+
+def _score_with_ray(
+    args: argparse.Namespace, columns: "InputColumns", bad_rows: "BadRows"
+) -> "tuple[EssayScorer, ScoringSummary | None]":
+    import torch
+
+    from ..scoring.ray import Workers, score_files
+
+    scorer = load_scorer(args, torch.device("cpu"))
+    summary = score_files(
+        scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, bad_rows,
+        _review(args, scorer), Workers(args.ray_workers, args.ray_cpus or 1, args.device), args.ray_address,
+    )  # fmt: skip
+    return scorer, summary
+
+
+def _review(args: argparse.Namespace, scorer: "EssayScorer") -> "ReviewRule | None":
+    from ..scoring.review import ReviewRule
+
+    if args.review_share is not None:
+        return ReviewRule.of_share(scorer, args.review_share)
+    if args.release_agreement is not None:
+        return ReviewRule.of_agreement(scorer, args.release_agreement)
+    return None
+
+
+def _report(args: argparse.Namespace, scorer: "EssayScorer", summary: "ScoringSummary"):
+    """Says what was done."""
     # Standard output may be the scores themselves.
     source = "standard input" if args.input == STANDARD_STREAM else args.input
     at = "" if scorer.commit is None else f" at commit {scorer.commit}"

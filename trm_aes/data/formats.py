@@ -111,6 +111,20 @@ def check_is_json_lines(output: str | Path):
         raise InputError(f"{output} cannot be written: explanations are one JSON object a line. Name it .jsonl.")
 
 
+def check_is_parquet_folder(output: str | Path):
+    """
+    Checks that an output is named as a folder of Parquet files may be.
+
+    Raises:
+        InputError: if its name is that of a table of another format.
+    """
+    named = _named_format(str(output))
+    if named not in (None, "parquet"):
+        raise InputError(
+            f"{output} cannot be written: `engine` ray writes a folder of Parquet files. Name it without .{named}."
+        )
+
+
 def compression(path: str | Path) -> str | None:
     """How a file is compressed by its name: one of the values of `COMPRESSIONS`, or None."""
     return COMPRESSIONS.get(next(iter(_suffixes(path)[-1:]), ""))

@@ -33,6 +33,7 @@ SPLIT = "input"
 def labelled_essays(
     rows: SourceRows,
     columns: ColumnNames,
+    scorer: EssayScorer,
     rule: PromptRule,
     prompt_id: str | None = None,
     score_ranges: Mapping[str | None, ScoreRange] | None = None,
@@ -44,7 +45,8 @@ def labelled_essays(
     Args:
         rows: of the table.
         columns: what its columns are called.
-        rule: tells prompts, and what becomes of those that its scorer does not know.
+        scorer: what is to be measured.
+        rule: tells prompts, and what becomes of those that the scorer does not know.
         prompt_id: the prompt that all essays answer; else each row tells it by its id or its text, and where neither is
             there all answer the scorer's only prompt.
         score_ranges: of prompts that the scorer does not know, whose ranges neither the scorer nor the table gives.
@@ -54,7 +56,8 @@ def labelled_essays(
         InputError: if a column, a row or a range cannot be used, or no essay answers a prompt that the scorer knows. A column
             called like one of the scorer's traits must hold its scores.
     """
-    scorer = rule.scorer
+    if prompt_id is not None:
+        scorer.prompt_of(prompt_id, None, "`prompt_id`")
     taken = columns.resolve([str(name) for name in rows.frame.columns], rows.source)
     ids = _prompt_ids(rows, taken, rule, prompt_id)
     is_scored = [found is not None for found in ids]
@@ -119,7 +122,6 @@ def _prompt_ids(rows: SourceRows, taken: TakenColumns, rule: PromptRule, prompt_
     What each row's prompt is called: as the row names it, else as the scorer calls it; None for rows that are left out.
     """
     if prompt_id is not None:
-        rule.scorer.prompt_of(prompt_id, None, "`prompt_id`")
         return [prompt_id] * len(rows.frame)
     found = []
     for row, cells in zip(rows.frame.index, rows.frame.to_dict("records"), strict=True):

@@ -105,15 +105,20 @@ def check_rows(
     name = called(source)
     for number, row in check.readable(read_or_unread_rows(source, reading, [columns.usual("essay")]), name):
         where = f"{name}, row {number}"
-        _check_columns(row, where, columns, (*rule.added(""), *added))
+        check_columns(row, where, columns, (*rule.added(""), *added))
         with check.of(number, row):
-            found = _check_row(row, where, columns, prompt_id, rule)
+            found = check_row(row, where, columns, prompt_id, rule)
         if number not in check.reasons:
             yield {**row, **rule.added(found)}, found
 
 
-def _check_columns(row: dict, where: str, columns: InputColumns, added: Sequence[str]):
-    """Checks that a row has the columns that are named, and none of those that are added."""
+def check_columns(row: dict, where: str, columns: InputColumns, added: Sequence[str]):
+    """
+    Checks that a row has the columns that are named, and none of those that are added.
+
+    Raises:
+        InputError: if it does not; `where` names its place.
+    """
     for role in ("essay", "prompt_id", "prompt"):
         name = columns.usual(role)
         if name not in row and (role == "essay" or getattr(columns, role) is not None):
@@ -125,8 +130,13 @@ def _check_columns(row: dict, where: str, columns: InputColumns, added: Sequence
         raise InputError(f"{where}: the input has a column {taken[0]!r} of its own. Rename it: the scores go there.")
 
 
-def _check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | None, rule: PromptRule) -> str | None:
-    """The id of the prompt as whose a row's essay is scored, after everything about the row has been checked."""
+def check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | None, rule: PromptRule) -> str | None:
+    """
+    The id of the prompt as whose a row's essay is scored, after everything about the row has been checked.
+
+    Raises:
+        InputError: if the row cannot be used; `where` names its place.
+    """
     check_essay_text(row[columns.usual("essay")], where)
     if prompt_id is not None:
         return prompt_id
@@ -161,12 +171,8 @@ def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
     types, chunk = ParquetTypes(output), []
     for number, (row, prompt_id) in enumerate(rows, start=1):
         first = first or row
-        strange = [name for name in row if name not in first]
-        if strange and written_as != "jsonl":
-            raise InputError(
-                f"Row {number} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns "
-                "throughout. Write .jsonl instead."
-            )
+        if written_as != "jsonl":
+            check_is_like_first(row, first, f"Row {number}", output)
         if written_as == "xlsx":
             check_fits_sheet(row, number, output)
         if written_as == "parquet":
@@ -177,3 +183,18 @@ def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
         yield row, prompt_id
     if chunk:
         types.add(chunk)
+
+
+def check_is_like_first(row: dict, first: dict, where: str, output: str):
+    """
+    Checks that a row has no column that the first row lacks.
+
+    Raises:
+        InputError: if it has; `where` names its place.
+    """
+    strange = [name for name in row if name not in first]
+    if strange:
+        raise InputError(
+            f"{where} has a field {strange[0]!r} that the first row lacks, and {output} needs the same columns throughout. "
+            "Write .jsonl instead."
+        )

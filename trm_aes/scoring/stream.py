@@ -267,7 +267,7 @@ def _rows_with_parts(
     added: Sequence[str],
 ) -> Iterator[dict]:
     for number, window in enumerate(_windows(rows)):
-        yield from _with_scores(window, parts.load(number, len(_prompt_ids(window))), counts, review, added)
+        yield from with_scores(window, parts.load(number, len(_prompt_ids(window))), counts, review, added)
     file.check_content()
 
 
@@ -288,7 +288,7 @@ def _score_stream(
         with tqdm(desc="Scoring", unit="essay", disable=None) as bar:
             for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
                 scores = scorer.score_encoded(encoded, _prompt_ids(window))
-                yield from _with_scores(window, scores, counts, review, added)
+                yield from with_scores(window, scores, counts, review, added)
                 bar.update(len(window))
         if not counts:
             raise InputError("The input holds no essays that can be scored.")
@@ -302,7 +302,7 @@ def _prompt_ids(window: list[CheckedRow]) -> list[str]:
     return [prompt_id for _, prompt_id in window if prompt_id is not None]
 
 
-def _with_scores(
+def with_scores(
     window: list[CheckedRow],
     scores: list[EssayScore],
     counts: Counter,

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ..errors import InputError
-from ..model.essay_tokens import known_prompt_texts
-from .scorer import EssayScorer
+from ..model.essay_tokens import find_prompt_id, known_prompt_texts
+
+if TYPE_CHECKING:
+    from .scorer import EssayScorer
 
 ERROR, NEAREST, SKIP = CHOICES = ("error", "nearest", "skip")
 # Added to each row where unknown prompts are no error: the prompt as whose the essay was scored, or nothing.
@@ -17,7 +19,7 @@ SCORED_AS = "scored_as_prompt"
 
 class PromptRule:
     """
-    Finds the prompt as whose an essay is scored.
+    Finds the prompt as whose an essay is scored. It holds no weights, so that it travels to other processes at no cost.
 
     Args:
         scorer: knows some prompts.
@@ -28,11 +30,11 @@ class PromptRule:
         InputError: if `unknown` is none of these.
     """
 
-    def __init__(self, scorer: EssayScorer, unknown: str = ERROR):
+    def __init__(self, scorer: "EssayScorer", unknown: str = ERROR):
         if unknown not in CHOICES:
             raise InputError(f"`unknown_prompt` {unknown}: there are {', '.join(CHOICES)}.")
-        self.scorer = scorer
         self.unknown = unknown
+        self._config = scorer.model.config
 
     def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str | None:
         """
@@ -46,16 +48,16 @@ class PromptRule:
             InputError: if the prompt is unknown and that is an error, or no text tells which is nearest; and whenever
                 nothing is said of the prompt, or not enough, and the scorer knows several.
         """
-        if not self._is_unknown(prompt_id, prompt_text):
-            return self.scorer.prompt_of(prompt_id, prompt_text, where)
-        if self.unknown == SKIP:
+        is_unknown = self._is_unknown(prompt_id, prompt_text)
+        if is_unknown and self.unknown == SKIP:
             return None
-        if self.unknown == NEAREST:
+        if is_unknown and self.unknown == NEAREST:
             return self._nearest(prompt_text, where)
         try:
-            return self.scorer.prompt_of(prompt_id, prompt_text, where)
-        except InputError as error:
-            raise InputError(f"{error} Or choose what becomes of such essays with `unknown_prompt`.") from None
+            return find_prompt_id(self._config, prompt_id, prompt_text)
+        except ValueError as error:
+            choice = " Or choose what becomes of such essays with `unknown_prompt`." if is_unknown else ""
+            raise InputError(f"{where}: {error}{choice}") from None
 
     def added(self, prompt_id: str | None) -> Mapping[str, Any]:
         """What a row says of what was done: nothing where unknown prompts are an error."""
@@ -63,7 +65,7 @@ class PromptRule:
 
     def _is_unknown(self, prompt_id: str | None, prompt_text: str | None) -> bool:
         if prompt_id is not None:
-            return prompt_id not in self.scorer.score_ranges
+            return prompt_id not in self._config.score_ranges
         return prompt_text is not None and prompt_text.strip() not in {text.strip() for text in self._texts.values()}
 
     def _nearest(self, prompt_text: str | None, where: str) -> str:
@@ -80,7 +82,7 @@ class PromptRule:
 
     @cached_property
     def _texts(self) -> dict[str, str]:
-        return known_prompt_texts(self.scorer.model.config)
+        return known_prompt_texts(self._config)
 
     @cached_property
     def _vectors(self) -> tuple[TfidfVectorizer, Any]:
