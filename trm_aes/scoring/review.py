@@ -1,12 +1,15 @@
 """Which essays people should read: those whose scores are least sure, by a threshold learned on validation essays."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..bounds import check_bounds
 from ..errors import InputError
-from .scorer import EssayScore, EssayScorer
+
+if TYPE_CHECKING:
+    from .scorer import EssayScore, EssayScorer
 
 NEEDS_REVIEW = "needs_review"
 
@@ -21,11 +24,11 @@ class ReviewRule:
         threshold: the largest doubt (see [`doubt`]) of an essay that is released.
     """
 
-    scorer: EssayScorer
+    scorer: "EssayScorer"
     threshold: float
 
     @classmethod
-    def of_share(cls, scorer: EssayScorer, share: float) -> "ReviewRule":
+    def of_share(cls, scorer: "EssayScorer", share: float) -> "ReviewRule":
         """
         The rule by which so large a share of the validation essays needs review. Of other essays the share may be another:
         each is judged by itself.
@@ -43,7 +46,7 @@ class ReviewRule:
         return cls(scorer, float(thresholds[int(np.flatnonzero(released <= 1 - share + 1e-9)[-1])]))
 
     @classmethod
-    def of_agreement(cls, scorer: EssayScorer, agreement: float) -> "ReviewRule":
+    def of_agreement(cls, scorer: "EssayScorer", agreement: float) -> "ReviewRule":
         """
         The rule that releases as many of the validation essays as it can, such that of those which it releases this share has
         the human score exactly.
@@ -65,7 +68,7 @@ class ReviewRule:
             )
         return cls(scorer, float(thresholds[places[-1]]))
 
-    def doubt(self, score: EssayScore, prompt_id: str) -> float:
+    def doubt(self, score: "EssayScore", prompt_id: str) -> float:
         """
         How much speaks for a person who reads an essay: the predicted error in steps of the prompt's scale, or what the
         confidence lacks of 1, by what the scorer's `review_by` says.
@@ -74,13 +77,13 @@ class ReviewRule:
             return 1 - score.confidence
         return score.predicted_error / self.scorer.score_ranges[prompt_id].step
 
-    def needs_review(self, score: EssayScore, prompt_id: str) -> bool:
+    def needs_review(self, score: "EssayScore", prompt_id: str) -> bool:
         """Whether a person should read an essay that has got this score as one of this prompt."""
         # The threshold is an essay's own doubt: what is lost in floats must not send it to a person.
         return self.doubt(score, prompt_id) > self.threshold + 1e-6
 
 
-def _curves(scorer: EssayScorer, option: str) -> tuple[np.ndarray, np.ndarray]:
+def _curves(scorer: "EssayScorer", option: str) -> tuple[np.ndarray, np.ndarray]:
     error_model = scorer.model.error_model
     if error_model is None:
         raise InputError(

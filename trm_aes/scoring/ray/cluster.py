@@ -105,13 +105,18 @@ def joined(address: str | None, workers: Workers) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False, "configure_logging": False}
     with _kept_sigterm():
         if address is None or address == "local":
-            ray.init(address="local", num_cpus=workers.num_local_cpus(), include_dashboard=False, **quiet)
+            ray.init(
+                "local",
+                num_cpus=workers.num_local_cpus(),
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+            )
         else:
             _check_answers(address)
-            ray.init(address=address, **quiet)
+            ray.init(address, log_to_driver=False, configure_logging=False)
     try:
         yield
     finally:

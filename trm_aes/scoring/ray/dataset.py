@@ -2,15 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from ...data.rejection import REASON as REJECTED_FOR
 from ...errors import InputError
 from ...model.score_scale import ScoreRange
 from ..input_rows import (
@@ -19,8 +17,6 @@ from ..input_rows import (
     BadRows,
     InputColumns,
     added_columns,
-    check_columns,
-    check_row,
     trait_columns,
 )
 from ..review import NEEDS_REVIEW, ReviewRule
@@ -28,35 +24,9 @@ from ..scorer import EssayScorer
 from ..stream import WINDOW, with_scores
 from ..unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .cluster import Workers, ray
+from .rows import PROMPT, WAS_CUT, RowRules, checked, mapped, rejected_table, usable_table
 
-# Columns that travel beside those of the input, and reach no output: the prompt as whose an essay is scored, why a row cannot
-# be used, the number of its file and its own number there, and whether its essay was too long.
-PREFIX = "trm_aes:"
-PROMPT, REASON, FILE, ROW, WAS_CUT = (f"{PREFIX}{name}" for name in ("prompt", "reason", "file", "row", "was_cut"))
 FITTING = Workers()
-
-
-@dataclass(frozen=True)
-class RowRules:
-    """
-    What the rows of a data set are checked by.
-
-    Args:
-        columns, prompt_id: as of [`score_dataset`].
-        rule: what becomes of unknown prompts.
-        added: columns that the scores are written to.
-        files: names of the files that rows come from, where they have numbers of files.
-    """
-
-    columns: InputColumns
-    prompt_id: str | None
-    rule: PromptRule
-    added: tuple[str, ...]
-    files: tuple[str, ...] = ()
-
-    def place(self, row: Mapping[str, Any]) -> str:
-        """What messages call a row."""
-        return f"{self.files[row[FILE]]}, row {row[ROW]}" if FILE in row else "a row of the data set"
 
 
 def score_dataset(
@@ -114,7 +84,7 @@ def rejected_rows(
     The rows that [`score_dataset`] leaves out with the same arguments, with a last column `reason`. No essay is scored.
     """
     rules = rules_of(_loaded(model), columns, prompt_id, bad_rows, None)
-    return checked(dataset, rules).map_batches(_rejected, batch_size=None, batch_format="pyarrow")
+    return mapped(checked(dataset, rules), rejected_table)
 
 
 def rules_of(
@@ -137,12 +107,6 @@ def rules_of(
     return RowRules(columns, prompt_id, PromptRule(scorer, bad_rows.unknown_prompt), added, files)
 
 
-def checked(dataset: "ray.data.Dataset", rules: RowRules) -> "ray.data.Dataset":
-    """The rows, in their order, each with its `PROMPT`, and with a `REASON` where it cannot be used."""
-    dataset.context.execution_options.preserve_order = True
-    return dataset.map_batches(check_table, batch_size=None, batch_format="pyarrow", fn_kwargs={"rules": rules})
-
-
 def score_checked(
     dataset: "ray.data.Dataset",
     scorer: EssayScorer,
@@ -157,9 +121,7 @@ def score_checked(
             f"{scorer.name} lies on {scorer.device.type}. Load it on the cpu: the workers choose their device."
         )
     workers = workers.fitted()
-    usable = dataset.map_batches(
-        _usable, batch_size=None, batch_format="pyarrow", fn_kwargs={"rules": rules, "skip": bad_rows.skip}
-    )
+    usable = mapped(dataset, partial(usable_table, skip=bad_rows.skip))
     windows = usable.repartition(target_num_rows_per_block=WINDOW, strict=True)
     settings = {
         # Once into the object store, whence each worker takes it.
@@ -179,46 +141,6 @@ def score_checked(
         num_cpus=workers.cpus,
         num_gpus=1 if workers.device == "cuda" else 0,
     )
-
-
-def check_table(table: pa.Table, rules: RowRules) -> pa.Table:
-    """Rows with their `PROMPT` and `REASON`; rows that have a reason already keep it."""
-    columns = rules.columns
-    needed = [columns.usual(role) for role in ("essay", "prompt_id", "prompt")]
-    known = [name for name in (*needed, FILE, ROW, REASON) if name in table.column_names]
-    prompts, reasons = [], []
-    for row in table.select(known).to_pylist():
-        prompt, reason, where = None, row.get(REASON), rules.place(row)
-        if reason is None:
-            check_columns(dict.fromkeys(table.column_names), where, columns, (*rules.rule.added(""), *rules.added))
-            try:
-                prompt = check_row(row, where, columns, rules.prompt_id, rules.rule)
-            except InputError as error:
-                reason = str(error)
-        prompts.append(prompt)
-        reasons.append(reason)
-    if REASON in known:
-        table = table.drop_columns([REASON])
-    return table.append_column(PROMPT, pa.array(prompts, pa.string())).append_column(
-        REASON, pa.array(reasons, pa.string())
-    )
-
-
-def is_usable(table: pa.Table) -> pa.ChunkedArray:
-    """Which rows of a table that was checked can be used."""
-    return pc.is_null(table[REASON])
-
-
-def _usable(table: pa.Table, rules: RowRules, skip: bool) -> pa.Table:
-    found = table.filter(is_usable(table)).drop_columns([REASON])
-    if not skip and found.num_rows < table.num_rows:
-        raise InputError(next(reason for reason in table[REASON].to_pylist() if reason is not None))
-    return found
-
-
-def _rejected(table: pa.Table) -> pa.Table:
-    found = table.filter(pc.invert(is_usable(table)))
-    return found.drop_columns([PROMPT, REASON]).append_column(REJECTED_FOR, found[REASON])
 
 
 class ScoringActor:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from ...data.formats import TableReading, file_format
 from ...data.tables import CHUNK, ParquetTypes, UnreadRow, read_or_unread_rows
 from ...errors import InputError, explained
 from ..input_rows import check_is_like_first
-from .dataset import FILE, PREFIX, REASON, ROW
+from .cluster import ray
+from .rows import FILE, PREFIX, REASON, ROW
 
 # Text of a row that could not be split into cells.
 UNREAD_TEXT = f"{PREFIX}unread"
@@ -120,6 +122,18 @@ def _state(info: fs.FileInfo) -> tuple[Any, ...]:
     return info.type, info.size, info.mtime_ns
 
 
+def read_files(
+    files: SourceFiles, reading: TableReading, essay_column: str, schema: pa.Schema | None = None
+) -> "ray.data.Dataset":
+    """The rows of all files, each file read by a task; see [`read_file`]."""
+    numbers = [{FILE: number} for number in range(len(files.paths))]
+    dataset = ray.data.from_items(numbers, override_num_blocks=len(numbers))
+    dataset.context.enable_progress_bars = False
+    dataset.context.print_on_execution_start = False
+    read = partial(read_file, files=files, reading=reading, essay_column=essay_column, schema=schema)
+    return dataset.map_batches(read, batch_size=1, batch_format="pyarrow")
+
+
 def read_file(
     numbers: pa.Table, files: SourceFiles, reading: TableReading, essay_column: str, schema: pa.Schema | None = None
 ) -> Iterator[pa.Table]:
@@ -191,6 +205,10 @@ def _with_places(rows: list[Row], columns: pa.Table | None, number: int, start: 
         REASON: pa.array([row and row.reason for row in unread], pa.string()),
         UNREAD_TEXT: pa.array([row and row.text for row in unread], pa.string()),
     }
-    for field in [] if columns is None else columns.schema:
-        places[field.name] = columns[field.name] if len(columns) else pa.nulls(len(rows), field.type)
+    if columns is not None:
+        # None of these rows may have been read.
+        places |= {
+            field.name: columns[field.name] if len(columns) else pa.nulls(len(rows), field.type)
+            for field in columns.schema
+        }
     return pa.table(places)

@@ -19,14 +19,12 @@ from ...data.rejection import RowCheck, rejected_path
 from ...errors import InputError, explained
 from ...files import FolderKind, check_is_file_to_be, check_is_folder_to_be, check_is_outside, new_folder
 from ..review import NEEDS_REVIEW
-from ..stream import WINDOW
-from .dataset import FILE, PREFIX, ROW, WAS_CUT
 from .files import file_system_of, is_local
+from .rows import FILE, PREFIX, ROW, WAS_CUT
 
 # Written last, as Hadoop and Spark do: a folder without it is not whole. Readers of Parquet pass it over.
 SUCCESS = "_SUCCESS"
 SCORED_FOLDER = FolderKind.with_record("`trm-aes score`", SUCCESS)
-ROWS_PER_FILE = 16 * WINDOW
 
 
 @dataclass(frozen=True)
