@@ -17,7 +17,7 @@ def choose_device(device: str | torch.device | None) -> str | torch.device:
     Chooses the device to compute on.
 
     Args:
-        device: `cpu`, `cuda` or `mps`; a `torch.device`, which a launcher has chosen, is returned as it is; `auto` or None
+        device: `cpu`, `cuda` or `mps`; a `torch.device` is returned as it is; `auto` or None
             means the best that this machine has.
 
     Raises:

@@ -18,6 +18,7 @@ HEAVY = (
     "datasets",
     "accelerate",
     "gradio",
+    "ray",
     "huggingface_hub.hf_api",
 )
 # Runs a command, and prints which of them have been imported when it ends.
@@ -141,6 +142,34 @@ REFUSED = {
     "output compressed twice": (
         ["score", "--model", "folder", "--input", "-", "--output", "scores.parquet.gz"],
         "scores.parquet.gz cannot be written: .parquet is compressed within itself. Leave .gz out.",
+    ),
+    "input of Ray": (
+        ["score", "--engine", "ray", "--model", "folder", "--input", "no", "--output", "out"],
+        "no does not exist",
+    ),
+    "output of Ray": (
+        ["score", "--engine", "ray", "--model", "folder", "--input", "essays.csv", "--output", "scored.csv"],
+        "scored.csv cannot be written: --engine ray writes a folder of Parquet files. Name it without .csv.",
+    ),
+    "workers": (
+        [
+            "score",
+            "--engine",
+            "ray",
+            "--model",
+            "folder",
+            "--input",
+            "s3://b/e",
+            "--output",
+            "out",
+            "--ray-workers",
+            "0",
+        ],
+        "--ray-workers must be at least 1, got 0",
+    ),
+    "Ray's alone": (
+        ["score", "--model", "folder", "--input", "-", "--output", "-", "--ray-address", "head:6379"],
+        "--ray-address has no effect without --engine ray",
     ),
     "encoding": (
         ["score", "--model", "folder", "--input", "-", "--output", "-", "--encoding", "klingon"],

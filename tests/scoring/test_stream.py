@@ -4,15 +4,11 @@ import csv
 import io
 import json
 import os
-import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from helpers import free_port
 
 from trm_aes import EssayScoringPipeline
 from trm_aes.cli import evaluate, score
@@ -353,31 +349,11 @@ def test_scores_that_are_no_numbers_reach_no_output(model_dir, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
-def test_processes_share_the_work_and_one_may_be_lost(model_dir, tmp_path):
-    source = write(tmp_path / "in.parquet")
-
-    def launch(output, lost_rank=""):
-        program = [str(Path(__file__).with_name("score_worker.py")), "--model", str(model_dir), "--device", "cpu"]
-        return subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
-            + [*program, "--input", str(source), "--output", str(output)],
-            env={**os.environ, "LOST_RANK": lost_rank}, capture_output=True, text=True, timeout=240,
-        )  # fmt: skip
-
-    score.main(["--model", str(model_dir), "--input", str(source), "--output", str(tmp_path / "alone.jsonl")])
-    first = launch(tmp_path / "out.jsonl", lost_rank="1")
-    assert first.returncode != 0 and not (tmp_path / "out.jsonl").exists()
-    second = launch(tmp_path / "out.jsonl")
-    assert second.returncode == 0, second.stderr[-3000:]
-    windows = [re.findall(r"window (\d+) by (\d)", run.stdout) for run in (first, second)]
-    # Seven windows of up to six essays, each scored once, by the process whose turn it is.
-    assert sorted(int(number) for number, _ in windows[0] + windows[1]) == list(range(7))
-    assert all(int(number) % 2 == int(rank) for number, rank in windows[0] + windows[1])
-    assert windows[0]
-    alone, shared = (read(tmp_path / name) for name in ("alone.jsonl", "out.jsonl"))
-    assert [row["essay"] for row in shared] == [row["essay"] for row in ROWS]
-    for one, other in zip(alone, shared, strict=True):
-        assert other["predicted_score"] == pytest.approx(one["predicted_score"], abs=1e-5)
+def test_processes_of_a_launcher_do_not_write_one_output(model_dir, tmp_path, monkeypatch):
+    source = write(tmp_path / "in.csv")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="scoring runs as one process.*; --engine ray shares the essays"):
+        score.main(["--model", str(model_dir), "--input", str(source), "--output", str(tmp_path / "out.csv")])
 
 
 def test_rows_of_unlike_columns_need_json(scorer, tmp_path):

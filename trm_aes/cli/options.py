@@ -11,8 +11,6 @@ from .parser import CommandParser
 from .source import constant
 
 if TYPE_CHECKING:
-    import torch
-
     from ..scoring.scorer import EssayScorer
 
 SCORER_MODULE = "trm_aes.scoring.scorer"
@@ -104,9 +102,9 @@ def check_scorer_options(args: argparse.Namespace):
         check_is_folder(args.model, "model")
 
 
-def load_scorer(args: argparse.Namespace, device: "torch.device | None" = None) -> "EssayScorer":
+def load_scorer(args: argparse.Namespace, device: str | None = None) -> "EssayScorer":
     """
-    The scorer that the options name, on the given device where a launcher has chosen one.
+    The scorer that the options name, on the given device if any, else on the one that they name.
 
     Raises:
         InputError: if the scorer is not found or cannot be loaded, or the device is absent.

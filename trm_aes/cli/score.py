@@ -1,6 +1,7 @@
 """`trm-aes score`: scores new essays."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,6 +117,11 @@ def _check_options(args: argparse.Namespace):
     if args.review_share is not None and args.release_agreement is not None:
         raise InputError("Give `review_share` or `release_agreement`, one of them: each sets the threshold of review.")
     reading_of(args)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "scoring runs as one process, and a launcher (torchrun, accelerate) has started several. Start it without one; "
+            "`engine` ray shares the essays among GPUs and machines."
+        )
     if args.engine == RAY:
         _check_files_for_ray(args)
     else:
@@ -160,38 +166,30 @@ def _score(args: argparse.Namespace, parser: CommandParser):
 
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
     bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP, lambda reason: parser.with_flags(reason, RENAMED))
-    scorer, summary = (_score_with_ray if args.engine == RAY else _score_here)(args, columns, bad_rows)
-    if summary is not None:
-        _report(args, scorer, summary)
+    score = _score_with_ray if args.engine == RAY else _score_here
+    _report(args, *score(args, columns, bad_rows))
 
 
 def _score_here(
     args: argparse.Namespace, columns: "InputColumns", bad_rows: "BadRows"
-) -> "tuple[EssayScorer, ScoringSummary | None]":
-    """By this process; nothing is known of what was scored where it is not the first of several."""
-    from accelerate import PartialState
-
-    from ..devices import choose_device
+) -> "tuple[EssayScorer, ScoringSummary]":
     from ..scoring.stream import score_file
 
-    # Several processes, where torchrun or accelerate started them, each with a device of its own.
-    processes = PartialState(cpu=choose_device(args.device) == "cpu")
-    scorer = load_scorer(args, processes.device if processes.num_processes > 1 else None)
+    scorer = load_scorer(args)
     summary = score_file(
-        scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, processes, bad_rows,
+        scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, bad_rows,
         args.safe_for_spreadsheets, _review(args, scorer),
     )  # fmt: skip
-    return scorer, summary if processes.is_main_process else None
+    return scorer, summary
 
 
 def _score_with_ray(
     args: argparse.Namespace, columns: "InputColumns", bad_rows: "BadRows"
-) -> "tuple[EssayScorer, ScoringSummary | None]":
-    import torch
-
+) -> "tuple[EssayScorer, ScoringSummary]":
     from ..scoring.ray import Workers, score_files
 
-    scorer = load_scorer(args, torch.device("cpu"))
+    # The workers take it from there to their devices.
+    scorer = load_scorer(args, "cpu")
     summary = score_files(
         scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, bad_rows,
         _review(args, scorer), Workers(args.ray_workers, args.ray_cpus or 1, args.device), args.ray_address,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from accelerate import PartialState
 from tqdm import tqdm
 
 from ..data.formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format, output_format
@@ -71,7 +70,6 @@ def score_file(
     prompt_id: str | None = None,
     reading: TableReading = AS_FOUND,
     overwrite: bool = False,
-    processes: PartialState | None = None,
     bad_rows: BadRows = REFUSED,
     safe_for_spreadsheets: bool = False,
     review: ReviewRule | None = None,
@@ -97,8 +95,6 @@ def score_file(
         prompt_id: the prompt that all essays answer, whatever the input says.
         reading: what the input does not say of itself.
         overwrite: whether an existing output may be replaced.
-        processes: this process's place among several that were started together and share the work; their output must
-            lie on a file system that all of them see.
         bad_rows: what becomes of rows that cannot be scored. Where unknown prompts are no error, a column
             `scored_as_prompt` before the scores says as whose prompt each essay was scored; it is empty, and so are the
             scores, for those that were skipped.
@@ -109,7 +105,6 @@ def score_file(
         InputError: if a row cannot be scored, the input changes meanwhile, the output exists, or another run is writing it.
         InterruptedRun: on Ctrl-C.
     """
-    processes = processes or PartialState(cpu=True)
     if output != STANDARD_STREAM:
         output_format(output)
         check_is_file_to_be(output, overwrite)
@@ -127,8 +122,6 @@ def score_file(
         return check_rows(source, reading, columns, prompt_id, rule, check, added)
 
     if STANDARD_STREAM in (source, output):
-        if processes.num_processes > 1:
-            raise InputError("Standard input and output cannot be shared by several processes. Use files.")
         rows = writable(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
             streamed = _score_stream(
@@ -136,8 +129,7 @@ def score_file(
             )
             return _summary(streamed, check, output, overwrite, bad_rows, review)
 
-    is_main = processes.is_main_process
-    with owned(output) if is_main else contextlib.nullcontext():
+    with owned(output):
         file = SourceFile(source)
         settings = {
             "version": __version__,
@@ -155,34 +147,28 @@ def score_file(
             "window": WINDOW,
         }
         parts = ScoringParts(output, settings)
-        num_essays = None
-        with processes.main_process_first():
-            if is_main:
-                num_essays = sum(1 for _ in writable(checked_rows(), output))
-                if not num_essays:
-                    raise InputError(
-                        check.no_row_left(source) if check.reasons else f"{source} holds no essays that can be scored."
-                    )
-                parts.prepare()
+        num_essays = sum(1 for _ in writable(checked_rows(), output))
+        if not num_essays:
+            raise InputError(
+                check.no_row_left(source) if check.reasons else f"{source} holds no essays that can be scored."
+            )
+        parts.prepare()
         try:
-            _score_parts(scorer, checked_rows(), columns.usual("essay"), parts, processes, num_essays, file)
+            _score_parts(scorer, checked_rows(), columns.usual("essay"), parts, num_essays, file)
         finally:
-            if is_main and not len(parts):
+            if not len(parts):
                 # Nothing to go on from.
                 parts.remove()
-        processes.wait_for_everyone()
         counts: Counter[str] = Counter()
-        if is_main:
-            scored = _rows_with_parts(checked_rows(), parts, counts, file, review, added)
-            try:
-                _write_output(scored, output, overwrite, safe_for_spreadsheets)
-            except InputError:
-                # The same call would end here again.
-                parts.remove()
-                raise
+        scored = _rows_with_parts(checked_rows(), parts, counts, file, review, added)
+        try:
+            _write_output(scored, output, overwrite, safe_for_spreadsheets)
+        except InputError:
+            # The same call would end here again.
             parts.remove()
-            return _summary(counts, check, output, overwrite, bad_rows, review)
-    return ScoringSummary(0, 0, 0)
+            raise
+        parts.remove()
+        return _summary(counts, check, output, overwrite, bad_rows, review)
 
 
 def _summary(
@@ -225,33 +211,26 @@ def _score_parts(
     rows: Iterable[CheckedRow],
     essay_column: str,
     parts: ScoringParts,
-    processes: PartialState,
-    num_essays: int | None,
+    num_essays: int,
     file: SourceFile,
 ):
-    """
-    Scores this process's share of the windows: every `num_processes`-th, but for those that an earlier run has finished.
-    """
+    """Scores the windows, but for those that an earlier run has finished."""
 
     def windows() -> Iterator[tuple[int, list[CheckedRow]]]:
         for number, window in enumerate(_windows(rows)):
-            if number % processes.num_processes == processes.process_index and number not in parts:
+            if number not in parts:
                 yield number, window
 
-    num_done = len(parts) * WINDOW
-    if num_essays is not None:
-        num_done = min(num_done, num_essays)
-    # The first process's bar speaks for all: the others go on at its pace.
-    is_shown = None if processes.is_main_process else True
+    num_done = min(len(parts) * WINDOW, num_essays)
     try:
-        with tqdm(total=num_essays, initial=num_done, desc="Scoring", unit="essay", disable=is_shown) as bar:
+        with tqdm(total=num_essays, initial=num_done, desc="Scoring", unit="essay", disable=None) as bar:
             for number, window, encoded in _encoded_ahead(scorer, windows(), essay_column):
                 scores = scorer.score_encoded(encoded, _prompt_ids(window))
                 # What was read of another file must not be kept as a part of this one.
                 file.check_state()
                 parts.save(number, scores)
                 num_done += len(window)
-                bar.update(len(window) * processes.num_processes)
+                bar.update(len(window))
     except KeyboardInterrupt:
         raise InterruptedRun(
             f"interrupted after {num_done} essays. The same command goes on from there; nothing else has changed."
