@@ -122,7 +122,7 @@ def test_a_folder_of_tables_is_scored_as_one_process_scores_it(model_dir, scorer
     success = json.loads((output / "_SUCCESS").read_text(encoding="utf-8"))
     assert success["counts"]["scored"] == 37 and success["weights_sha256"] == scorer.checksums()["weights_sha256"]
     rejected = read_csv(tmp_path / "scored.rejected.csv")
-    assert [row["student"] for row in rejected] == ["003", "0020", ""] and rejected[2]["unread_row"] == "no JSON\n"
+    assert [row["student"] for row in rejected] == ["003", "0020", ""] and rejected[2]["unread_row"] == "no JSON"
     assert f"{essays}/a.csv, row 4: the essay is empty" in rejected[0]["reason"]
     assert "a.csv, row 21: No prompt_id" in rejected[1]["reason"] and "b.jsonl, row 16" in rejected[2]["reason"]
     said = capsys.readouterr().err
@@ -264,5 +264,5 @@ def test_a_cluster_of_this_machine_has_a_core_for_reading(monkeypatch):
 def test_where_ray_is_absent_the_command_says_what_to_install(model_dir, source, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, cluster.__name__)
-    with pytest.raises(DependencyError, match=r"^--engine ray needs Ray, .*: pip install 'trm-aes\[ray\]'"):
+    with pytest.raises(DependencyError, match=r"^Scoring on a cluster needs Ray, .*: pip install 'trm-aes\[ray\]'"):
         command(model_dir, source, tmp_path / "out")

@@ -23,7 +23,7 @@ try:
     import ray.exceptions
 except ImportError as error:
     raise DependencyError(
-        f"`engine` ray needs Ray, which cannot be imported ({brief(error)}): pip install 'trm-aes[ray]'"
+        f"Scoring on a cluster needs Ray, which cannot be imported ({brief(error)}): pip install 'trm-aes[ray]'"
     ) from error
 
 SECONDS_TO_ANSWER = 10

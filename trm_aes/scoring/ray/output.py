@@ -82,7 +82,8 @@ class ScoredFolder:
         try:
             yield system, path
         except BaseException:
-            system.delete_dir(path)
+            with contextlib.suppress(OSError):
+                system.delete_dir(path)
             raise
 
     def write_rejected(self, check: RowCheck, in_words: Callable[[str], str]) -> str | None:
@@ -109,7 +110,8 @@ def write_part(table: pa.Table, system: fs.FileSystem, folder: str) -> pa.Table:
     writes the same file.
 
     Returns:
-        One row: how many essays were `scored`, were `cut`, answer prompts that are `unknown`, and are `to_review`.
+        One row: how many essays were `scored`, were `cut`, answer prompts that are `unknown`, and are `to_review`, and the name
+        of the file, `part`.
     """
     is_scored = pc.is_valid(table["predicted_score"])
     counts = {
@@ -118,10 +120,10 @@ def write_part(table: pa.Table, system: fs.FileSystem, folder: str) -> pa.Table:
         "unknown": pc.sum(pc.invert(is_scored)),
         "to_review": pc.sum(table[NEEDS_REVIEW]) if NEEDS_REVIEW in table.column_names else pa.scalar(0),
     }
-    name = f"part-{table[FILE][0].as_py():05}-{table[ROW][0].as_py():010}.parquet"
+    part = f"part-{table[FILE][0].as_py():05}-{table[ROW][0].as_py():010}.parquet"
     shown = table.drop_columns([name for name in table.column_names if name.startswith(PREFIX)])
-    pq.write_table(shown, f"{folder}/{name}", filesystem=system)
-    return pa.table({name: [count.as_py() or 0] for name, count in counts.items()} | {"part": [name]})
+    pq.write_table(shown, f"{folder}/{part}", filesystem=system)
+    return pa.table({name: [count.as_py() or 0] for name, count in counts.items()} | {"part": [part]})
 
 
 def check_parts(names: Sequence[str], system: fs.FileSystem, folder: str, output: str):

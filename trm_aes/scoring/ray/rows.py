@@ -48,6 +48,8 @@ class RowRules:
 def checked(dataset: "ray.data.Dataset", rules: RowRules) -> "ray.data.Dataset":
     """The rows, in their order, each with its `PROMPT`, and with a `REASON` where it cannot be used."""
     dataset.context.execution_options.preserve_order = True
+    # What we say in a task, and not that a task has failed.
+    dataset.context.raise_original_map_exception = True
     return mapped(dataset, partial(check_table, rules=rules))
 
 
@@ -61,11 +63,12 @@ def check_table(table: pa.Table, rules: RowRules) -> pa.Table:
     columns = rules.columns
     needed = [columns.usual(role) for role in ("essay", "prompt_id", "prompt")]
     known = [name for name in (*needed, FILE, ROW, REASON) if name in table.column_names]
+    names = dict.fromkeys(name for name in table.column_names if not name.startswith(PREFIX))
     prompts, reasons = [], []
     for row in table.select(known).to_pylist():
         prompt, reason, where = None, row.get(REASON), rules.place(row)
         if reason is None:
-            check_columns(dict.fromkeys(table.column_names), where, columns, (*rules.rule.added(""), *rules.added))
+            check_columns(names, where, columns, (*rules.rule.added(""), *rules.added))
             try:
                 prompt = check_row(row, where, columns, rules.prompt_id, rules.rule)
             except InputError as error:
