@@ -174,7 +174,7 @@ def test_files_of_any_file_system(scorer, source, alone, tmp_path):
 def test_rows_that_cannot_be_scored_end_it_or_are_told_apart(scorer):
     rows = ray.data.from_items(BAD_ROWS[:10], override_num_blocks=2)
     with pytest.raises(InputError, match="a row of the data set: the essay is empty"):
-        score_dataset(rows, scorer, workers=TWO).take_all()
+        score_dataset(rows, scorer, workers=Workers(1, device="cpu")).take_all()
     [rejected] = rejected_rows(rows, scorer).take_all()
     assert rejected == {**BAD_ROWS[3], "reason": "a row of the data set: the essay is empty."}
     with pytest.raises(InputError, match="`prompt_id`: Unknown prompt_id 'z'"):
