@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
-from benchmark_growth import write_essays
 from benchmarks.report import markdown_table
 
 from trm_aes.cli.parser import CommandParser
@@ -39,6 +38,9 @@ def main(argv=None):
 
 
 def run_benchmark(args: argparse.Namespace):
+    # A script beside this one, which is on the path where this one runs.
+    from benchmark_growth import write_essays
+
     check_is_free(args.output, args.overwrite)
     prompt_id = next(iter(EssayScorer.from_pretrained(args.model, "cpu").score_ranges))
     ways = {"one process": []} | {
