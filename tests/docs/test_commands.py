@@ -32,6 +32,8 @@ LOCAL_MODEL = "runs/model"
 REPOSITORY = "user/essay-scorer"
 LAUNCHERS = ("torchrun", "accelerate")
 LAUNCHER_OPTIONS = {"--nproc-per-node", "--config_file", "--num_processes", "--machine_rank", "--main_process_ip"}
+# Of `ray start`.
+LAUNCHER_OPTIONS |= {"--head", "--address"}
 
 
 def blocks(document, *languages):
