@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
-
-from sklearn.feature_extraction.text import TfidfVectorizer
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..model.essay_tokens import known_prompt_texts
 from .scorer import EssayScorer
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 ERROR, NEAREST, SKIP = CHOICES = ("error", "nearest", "skip")
 # Added to each row where unknown prompts are no error: the prompt as whose the essay was scored, or nothing.
@@ -83,6 +84,9 @@ class PromptRule:
         return known_prompt_texts(self.scorer.model.config)
 
     @cached_property
-    def _vectors(self) -> tuple[TfidfVectorizer, Any]:
+    def _vectors(self) -> "tuple[TfidfVectorizer, Any]":
+        # It takes seconds to import, and most runs meet no unknown prompt.
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         vectorizer = TfidfVectorizer()
         return vectorizer, vectorizer.fit_transform(self._texts.values())
