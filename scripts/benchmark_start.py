@@ -165,7 +165,7 @@ def cost_table(costs: Mapping[str, Sequence[ProcessCost]]) -> pd.DataFrame:
 
 
 def import_table(imports: Mapping[str, Mapping[str, tuple[float, str]]]) -> pd.DataFrame:
-    """A row a package that `trm-aes score` imports: its slowest module, with all that this imports, and seconds in both programs."""
+    """A row a package that `trm-aes score` imports: its slowest module with all that this imports, and seconds in both."""
     rows = [
         {"package": package, "module": module, SCORE: seconds, PEER: imports[PEER].get(package, (np.nan, ""))[0]}
         for package, (seconds, module) in imports[SCORE].items()
