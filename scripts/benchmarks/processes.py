@@ -72,13 +72,19 @@ def run_measured(
     before, started = _cpu_seconds_of_children(), time.perf_counter()
     with open(log, "wb") as errors:
         process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
-        while not _has_ended(process):
-            seconds = time.perf_counter() - started
-            # It may end between two lines.
-            with contextlib.suppress(psutil.Error):
-                peak = max(peak, peak_resident(process.pid))
-                if seconds >= every * len(samples):
-                    samples.append(Sample(seconds, process.memory_info().rss / 2**20, progress()))
+        try:
+            while not _has_ended(process):
+                seconds = time.perf_counter() - started
+                # It may end between two lines.
+                with contextlib.suppress(psutil.Error):
+                    peak = max(peak, peak_resident(process.pid))
+                    if seconds >= every * len(samples):
+                        samples.append(Sample(seconds, process.memory_info().rss / 2**20, progress()))
+        except KeyboardInterrupt:
+            # What is to be measured stops with what measures it, and may take its time to say so.
+            process.terminate()
+            process.wait()
+            raise
     seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds_of_children() - before
     said = log.read_text(encoding="utf-8", errors="replace")
     if process.returncode:
