@@ -200,9 +200,9 @@ def _at_even_intervals(size: int, share: float, rng: np.random.Generator) -> np.
 
 def _text_keys(frame: pd.DataFrame) -> pd.Series:
     """Of each essay what stands for its text, whatever its case and space: a checksum, since there may be many."""
-    return frame["essay"].map(
-        lambda essay: hashlib.sha256(" ".join(essay.casefold().split()).encode("utf-8", "surrogatepass")).digest()
-    )
+    plain = (" ".join(essay.casefold().split()) for essay in frame["essay"])
+    checksums = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in plain]
+    return pd.Series(checksums, index=frame.index, dtype=object)
 
 
 def _num_texts_across(frames: dict[str, pd.DataFrame]) -> int:
