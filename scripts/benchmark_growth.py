@@ -68,7 +68,8 @@ def run_benchmark(args: argparse.Namespace):
     rows = [{"essays": r["essays"], "seconds": round(r["seconds"]), "peak_mib": round(r["peak_mib"])} for r in measured]
     if len(rows) > 1:
         slope = np.polyfit([row["essays"] for row in rows], [row["seconds"] for row in rows], 1)
-        print(f"\n{1 / slope[0]:.0f} essays/s once started")
+        hours = slope @ [1e6, 1] / 3600
+        print(f"\n{1 / slope[0]:.0f} essays/s once started; 1,000,000 essays would take {hours:.1f} hours")
     print("\n" + markdown_table(pd.DataFrame(rows).set_index("essays")))
     write_json(args.output, {"measured": measured, "model": args.model, "packages": package_versions()})
 
