@@ -22,7 +22,7 @@ from tqdm import tqdm
 from trm_aes.checkpoints import DEFAULT_CHECKPOINT, find_checkpoint
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
-from trm_aes.data.dataset import TokenLimits
+from trm_aes.data.tokenizing import TokenLimits
 from trm_aes.errors import InputError
 from trm_aes.model.essay_tokens import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
 from trm_aes.scoring.scorer import EssayScorer

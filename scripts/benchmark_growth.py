@@ -1,27 +1,33 @@
-"""Time and memory of `trm-aes score` against the number of essays, streamed from Parquet."""
+"""Time and memory of `trm-aes score` over the course of a run, streamed from Parquet to Parquet."""
 
 import argparse
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from benchmarks.processes import ProcessCost, Sample, run_measured
 from benchmarks.report import markdown_table
-from benchmarks.speed import essay_lengths, peak_resident
+from benchmarks.speed import essay_lengths
 from transformers import AutoTokenizer
 
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
-from trm_aes.files import check_is_free, write_json
+from trm_aes.files import check_is_free, new_file, write_json
 from trm_aes.records import package_versions
+from trm_aes.scoring.parts import ScoringParts
 from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.scoring.stream import WINDOW
 
 WRITTEN_AT_ONCE = 10_000
+# Rows of the table of a run's course.
+NUM_STRETCHES = 10
 
 
 def build_parser() -> CommandParser:
@@ -29,6 +35,12 @@ def build_parser() -> CommandParser:
     parser.add_argument("--model", required=True, help="folder of a trained scorer")
     parser.add_argument("--essays", type=int, nargs="+", default=[10_000, 100_000], help="numbers of essays, rising")
     parser.add_argument("--score-options", default="", help="further options of `trm-aes score`, in one string")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks at memory and progress")
+    parser.add_argument(
+        "--work-dir",
+        type=Path,
+        help="keep essays and scores here: a run that was interrupted goes on (default: a temporary folder)",
+    )
     parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
     parser.add_argument("--overwrite", action="store_true", help="replace it")
     return parser
@@ -44,29 +56,34 @@ def main(argv=None):
 def run_benchmark(args: argparse.Namespace):
     check_is_free(args.output, args.overwrite)
     prompt_id = next(iter(EssayScorer.from_pretrained(args.model, "cpu").score_ranges))
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
+    measured = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.work_dir or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         for num_essays in args.essays:
-            source = write_essays(Path(folder) / f"{num_essays}.parquet", num_essays, args.model)
-            seconds, peak = score(args, source, prompt_id)
-            rows.append({"essays": num_essays, "seconds": round(seconds, 1), "peak_mib": round(peak)})
-    slope = np.polyfit([row["essays"] for row in rows], [row["seconds"] for row in rows], 1) if len(rows) > 1 else None
-    if slope is not None:
-        print(
-            f"{1 / slope[0]:.0f} essays/s once started; 1,000,000 essays would take {slope @ [1e6, 1] / 3600:.1f} hours"
-        )
-    print(markdown_table(pd.DataFrame(rows).set_index("essays")))
-    write_json(args.output, {"measured": rows, "model": args.model, "packages": package_versions()})
+            source = write_essays(folder / f"{num_essays}.parquet", num_essays, args.model)
+            cost = score(args, source, prompt_id)
+            measured.append({"essays": num_essays, **asdict(cost)})
+            print(f"\n{num_essays:,} essays:\n{markdown_table(course(cost.samples))}", flush=True)
+    rows = [{"essays": r["essays"], "seconds": round(r["seconds"]), "peak_mib": round(r["peak_mib"])} for r in measured]
+    if len(rows) > 1:
+        slope = np.polyfit([row["essays"] for row in rows], [row["seconds"] for row in rows], 1)
+        hours = slope @ [1e6, 1] / 3600
+        print(f"\n{1 / slope[0]:.0f} essays/s once started; 1,000,000 essays would take {hours:.1f} hours")
+    print("\n" + markdown_table(pd.DataFrame(rows).set_index("essays")))
+    write_json(args.output, {"measured": measured, "model": args.model, "packages": package_versions()})
 
 
 def write_essays(path: Path, num_essays: int, model: str) -> Path:
-    """Essays of random words of the model's vocabulary, of ASAP's lengths."""
+    """Essays of random words of the model's vocabulary, of ASAP's lengths; where the file is already, it is taken."""
+    if path.is_file():
+        return path
     tokenizer = AutoTokenizer.from_pretrained(model)
     words = np.array([word for word in sorted(tokenizer.get_vocab()) if word.isalpha()])
     random = np.random.default_rng(0)
     lengths = essay_lengths(1000)
     schema = pa.schema([("essay_id", pa.string()), ("essay", pa.string())])
-    with pq.ParquetWriter(path, schema) as writer:
+    with new_file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for start in range(0, num_essays, WRITTEN_AT_ONCE):
             numbers = range(start, min(start + WRITTEN_AT_ONCE, num_essays))
             essays = [" ".join(random.choice(words, lengths[number % len(lengths)])) for number in numbers]
@@ -74,19 +91,42 @@ def write_essays(path: Path, num_essays: int, model: str) -> Path:
     return path
 
 
-def score(args: argparse.Namespace, source: Path, prompt_id: str) -> tuple[float, float]:
-    """Seconds and peak MiB of the scoring program, in a process of its own."""
-    program, target = Path(__file__).with_name("score.py"), source.with_suffix(".csv")
+def score(args: argparse.Namespace, source: Path, prompt_id: str) -> ProcessCost:
+    """What the scoring program costs, in a process of its own. The parts beside its output tell how far it has got."""
+    program, target = Path(__file__).with_name("score.py"), source.with_name(f"{source.stem}.scores.parquet")
     command = [sys.executable, str(program), "--model", args.model, "--input", str(source), "--output", str(target)]
-    command += ["--prompt-id", prompt_id, *args.score_options.split()]
-    started, peak = time.perf_counter(), 0.0
-    process = subprocess.Popen(command)
-    while process.poll() is None:
-        peak = max(peak, peak_resident(process.pid))
-        time.sleep(0.05)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return time.perf_counter() - started, peak or peak_resident(process.pid)
+    command += ["--prompt-id", prompt_id, "--overwrite", *args.score_options.split()]
+    parts = ScoringParts(target, {})
+    return run_measured(command, target.with_suffix(".log"), args.every, lambda: len(parts) * WINDOW)
+
+
+def course(samples: Sequence[Sample]) -> pd.DataFrame:
+    """
+    The course of a run, a row a stretch: its first pass, which checks the input; ten of about as many essays each; and what
+    comes after the last window, when scores are written. `resident MiB` is the most at a look within it.
+    """
+    done = np.array([sample.progress for sample in samples])
+    if not done.any():
+        return pd.DataFrame([_stretch("all", samples)]).set_index("until")
+    since = int((done > 0).argmax())
+    rows = [_stretch("checked", samples[: since + 1])]
+    for goal in np.linspace(0, done.max(), NUM_STRETCHES + 1)[1:]:
+        until = int((done >= goal).argmax())
+        if until > since:
+            rows.append(_stretch(f"{done[until]:,}", samples[since : until + 1]))
+            since = until
+    return pd.DataFrame([*rows, _stretch("written", samples[since:])]).set_index("until")
+
+
+def _stretch(until: str, samples: Sequence[Sample]) -> dict[str, Any]:
+    first, last = samples[0], samples[-1]
+    num_essays, seconds = last.progress - first.progress, last.seconds - first.seconds
+    return {
+        "until": until,
+        "seconds": round(last.seconds),
+        "essays/s": round(num_essays / seconds) if num_essays > 0 else "",
+        "resident MiB": round(max(sample.resident_mib for sample in samples)),
+    }
 
 
 if __name__ == "__main__":

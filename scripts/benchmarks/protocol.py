@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from trm_aes.checkpoints import Checkpoint, load_tokenizer
-from trm_aes.data.dataset import EssayDataset, TokenLimits, build_dataset, load_essay_dataset
+from trm_aes.data.dataset import EssayDataset, build_dataset, load_essay_dataset
 from trm_aes.data.prompts import read_prompt_infos, select_prompt_ids
 from trm_aes.data.schema import EssayTable, score_ranges
 from trm_aes.data.sources.asap import load_release
 from trm_aes.data.splits import Splits, read_folds, select_prompts_in_splits
+from trm_aes.data.tokenizing import TokenLimits
 from trm_aes.evaluation.agreement import metrics_by_prompt
 from trm_aes.evaluation.calibration import apply_calibrations, fit_calibrations
 from trm_aes.model.score_scale import ScoreRange

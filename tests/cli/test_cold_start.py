@@ -1,4 +1,4 @@
-"""Help, a wrong option and a missing file are answered without the libraries that take seconds to import."""
+"""Help, a wrong option and a missing file are answered without the libraries that take seconds to import, and scoring needs few."""
 
 import json
 import subprocess
@@ -19,7 +19,16 @@ HEAVY = (
     "accelerate",
     "gradio",
     "ray",
+    "captum",
+    "matplotlib",
+    "scipy",
+    "onnxruntime",
+    "statsmodels",
     "huggingface_hub.hf_api",
+    "trm_aes.data.schema",
+    "trm_aes.training.trainer",
+    "trm_aes.evaluation",
+    "trm_aes.page",
 )
 # Runs a command, and prints which of them have been imported when it ends.
 PROBE = f"""
@@ -272,6 +281,28 @@ def test_what_cannot_be_used_is_refused_early(tmp_path, case):
     arguments, part = REFUSED[case]
     assert part in assert_refused_early(*arguments, cwd=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "essays.csv", "essays.docx", "folder"]
+
+
+@pytest.fixture(scope="module")
+def of_transformers():
+    """What Transformers imports by itself, which differs between its versions: to load a model and its tokenizer."""
+    program = (
+        "import json, sys; from transformers import AutoTokenizer, Pipeline, PreTrainedModel\n"
+        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    return set(json.loads(run.stdout))
+
+
+# PyArrow imports pandas, where it is, to see whether it was given a table of its.
+@pytest.mark.parametrize(("output", "needed"), [("scores.csv", set()), ("scores.parquet", {"pyarrow", "pandas"})])
+def test_scoring_imports_what_it_needs(of_transformers, model_dir, tmp_path, output, needed):
+    """Beyond Transformers nothing heavy, but for what reads or writes the format."""
+    (tmp_path / "essays.csv").write_text("essay,prompt_id\nEssay 1 is good.,a\nEssay 2 is bad.,b\n", encoding="utf-8")
+    files = ["--input", tmp_path / "essays.csv", "--output", tmp_path / output]
+    code, imported, run = probe("score", "--model", model_dir, *files, "--device", "cpu")
+    assert code == 0, run.stderr
+    assert {"torch", "transformers"} <= set(imported) and set(imported) - of_transformers <= needed
 
 
 def test_one_program_under_every_name():

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from trm_aes.cli import build
-from trm_aes.data.dataset import TokenLimits, load_essay_dataset, tokenize_frame
+from trm_aes.data.dataset import load_essay_dataset
+from trm_aes.data.tokenizing import TokenLimits, tokenize_frame
 from trm_aes.errors import InputError
 from trm_aes.model.essay_tokens import EssayCollator
 from trm_aes.model.score_scale import ScoreRange

@@ -10,6 +10,8 @@ import math
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import python_calamine
@@ -148,6 +150,19 @@ def test_what_a_format_cannot_hold_is_an_error_that_names_it(tmp_path):
     for output in ("t.jsonl", "t.parquet"):
         with pytest.raises(InputError, match="`safe_for_spreadsheets` has no effect"):
             check_safe_for_spreadsheets(output)
+
+
+@pytest.mark.parametrize("row_group_size", [200, 20_000])
+def test_parquet_is_read_in_memory_that_does_not_grow(tmp_path, row_group_size):
+    """However its rows are grouped: of 30 MB of text a few are there at a time."""
+    path, random = tmp_path / "t.parquet", np.random.default_rng(0)
+    texts = [random.bytes(750).hex() for _ in range(20_000)]
+    pq.write_table(pa.table({"essay": texts}), path, row_group_size=row_group_size, compression="none")
+    before, held = pa.total_allocated_bytes(), []
+    for row, text in zip(read_rows(path), texts, strict=True):
+        assert row["essay"] == text
+        held.append(pa.total_allocated_bytes() - before)
+    assert max(held) < 6e6
 
 
 def test_types_of_parquet_are_known_when_all_rows_are(tmp_path, monkeypatch):

@@ -3,7 +3,9 @@
 import importlib.util
 import json
 
+import pyarrow.parquet as pq
 import pytest
+from benchmarks.processes import Sample
 from benchmarks.speed import build_system, essay_lengths, ratios
 from helpers import ROOT
 
@@ -71,8 +73,46 @@ def test_the_mix_of_lengths_and_the_peers_are_those_they_are_called():
 
 def test_growth(model_dir, tmp_path, capsys):
     output = tmp_path / "growth.json"
-    script("benchmark_growth").main(["--model", str(model_dir), "--essays", "40", "80", "--output", str(output)])
+    often = ["--every", "0.05", "--work-dir", str(tmp_path / "work")]
+    script("benchmark_growth").main(
+        ["--model", str(model_dir), "--essays", "40", "80", *often, "--output", str(output)]
+    )
     measured = json.loads(output.read_text(encoding="utf-8"))["measured"]
     assert [row["essays"] for row in measured] == [40, 80]
     assert all(row["seconds"] > 0 and 200 < row["peak_mib"] < 5000 for row in measured)
     assert "1,000,000 essays would take" in capsys.readouterr().out
+    samples = measured[1]["samples"]
+    assert len(samples) > 10 and max(sample["resident_mib"] for sample in samples) <= measured[1]["peak_mib"] + 1
+    assert pq.read_table(tmp_path / "work" / "80.scores.parquet").num_rows == 80
+
+
+def test_the_course_of_a_run_is_told_in_stretches_of_as_many_essays():
+    samples = [Sample(second, 100.0 + second, done) for second, done in enumerate([0, 0, 0, 2, 4, 6, 8, 10, 10, 0])]
+    course = script("benchmark_growth").course(samples)
+    assert list(course.index) == ["checked", "4", "6", "8", "10", "written"]
+    assert list(course["seconds"]) == [3, 4, 5, 6, 7, 9] and list(course["essays/s"][1:-1]) == [2, 2, 2, 2]
+    assert list(course["resident MiB"]) == [103, 104, 105, 106, 107, 109]
+
+
+def test_growth_of_training(tmp_path):
+    output = tmp_path / "growth.json"
+    sizes = ["--essays", "60", "--prompts", "2", "200"]
+    options = "--recipe tiny --max-steps 1 --hidden-size 32 --num-attention-heads 2 --intermediate-size 48"
+    script("benchmark_training_growth").main([*sizes, "--train-options", options, "--output", str(output)])
+    [row] = json.loads(output.read_text(encoding="utf-8"))["measured"]
+    # 200 prompts have not an essay each.
+    assert (row["prompts"], row["essays"]) == (2, 60) and 100 < row["build MiB"] < row["train MiB"] < 5000
+    assert 0 < row["of which steps"] <= row["train seconds"]
+
+
+def test_cold_start(model_dir, tmp_path, capsys):
+    """The scores of both ways agree, or there is no report."""
+    output = tmp_path / "start.json"
+    script("benchmark_start").main(["--model", str(model_dir), "--rounds", "1", "--output", str(output)])
+    record = json.loads(output.read_text(encoding="utf-8"))
+    assert {name: len(of) for name, of in record["measured"].items()} == dict.fromkeys(
+        ["import torch", "trm-aes --help", "AutoModel", "trm-aes score"], 1
+    )
+    seconds, module = record["imports"]["trm-aes score"]["torch"]
+    assert seconds > 0.1 and module.startswith("torch") and "sklearn" not in record["imports"]["trm-aes score"]
+    assert "trm-aes score takes" in capsys.readouterr().out

@@ -175,8 +175,10 @@ def test_left_out_is_what_a_regression_without_the_essay_says():
     centered = targets - targets.mean()
     for place in range(8):
         others = np.arange(8) != place
-        kernel = regression.kernel[np.ix_(others, others)] + 0.7 * np.eye(7)
-        expected = regression.kernel[place, others] @ np.linalg.solve(kernel, centered[others]) + targets.mean()
+        kernel = regression.products.full()[np.ix_(others, others)] + 0.7 * np.eye(7)
+        expected = (
+            regression.products.full()[place, others] @ np.linalg.solve(kernel, centered[others]) + targets.mean()
+        )
         assert regression.left_out()[place] == pytest.approx(expected)
     assert np.abs(regression.left_out() - targets).min() > np.abs(regression.fitted() - targets).min()
 

@@ -73,9 +73,9 @@ def test_left_out_scores_are_those_of_a_head_that_has_not_seen_the_essay(data_di
         expected = []
         for essay in range(len(regression.targets)):
             others = np.delete(np.arange(len(regression.targets)), essay)
-            kernel = regression.kernel[np.ix_(others, others)] + regression.penalty * np.eye(len(others))
+            kernel = regression.products.full()[np.ix_(others, others)] + regression.penalty * np.eye(len(others))
             dual = np.linalg.solve(kernel, regression.targets[others] - regression.targets.mean())
-            expected.append(regression.targets.mean() + regression.kernel[essay, others] @ dual)
+            expected.append(regression.targets.mean() + regression.products.full()[essay, others] @ dual)
         expected = bank.score_means[place].item() + bank.score_stds[place].item() * np.array(expected)
         found = left_out.loc[left_out["prompt_id"] == prompt_id, "normalized"]
         np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -30,9 +30,14 @@ def attacked(demo):
     return {
         "prompts": list(essays["prompt_id"]),
         "written": list(essays["essay"]),
-        "topic": [append_other(e.essay, e.prompt_id, essays, rng) for e in essays.itertuples()],
+        "topic": [append_other(e.essay, donors_of(essays, e.prompt_id), rng) for e in essays.itertuples()],
         "order": [" ".join(rng.permutation(essay.split())) for essay in essays["essay"]],
     }
+
+
+def donors_of(essays, prompt_id):
+    """Essays of other prompts."""
+    return essays.loc[essays["prompt_id"] != prompt_id, "essay"].to_numpy()
 
 
 def measure(scorer, attacked, name):
@@ -115,7 +120,7 @@ def test_a_single_prompt_is_told_from_other_text(demo, tmp_path):
     essays, prompt_id = one["essay"].to_list()[:40], one["prompt_id"].iloc[0]
     attacked = {
         "prompts": [prompt_id] * len(essays),
-        "topic": [append_other(essay, prompt_id, frame, rng) for essay in essays],
+        "topic": [append_other(essay, donors_of(frame, prompt_id), rng) for essay in essays],
     }
     _, shares = measure(scorer, attacked, "topic")
     assert np.median(shares[:, 0]) > 0.25

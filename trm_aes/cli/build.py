@@ -17,9 +17,9 @@ from .source import constant
 from .table_options import LAYOUT_OPTIONS, TEXT_OPTIONS, reading_of
 
 if TYPE_CHECKING:
-    from ..data.dataset import TokenLimits
     from ..data.schema import EssayTable
     from ..data.splits import Splits
+    from ..data.tokenizing import TokenLimits
 
 DEMO_SOURCE = "demo"
 ASAP_HUB_SOURCE = "hub"
@@ -197,9 +197,10 @@ def _shares(args: argparse.Namespace) -> tuple[float, float]:
 
 def _build(args: argparse.Namespace, parser: CommandParser):
     from ..checkpoints import find_checkpoint, load_tokenizer
-    from ..data.dataset import TokenLimits, build_dataset, cut_sentences
+    from ..data.dataset import build_dataset, cut_sentences
     from ..data.overview import check_prompts, check_traits, overview
     from ..data.prompts import select_prompt_ids
+    from ..data.tokenizing import TokenLimits
 
     check = RowCheck(skip=args.on_error == SKIP)
     table = _load_source(args, check)
@@ -243,8 +244,8 @@ def _notes(splits: "Splits") -> list[str]:
 
 def _print_lengths(table: "EssayTable", args: argparse.Namespace, limits: "TokenLimits"):
     from ..checkpoints import find_checkpoint, load_tokenizer
-    from ..data.dataset import tokenize_frame
     from ..data.lengths import format_length_table, length_table
+    from ..data.tokenizing import tokenize_frame
 
     checkpoint = find_checkpoint(args.tokenizer, args.revision)
     encoded = tokenize_frame(table.frame, load_tokenizer(checkpoint), limits, "Tokenizing")

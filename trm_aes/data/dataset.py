@@ -3,19 +3,18 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+import tempfile
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 from datasets import Dataset, DatasetDict, load_from_disk
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from ..checkpoints import load_tokenizer, vocabulary_checksum
 from ..errors import InputError, explained
 from ..files import new_folder, write_json
-from ..model.essay_tokens import EncodedEssay, check_limits, encode_essays
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
 from ..naming import listing
@@ -23,30 +22,14 @@ from ..records import package_versions
 from .columns import USUAL_RATERS
 from .folder import CARD_NAME, DATASET, TOKENIZER_FOLDER, check_is_dataset, file_checksums, read_card
 from .scales import scale_columns, scale_of_row
-from .schema import LIST_COLUMNS, EssayTable, prompt_rows
+from .schema import EssayTable, prompt_rows
 from .splits import SPLITS, Splits
+from .tokenizing import TokenLimits, tokenize_split
 
-TOKENIZE_CHUNK = 512
 # Which of the splits every data set has: essays may be built without a test split.
 NEEDED_SPLITS = ("train", "validation")
 # As data sets call the types of columns of numbers.
 NUMBERS = ("float64", "float32", "int64", "int32")
-
-
-@dataclass(frozen=True)
-class TokenLimits:
-    """
-    How long the sequences of a data set may be, in tokens.
-
-    Args:
-        max_tokens: longest sequence, special tokens among them.
-        max_prompt_tokens: what is left of the prompt where a sequence is too long.
-        drop_longer_than: leave out essays whose uncut sequence is longer than this.
-    """
-
-    max_tokens: int
-    max_prompt_tokens: int
-    drop_longer_than: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,35 +149,6 @@ def _scale_in_card(scale: dict) -> ScoreRange:
     return ScoreRange(scale["min_score"], scale["max_score"], scale["step"])
 
 
-def tokenize_frame(
-    frame: pd.DataFrame,
-    tokenizer: PreTrainedTokenizerBase,
-    limits: TokenLimits,
-    progress: str,
-    skip_repetition: bool = True,
-) -> list[EncodedEssay]:
-    """
-    Tokens and text features of every essay of a table, in its order, with a progress bar.
-
-    Raises:
-        InputError: if the limits leave no room for an essay.
-    """
-    try:
-        check_limits(tokenizer, limits.max_tokens, limits.max_prompt_tokens)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    encoded: list[EncodedEssay] = []
-    with tqdm(total=len(frame), desc=progress, unit="essay", disable=None) as bar:
-        for start in range(0, len(frame), TOKENIZE_CHUNK):
-            chunk = frame.iloc[start : start + TOKENIZE_CHUNK]
-            encoded += encode_essays(
-                tokenizer, list(chunk["prompt"]), list(chunk["essay"]), limits.max_tokens, limits.max_prompt_tokens,
-                FEATURE_NAMES, skip_repetition,
-            )  # fmt: skip
-            bar.update(len(chunk))
-    return encoded
-
-
 def build_dataset(
     table: EssayTable,
     splits: Splits,
@@ -225,31 +179,32 @@ def build_dataset(
             empty.
     """
     with new_folder(output_dir, overwrite, DATASET) as folder:
-        tokenized, dropped = {}, {}
-        for name, frame in splits.frames.items():
-            tokenized[name], dropped[name] = _tokenize_split(frame, tokenizer, limits, name)
+        with tempfile.TemporaryDirectory(dir=folder) as tokens:
+            tokenized = {
+                name: tokenize_split(frame, tokenizer, limits, name, Path(tokens))
+                for name, frame in splits.frames.items()
+            }
+            DatasetDict({name: split.dataset for name, split in tokenized.items()}).save_to_disk(folder)
+        frames = {name: split.frame for name, split in tokenized.items()}
         card = {
             "source": table.source,
             "source_sha256": table.checksum,
             "corpus": table.corpus,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "options": options,
-            "num_essays": {name: len(tokenized.get(name, ())) for name in SPLITS},
+            "num_essays": {name: len(frames.get(name, ())) for name in SPLITS},
             "num_in_no_split": splits.num_left_out,
             "num_texts_in_several_splits": splits.num_texts_across,
             "num_copies_dropped": splits.num_copies_dropped,
-            "num_dropped_as_too_long": dropped,
-            "values": _values_of(table, set().union(*(frame["prompt_id"] for frame in tokenized.values()))),
-            "prompts": _prompt_cards(tokenized),
+            "num_dropped_as_too_long": {name: split.num_dropped for name, split in tokenized.items()},
+            "values": _values_of(table, set().union(*(frame["prompt_id"] for frame in frames.values()))),
+            "prompts": _prompt_cards(frames),
             "tokenizer": {"name": tokenizer_name, "vocabulary_sha256": vocabulary_checksum(tokenizer)},
             "token_limits": asdict(limits),
             "text_features": list(FEATURE_NAMES),
             "skip_repetition": True,
             "packages": package_versions(),
         }
-        DatasetDict(
-            {name: Dataset.from_pandas(frame, preserve_index=False) for name, frame in tokenized.items()}
-        ).save_to_disk(folder)
         tokenizer.model_max_length = limits.max_tokens
         tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
         card["files"] = file_checksums(folder)
@@ -274,42 +229,6 @@ def load_essay_dataset(folder: str | Path) -> EssayDataset:
     return EssayDataset(splits, card, folder)
 
 
-def tokenized_frame(
-    frame: pd.DataFrame,
-    tokenizer: PreTrainedTokenizerBase,
-    limits: TokenLimits,
-    progress: str,
-    skip_repetition: bool = True,
-) -> pd.DataFrame:
-    """
-    A table of essays with the columns of tokens and text features.
-
-    Raises:
-        InputError: if the limits leave no room for an essay.
-    """
-    encoded = tokenize_frame(frame, tokenizer, limits, progress, skip_repetition)
-    return frame.assign(
-        input_ids=[essay.input_ids for essay in encoded],
-        token_type_ids=[essay.token_type_ids for essay in encoded],
-        prompt_tokens_cut=[essay.prompt_tokens_cut for essay in encoded],
-        essay_tokens_cut=[essay.essay_tokens_cut for essay in encoded],
-        text_features=[essay.text_features for essay in encoded],
-    )
-
-
-def _tokenize_split(
-    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, limits: TokenLimits, name: str
-) -> tuple[pd.DataFrame, int]:
-    frame = tokenized_frame(frame, tokenizer, limits, f"Tokenizing {name}")
-    if limits.drop_longer_than is None:
-        return frame, 0
-    lengths = frame["input_ids"].map(len) + frame["prompt_tokens_cut"] + frame["essay_tokens_cut"]
-    keep = (lengths <= limits.drop_longer_than).to_numpy()
-    if not keep.any():
-        raise InputError(f"`drop_longer_than` {limits.drop_longer_than} leaves no essay in the {name} split.")
-    return frame[keep], int((~keep).sum())
-
-
 def _values_of(table: EssayTable, prompt_ids: Collection[str]) -> dict:
     """What a card says of values beside the score: of traits, the scales of the data set's prompts alone."""
     traits = {
@@ -319,15 +238,17 @@ def _values_of(table: EssayTable, prompt_ids: Collection[str]) -> dict:
     return asdict(replace(table.values, traits=traits))
 
 
-def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
-    together = pd.concat(_without_tokens(tokenized.values()))
+def _prompt_cards(frames: dict[str, pd.DataFrame]) -> dict[str, dict]:
+    together = pd.concat(frames, names=["split"])
+    essays_of = together.groupby("prompt_id")
     cards = {}
     for prompt_id, prompt in prompt_rows(together).items():
-        essays, scale = together[together["prompt_id"] == prompt_id], scale_of_row(prompt)
+        essays, scale = essays_of.get_group(prompt_id), scale_of_row(prompt)
+        num_essays = essays.index.get_level_values("split").value_counts()
         cards[prompt_id] = {
             "text": prompt["prompt"],
             **{name: values[0] for name, values in scale_columns([scale]).items()},
-            "num_essays": {name: _num_of(tokenized, name, prompt_id) for name in SPLITS},
+            "num_essays": {name: int(num_essays.get(name, 0)) for name in SPLITS},
             "scores": {
                 scale.format(score): int(count) for score, count in essays["score"].value_counts().sort_index().items()
             },
@@ -335,14 +256,6 @@ def _prompt_cards(tokenized: dict[str, pd.DataFrame]) -> dict[str, dict]:
             "num_essays_cut": int((essays["essay_tokens_cut"] > 0).sum()),
         }
     return cards
-
-
-def _num_of(frames: dict[str, pd.DataFrame], split: str, prompt_id: str) -> int:
-    return int((frames[split]["prompt_id"] == prompt_id).sum()) if split in frames else 0
-
-
-def _without_tokens(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
-    return [frame.drop(columns=list(LIST_COLUMNS)) for frame in frames]
 
 
 def cut_sentences(card: dict) -> list[str]:

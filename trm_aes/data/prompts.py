@@ -8,9 +8,9 @@ from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..naming import MAX_LISTED, is_same_name, listing
+from .cells import parse_score_range
 from .choices import expand_prompt_set
 from .formats import AS_FOUND, TableReading
-from .schema import parse_score_range
 from .tables import read_rows
 
 PROMPT_COLUMNS = ("prompt_id", "essay_set", "prompt")

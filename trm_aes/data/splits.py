@@ -1,5 +1,6 @@
 """Which essays train, which choose, which test."""
 
+import hashlib
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -121,7 +122,7 @@ def _split_called(name: object, row: Hashable, source: str) -> str:
 
 def _without_copies(frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], int]:
     """The splits without the texts that a later one has, too, and how many essays that leaves out."""
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     kept, num_dropped = {}, 0
     for split in reversed(list(frames)):
         keys = _text_keys(frames[split])
@@ -198,7 +199,10 @@ def _at_even_intervals(size: int, share: float, rng: np.random.Generator) -> np.
 
 
 def _text_keys(frame: pd.DataFrame) -> pd.Series:
-    return frame["essay"].str.casefold().str.split().str.join(" ")
+    """Of each essay what stands for its text, whatever its case and space: a checksum, since there may be many."""
+    plain = (" ".join(essay.casefold().split()) for essay in frame["essay"])
+    checksums = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in plain]
+    return pd.Series(checksums, index=frame.index, dtype=object)
 
 
 def _num_texts_across(frames: dict[str, pd.DataFrame]) -> int:

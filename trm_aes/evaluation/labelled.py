@@ -10,13 +10,14 @@ from datasets import Dataset, DatasetDict
 
 from ..checkpoints import vocabulary_checksum
 from ..data.columns import ColumnNames, TakenColumns
-from ..data.dataset import EssayDataset, TokenLimits, tokenized_frame
+from ..data.dataset import EssayDataset
 from ..data.prompts import KnownPrompts, PromptInfo
 from ..data.rejection import RowCheck
 from ..data.scales import SCALE_COLUMNS
 from ..data.schema import prompt_rows
 from ..data.sources.own import make_table
 from ..data.sources.rows import SourceRows
+from ..data.tokenizing import TokenLimits, tokenized_frame
 from ..data.trait_scales import TraitScales
 from ..errors import InputError
 from ..model.essay_tokens import known_prompt_texts

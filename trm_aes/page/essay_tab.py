@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..data.schema import check_essay_text
+from ..data.cells import check_essay_text
 from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import known_prompt_texts

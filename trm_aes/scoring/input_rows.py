@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..data.cells import check_essay_text, is_missing
 from ..data.formats import STANDARD_STREAM, TableReading, output_format
 from ..data.rejection import RowCheck
-from ..data.schema import check_essay_text, is_missing
 from ..data.tables import CHUNK, ParquetTypes, check_fits_sheet, read_or_unread_rows
 from ..data.tables.unpacking import called
 from ..errors import InputError

@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ..checkpoints import find_checkpoint, load_tokenizer, quietly, tokenizer_checksum
 from ..checks import check_at_least_one
-from ..data.schema import check_essay_text
+from ..data.cells import check_essay_text
 from ..devices import choose_device
 from ..errors import InputError, explained
 from ..model.advisories_trm import MODEL_MEASURES, advisories_of

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-
 from ..errors import InputError
 from ..model.essay_tokens import find_prompt_id, known_prompt_texts
 
 if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     from .scorer import EssayScorer
 
 ERROR, NEAREST, SKIP = CHOICES = ("error", "nearest", "skip")
@@ -85,6 +85,9 @@ class PromptRule:
         return known_prompt_texts(self._config)
 
     @cached_property
-    def _vectors(self) -> tuple[TfidfVectorizer, Any]:
+    def _vectors(self) -> "tuple[TfidfVectorizer, Any]":
+        # It takes seconds to import, and most runs meet no unknown prompt.
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         vectorizer = TfidfVectorizer()
         return vectorizer, vectorizer.fit_transform(self._texts.values())

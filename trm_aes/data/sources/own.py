@@ -11,6 +11,7 @@ from ...model.configuration_trm import RESERVED_TRAITS
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
 from ...naming import listing
+from ..cells import check_essay_text, is_blank, is_missing, parse_score, parse_value
 from ..columns import USUAL_COLUMNS, ColumnNames, TakenColumns
 from ..formats import AS_FOUND, TableReading
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
@@ -22,12 +23,7 @@ from ..schema import (
     TOKEN_COLUMNS,
     EssayTable,
     as_it_stands,
-    check_essay_text,
     check_table,
-    is_blank,
-    is_missing,
-    parse_score,
-    parse_value,
 )
 from .own_scales import given_scales, scales_from_scores
 from .rows import SourceRows, read_source

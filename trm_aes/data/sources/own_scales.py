@@ -8,10 +8,10 @@ from ...errors import InputError
 from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
 from ...naming import listing
+from ..cells import parse_score_range
 from ..prompts import PromptInfo
 from ..rejection import RowCheck
 from ..scales import MAX_STEPS, usual_step
-from ..schema import parse_score_range
 
 
 def given_scales(

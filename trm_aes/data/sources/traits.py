@@ -10,10 +10,10 @@ from ...errors import InputError
 from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange, as_number
 from ...naming import listing
+from ..cells import is_blank, is_missing, parse_value
 from ..columns import ColumnNames
 from ..rejection import RowCheck
 from ..scales import MAX_STEPS, usual_step
-from ..schema import is_blank, is_missing, parse_value
 from ..tables import read_rows
 from ..trait_scales import TraitScales
 from .rows import JoinedColumns, SourceRows

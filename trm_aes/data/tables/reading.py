@@ -29,6 +29,8 @@ from .workbooks import workbook_rows
 PARQUET, OLE = b"PAR1", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 USUAL_DELIMITERS = {"csv": ",", "tsv": "\t"}
 MAX_NAME = 60
+# Bytes of a column of a Parquet file that are read at once.
+PARQUET_BUFFER = 2**20
 # Decoded, that is: bytes which are not in the encoding are kept apart.
 BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
 
@@ -272,7 +274,8 @@ def _parquet_rows(file: Any, source: str) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        with contextlib.closing(pq.ParquetFile(file)) as parquet:
+        # PyArrow would else hold a whole file, or of each column as much as lies in one row group, which may be all of it.
+        with contextlib.closing(pq.ParquetFile(file, pre_buffer=False, buffer_size=PARQUET_BUFFER)) as parquet:
             for batch in parquet.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, OverflowError, ValueError) as error:

@@ -56,12 +56,13 @@ def fit_advisories(scorer: EssayScorer, data: EssayDataset, unlike_shares: np.nd
 def limits_of(rule: AdvisoryRule, measured: pd.DataFrame) -> dict[str, float]:
     """`prompt_id -> limit` of one rule, from the columns `prompt_id` and the rule's measure of essays that are in order."""
     values = measured[rule.measure].to_numpy()
-    medians = measured.groupby("prompt_id")[rule.measure].median()
+    by_prompt = measured.groupby("prompt_id")
+    medians, places = by_prompt[rule.measure].median(), by_prompt.indices
     deviations = rule.direction * (values - measured["prompt_id"].map(medians).to_numpy())
     pooled = _furthest(deviations)
     limits = {}
     for prompt_id, median in medians.items():
-        own = deviations[(measured["prompt_id"] == prompt_id).to_numpy()]
+        own = deviations[places[prompt_id]]
         furthest = np.sort(own)[-max(_allowed(own), 1)] if len(own) >= LEAST_OF_OWN else pooled
         limits[str(prompt_id)] = float(median + rule.direction * min(max(furthest, rule.least), rule.most))
     return limits

@@ -67,8 +67,9 @@ def fit_lexical_head(model: TRMForEssayScoring, data: EssayDataset, states: Essa
     collate = EssayCollator.for_model(data.load_tokenizer(), model.config)
     traits = _TraitRegressions(model, data)
     by_having_seen = np.full((len(scores), 1 + len(traits.scores.columns)), np.nan)
+    by_prompt = scores.groupby("prompt_id")
     for place, prompt_id in enumerate(data.score_ranges):
-        essays = scores[scores["prompt_id"] == prompt_id]
+        essays = by_prompt.get_group(prompt_id)
         inputs = head_inputs(model, rows, essays.index.to_numpy(), states, collate)
         _set_state_statistics(head, place, inputs.moments)
         inputs = inputs.standardized(head, place)

@@ -90,12 +90,11 @@ def fit_passage_check(model: TRMForEssayScoring, data: EssayDataset, states: Ess
         raise ValueError("The model has no passage check.")
     rng = np.random.default_rng(seed)
     train = data.splits["train"].select_columns(["prompt_id", "input_ids", "token_type_ids"])
-    prompt_ids = np.array(train["prompt_id"])
+    places_of = train.select_columns("prompt_id").to_pandas().groupby("prompt_id").indices
     tokens = train.with_format("numpy")
     prompts = []
     for prompt_id in data.score_ranges:
-        places = np.flatnonzero(prompt_ids == prompt_id)
-        chosen = np.sort(rng.permutation(places)[:MOST_ESSAYS])
+        chosen = np.sort(rng.permutation(places_of[prompt_id])[:MOST_ESSAYS])
         passages = _count(tokens[chosen], model.config.vocab_size, rng)
         if states is None:
             vectors = _means(passages.words, _word_embeddings(model))
@@ -164,9 +163,11 @@ def _fit_topics(check: TRMPassageCheck, prompts: Sequence[Passages], model: TRMF
     """
     embeddings = _word_embeddings(model)
     counts = [np.asarray(prompt.words.sum(axis=0))[0] for prompt in prompts]
+    shares = sum(count / count.sum() for count in counts)
     for place, prompt in enumerate(prompts):
-        others = [other for other in range(len(prompts)) if other != place]
-        elsewhere = _other_text([counts[other] for other in others], model.config.vocab_size)
+        others = [other for number, other in enumerate(prompts) if number != place]
+        of_others = (shares - counts[place] / counts[place].sum()) / len(others) if others else None
+        elsewhere = _other_text(of_others, model.config.vocab_size)
         ratios = _word_ratios(counts[place], elsewhere)
         own = np.zeros(len(prompt.essays))
         for rows, held, kinds, of_essay in prompt.left_out(prompt.words):
@@ -176,11 +177,9 @@ def _fit_topics(check: TRMPassageCheck, prompts: Sequence[Passages], model: TRMF
             own[rows] = _means(held[:, kinds], without)
         weight, of_vector = 1.0, np.zeros(prompt.vectors.shape[1])
         if others:
-            # About as many of others as of its own.
-            inputs = [
-                np.column_stack((_means(o.words, ratios), o.vectors))[:: len(others)]
-                for o in (prompts[i] for i in others)
-            ]
+            # About as many of others as of its own, so that the work grows with the prompts and not with their pairs.
+            every = len(others)
+            inputs = [np.column_stack((_means(o.words[::every], ratios), o.vectors[::every])) for o in others]
             weight, of_vector, own = _discriminant(
                 np.column_stack((own, prompt.vectors)), np.concatenate(inputs), prompt.essays
             )
@@ -198,10 +197,10 @@ def _word_embeddings(model: TRMForEssayScoring) -> np.ndarray:
     return embeddings.weight.float().cpu().numpy()
 
 
-def _other_text(counts: Sequence[np.ndarray], vocab_size: int) -> np.ndarray:
+def _other_text(of_others: np.ndarray | None, vocab_size: int) -> np.ndarray:
     """Shares of word pieces in other text: half general English, half the other prompts' essays where there are some."""
     general = general_frequencies(vocab_size)
-    return (general + np.mean([count / count.sum() for count in counts], axis=0)) / 2 if counts else general
+    return general if of_others is None else (general + of_others) / 2
 
 
 def _word_ratios(counts: np.ndarray, elsewhere: np.ndarray, total: float | None = None) -> np.ndarray:

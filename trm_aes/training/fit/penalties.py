@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ...data.dataset import EssayDataset
@@ -59,8 +58,12 @@ def fit_penalties(scorer: EssayScorer, data: EssayDataset, seed: int = 0) -> dic
     prompt_ids = list(own["prompt_id"])
     scores, shares = _measure(scorer, list(own["essay"]), prompt_ids)
     others = train if train["prompt_id"].nunique() > 1 else load_demo().frame
+    topic: list[str] = []
+    for prompt_id, essays in own.groupby("prompt_id", sort=False):
+        donors = others.loc[others["prompt_id"] != prompt_id, "essay"].to_numpy()
+        topic += [append_other(essay, donors, rng) for essay in essays["essay"]]
     copies = {
-        "topic": [append_other(row.essay, row.prompt_id, others, rng) for row in own.itertuples()],
+        "topic": topic,
         "order": [" ".join(rng.permutation(essay.split())) for essay in own["essay"]],
     }
     penalties = {}
@@ -75,9 +78,9 @@ def fit_penalties(scorer: EssayScorer, data: EssayDataset, seed: int = 0) -> dic
     return penalties
 
 
-def append_other(essay: str, prompt_id: str, others: pd.DataFrame, rng: np.random.Generator) -> str:
-    """An essay with as many words of other prompts' essays behind it as it has itself."""
-    words, donors = essay.split(), others.loc[others["prompt_id"] != prompt_id, "essay"].to_numpy()
+def append_other(essay: str, donors: np.ndarray, rng: np.random.Generator) -> str:
+    """An essay with as many words of some of the `donors`, essays of other prompts, behind it as it has itself."""
+    words = essay.split()
     appended: list[str] = []
     while len(appended) < len(words):
         appended += donors[rng.integers(len(donors))].split()

@@ -32,9 +32,10 @@ def set_prompt_statistics(model: TRMForEssayScoring, data: EssayDataset, tokeniz
     statistics: dict[str, list] = {"score_means": [], "score_stds": [], "length_means": [], "length_stds": []}
     if has_features:
         statistics |= {"feature_means": [], "feature_stds": []}
+    essays_of = dict(list(train.groupby("prompt_id")))
     for prompt_id, score_range in data.score_ranges.items():
-        essays = train[train["prompt_id"] == prompt_id]
-        if essays.empty:
+        essays = essays_of.get(prompt_id)
+        if essays is None:
             raise InputError(f"{data.folder}: prompt {prompt_id!r} has no training essay.")
         scores = score_range.normalize(essays["score"].to_numpy())
         lengths = essay_lengths(essays["token_type_ids"])

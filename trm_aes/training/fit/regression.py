@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from sklearn.kernel_ridge import KernelRidge
 
 from ...model.heads_trm import TRMLexicalHead
 from ...model.traits_trm import TRMTraitHead
+from .products import CenteredProducts
 
 MIN_SPREAD = 1e-6
 
@@ -67,8 +67,9 @@ class Regression:
         words, counts, features, states: weights of the head's inputs: `(vocab_size,)`, `(3,)` with the constant first,
             `(features,)` and `(2 * width,)`.
         targets: what was learned, `(essays,)`.
-        kernel: products of the essays' inputs, less their mean, `(essays, essays)`.
+        products: of the essays' inputs, less their mean.
         dual: the solution in the space of essays, `(essays,)`.
+        inverse_diagonal: of the inverse of the products with the penalty, `(essays,)`.
         penalty: of the regression.
     """
 
@@ -77,8 +78,9 @@ class Regression:
     features: np.ndarray
     states: np.ndarray
     targets: np.ndarray
-    kernel: np.ndarray
+    products: CenteredProducts
     dual: np.ndarray
+    inverse_diagonal: np.ndarray
     penalty: float
 
     def fitted(self) -> np.ndarray:
@@ -89,10 +91,10 @@ class Regression:
         """
         What it would say of each essay if it had been solved on the others alone: `(essays,)`, in closed form (Allen 1974,
         PRESS). The means of inputs and targets stay those of all essays: of a few, the mean of the others moves away from
-        the one left out, which hides how far predictions spread.
+        the one left out, which hides how far predictions spread. Of more than 5,000 essays it is an estimate (see
+        [`CenteredProducts.solve`]).
         """
-        inverse = np.linalg.inv(self.kernel + self.penalty * np.eye(len(self.kernel)))
-        return self.targets - self.dual / inverse.diagonal()
+        return self.targets - self.dual / self.inverse_diagonal
 
     def by_having_seen(self) -> np.ndarray:
         """What the regression says of each essay less what it would say had it been left out: `(essays,)`."""
@@ -114,8 +116,8 @@ class Regression:
 
 def solve(inputs: Inputs, targets: np.ndarray, weighing: Weighing) -> Regression:
     """
-    Solves one prompt's regression (fewer essays than inputs, so in the space of essays). The constant is the targets' mean
-    less what the other weights give on average.
+    Solves one prompt's regression (mostly fewer essays than inputs, so in the space of essays). The constant is the targets'
+    mean less what the other weights give on average.
 
     Args:
         inputs: their moments standardized.
@@ -132,9 +134,8 @@ def solve(inputs: Inputs, targets: np.ndarray, weighing: Weighing) -> Regression
     }
     dense = np.hstack([values * np.sqrt(variance) for values, variance in blocks.values()])
     word_mean, dense_mean = np.asarray(words.mean(axis=0))[0], dense.mean(axis=0)
-    kernel = _center((words @ words.T).toarray() + dense @ dense.T)
-    ridge = KernelRidge(alpha=weighing.penalty, kernel="precomputed").fit(kernel, targets - targets.mean())
-    dual = ridge.dual_coef_
+    products = CenteredProducts(words, dense)
+    dual, inverse_diagonal = products.solve(targets - targets.mean(), weighing.penalty)
     # Of centered inputs.
     of_words = words.T @ dual - word_mean * dual.sum()
     of_dense = dense.T @ dual - dense_mean * dual.sum()
@@ -146,10 +147,14 @@ def solve(inputs: Inputs, targets: np.ndarray, weighing: Weighing) -> Regression
     )
     of_counts = of_counts / count_stds
     counts = np.array([constant - of_counts @ count_means, *of_counts])
-    return Regression(of_words * word_scale, counts, of_features, of_states, targets, kernel, dual, weighing.penalty)
-
-
-def _center(kernel: np.ndarray) -> np.ndarray:
-    """The kernel of inputs less their mean."""
-    means = kernel.mean(axis=0)
-    return kernel - means - means[:, None] + means.mean()
+    return Regression(
+        of_words * word_scale,
+        counts,
+        of_features,
+        of_states,
+        targets,
+        products,
+        dual,
+        inverse_diagonal,
+        weighing.penalty,
+    )
