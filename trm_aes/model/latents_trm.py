@@ -77,6 +77,7 @@ class TRMLatentReader(nn.Module):
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
+        self.eps = config.rms_norm_eps
         self.latents = nn.Parameter(torch.empty(config.num_latents, config.hidden_size))
         # Attention averages, so it cannot count.
         self.length = nn.Parameter(torch.empty(config.hidden_size))
@@ -194,7 +195,7 @@ class TRMLatentReader(nn.Module):
         output, _ = attention(
             self, query, source.key, source.value, source.token_mask, scaling=self.scaling, dropout=0.0
         )
-        return source.identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
+        return source.identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.eps)
 
 
 @dataclass
