@@ -12,6 +12,7 @@ from benchmarks.words import draw_words
 from helpers import ROOT
 
 from trm_aes.errors import InputError
+from trm_aes.scoring.scorer import EssayScorer
 
 
 def script(name):
@@ -95,9 +96,9 @@ def test_code_against_that_of_a_checkout(tmp_path, capsys):
 
 
 def test_end_to_end(model_dir, tmp_path, capsys):
-    pd.DataFrame({"essay": ["Ships are large.", "They swim, they say."], "prompt_id": ["1", "2"]}).to_parquet(
-        tmp_path / "essays.parquet"
-    )
+    prompt_id = next(iter(EssayScorer.from_pretrained(model_dir).score_ranges))
+    essays = pd.DataFrame({"essay": ["Ships are large.", "They swim, they say."], "prompt_id": prompt_id})
+    essays.to_parquet(tmp_path / "essays.parquet")
     output = tmp_path / "end.json"
     arguments = ["--model", str(model_dir), "--input", str(tmp_path / "essays.parquet"), "--rounds", "2"]
     script("benchmark_end_to_end").main([*arguments, "--output", str(output)])

@@ -104,10 +104,10 @@ class TRMLatentReader(nn.Module):
         inputs = (essays.input_ids, essays.token_type_ids, essays.inputs_embeds)
         if can_wait(is_read.device):
             packing = TRMPacking(is_read, gap=self.config.convolution_size // 2)
-            packed = [None if values is None else packing.pack(values) for values in inputs]
+            packed: list[Any] = [None if values is None else packing.pack(values) for values in inputs]
             convolved = None
             if essays.inputs_embeds is None and not self.training:
-                distinct, places = embeddings.distinct(*packed[:2], packing.is_token)
+                distinct, places = embeddings.distinct(packed[0], packed[1], packing.is_token)
                 embeds, convolved = distinct[places], self.mixer.convolve_distinct(distinct, places)
             else:
                 embeds = embeddings(*packed)

@@ -2,6 +2,7 @@
 """What a TRM is made of: embeddings, the layer of the shared network, convolutions over the tokens, and linear heads."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -284,7 +285,9 @@ class TRMTokenMixer(nn.Module):
         super().__init__()
         width, kernel = config.hidden_size, config.convolution_size
         layers = range(config.num_convolutions)
-        self.convolutions = nn.ModuleList([nn.Conv1d(width, width, kernel, padding="same", bias=False) for _ in layers])
+        self.convolutions: Any = nn.ModuleList(
+            [nn.Conv1d(width, width, kernel, padding="same", bias=False) for _ in layers]
+        )
         self.projections = nn.ModuleList([TRMResidualLinear(width, width, bias=False) for _ in layers])
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.eps = config.rms_norm_eps
@@ -321,7 +324,7 @@ class TRMTokenMixer(nn.Module):
         Returns:
             `(1, tokens, hidden_size)`; None without a convolution.
         """
-        if not len(self.convolutions):
+        if not self.convolutions:
             return None
         kernel = self.convolutions[0].weight  # (hidden_size, hidden_size, size)
         width, _, size = kernel.shape
