@@ -4,6 +4,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from .words import draw_words
+
 COUNTED_TOKENS = 350
 
 
@@ -21,8 +23,11 @@ def first_prompt(model: PreTrainedModel, batch_size: int) -> dict[str, torch.Ten
 
 
 def forward_gflop(model: PreTrainedModel, num_tokens: int = COUNTED_TOKENS) -> float:
-    """GFLOP (a multiply-add counts twice) to score one essay of `num_tokens` tokens; embedding look-ups are free."""
-    input_ids = torch.ones(1, num_tokens, dtype=torch.long, device=model.device)
+    """
+    GFLOP (a multiply-add counts twice) to score one essay of `num_tokens` tokens; embedding look-ups are free, and what is
+    worked out once for all places of a word counts once.
+    """
+    input_ids = draw_words(1, num_tokens).to(model.device)
     implementation = model.config._attn_implementation
     # The counter knows matrix products; it passes over the fused attention of CPUs.
     model.set_attn_implementation("eager")

@@ -31,6 +31,7 @@ from trm_aes.presets import load_recipe, recipe_names
 from trm_aes.scoring.scorer import batches_by_tokens
 
 from .cost import first_prompt, forward_gflop
+from .words import VOCABULARY, draw_words
 
 # Essays and mean length in word pieces of ASAP's eight prompts; their lengths are about log-normal.
 ASAP_COUNTS = (1783, 1800, 1726, 1772, 1805, 1800, 1569, 723)
@@ -39,7 +40,6 @@ SPREAD = 0.4
 PROMPT_TOKENS = 64
 MAX_TOKENS = 1024
 MEAN_TOKENS = 276
-BERT_VOCABULARY = 30_522
 PLAIN = ":plain"
 
 PEERS: dict[str, Callable[[], PreTrainedConfig]] = {
@@ -97,7 +97,7 @@ def build_system(name: str) -> nn.Module:
     else:
         inputs["embedding_size"] = 768
     config = TRMConfig(
-        vocab_size=BERT_VOCABULARY,
+        vocab_size=VOCABULARY,
         score_ranges={str(prompt): [0, 6] for prompt in range(1, 9)},
         max_prompt_tokens=PROMPT_TOKENS,
         **inputs,
@@ -142,7 +142,10 @@ class SpeedTest:
         self.is_plain = name.endswith(PLAIN)
         model = build_system(name)
         self.max_tokens = model.config.max_position_embeddings
-        self.lengths = [min(int(length), self.max_tokens - PROMPT_TOKENS * self.is_ours) for length in lengths]
+        # The scorer leaves out the prompt's text where the model is told the prompt.
+        reads_prompt = self.is_ours and not model.config.prompt_registers
+        self.prompt_tokens = PROMPT_TOKENS if reads_prompt else 0
+        self.lengths = [min(int(length), self.max_tokens - self.prompt_tokens) for length in lengths]
         self.model = model.to(device)
         self.scoring_model = self._as_scored(model)
 
@@ -157,8 +160,8 @@ class SpeedTest:
         return copy
 
     def measure_gflop(self) -> float:
-        """GFLOP to score an essay of the mean length, its prompt included."""
-        return forward_gflop(self.model, MEAN_TOKENS + PROMPT_TOKENS * self.is_ours)
+        """GFLOP to score an essay of the mean length, its prompt included where that is read."""
+        return forward_gflop(self.model, MEAN_TOKENS + self.prompt_tokens)
 
     @torch.inference_mode()
     def score_rate(self, min_seconds: float) -> float:
@@ -220,18 +223,16 @@ class SpeedTest:
             for start in range(0, len(self.lengths), 8):
                 yield self._batch(self.lengths[start : start + 8])
             return
-        prompt = PROMPT_TOKENS if self.is_ours else 0
-        for places in batches_by_tokens([length + prompt for length in self.lengths], self.batch_tokens):
+        for places in batches_by_tokens([length + self.prompt_tokens for length in self.lengths], self.batch_tokens):
             yield self._batch([self.lengths[place] for place in places])
 
     def _batch(self, lengths: Sequence[int]) -> dict[str, torch.Tensor]:
-        prompt = PROMPT_TOKENS if self.is_ours else 0
-        places = torch.arange(max(lengths) + prompt)
-        is_token = places < torch.tensor(lengths)[:, None] + prompt
-        batch = {"input_ids": torch.randint(1000, BERT_VOCABULARY, is_token.shape) * is_token}
+        places = torch.arange(max(lengths) + self.prompt_tokens)
+        is_token = places < torch.tensor(lengths)[:, None] + self.prompt_tokens
+        batch = {"input_ids": draw_words(*is_token.shape) * is_token}
         batch["attention_mask"] = is_token.long()
         if self.is_ours:
-            batch["token_type_ids"] = (is_token & (places >= prompt)).long()
+            batch["token_type_ids"] = (is_token & (places >= self.prompt_tokens)).long()
             batch |= first_prompt(self.model, len(lengths))
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 

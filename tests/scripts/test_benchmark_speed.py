@@ -3,13 +3,18 @@
 import importlib.util
 import json
 
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 from benchmarks.processes import Sample
 from benchmarks.speed import build_system, essay_lengths, ratios
+from benchmarks.words import draw_words
 from helpers import ROOT
 
 from trm_aes.errors import InputError
+from trm_aes.scoring.scorer import EssayScorer
 
 
 def script(name):
@@ -116,3 +121,34 @@ def test_cold_start(model_dir, tmp_path, capsys):
     seconds, module = record["imports"]["trm-aes score"]["torch"]
     assert seconds > 0.1 and module.startswith("torch") and "sklearn" not in record["imports"]["trm-aes score"]
     assert "trm-aes score takes" in capsys.readouterr().out
+
+
+def test_code_against_that_of_a_checkout(tmp_path, capsys):
+    output = tmp_path / "code.json"
+    short = ["--essays", "3", "--rounds", "2", "--latency-calls", "2", "--output", str(output)]
+    script("benchmark_code").main(["--against", str(ROOT), *short])
+    record = json.loads(output.read_text(encoding="utf-8"))
+    assert all(len(found["rates"]) == 2 and len(found["latencies"]) == 4 for found in record["measured"].values())
+    # The same code on the same weights; without the prompt's text, which it does not read.
+    assert record["difference"] < 1e-6 and "times other" in capsys.readouterr().out
+    with pytest.raises(InputError, match="--against .* is no checkout"):
+        script("benchmark_code").main(["--against", str(tmp_path), *short, "--overwrite"])
+
+
+def test_end_to_end(model_dir, tmp_path, capsys):
+    prompt_id = next(iter(EssayScorer.from_pretrained(model_dir).score_ranges))
+    essays = pd.DataFrame({"essay": ["Ships are large.", "They swim, they say."], "prompt_id": prompt_id})
+    essays.to_parquet(tmp_path / "essays.parquet")
+    output = tmp_path / "end.json"
+    arguments = ["--model", str(model_dir), "--input", str(tmp_path / "essays.parquet"), "--rounds", "2"]
+    script("benchmark_end_to_end").main([*arguments, "--output", str(output)])
+    rates = json.loads(output.read_text(encoding="utf-8"))["rates"]
+    # Whatever else there is to do takes time.
+    assert all(whole < alone for whole, alone in zip(rates["end to end"], rates["model"], strict=True))
+    assert "of the model's own rate" in capsys.readouterr().out
+
+
+def test_words_are_repeated_as_in_essays():
+    torch.manual_seed(0)
+    assert len(draw_words(8192).unique()) == pytest.approx(1600, rel=0.1)
+    assert np.mean([len(draw_words(276).unique()) for _ in range(20)]) == pytest.approx(138, rel=0.1)

@@ -10,6 +10,9 @@ from .configuration_trm import TRMConfig
 from .essays_trm import EssayBatch, can_wait
 from .layers_trm import rms_norm
 
+# Tokens that a CPU reads at once.
+TOKENS_AT_ONCE = 2048
+
 
 @dataclass
 class EncoderStates:
@@ -125,25 +128,52 @@ class TRMPretrainedEncoder(nn.Module):
         places = torch.where(is_piece, places, width)
         pieces = input_ids.new_full((batch_size, width + 1), self.pad_token_id)
         pieces = pieces.scatter(1, places, input_ids)[:, :width]
+        if can_wait(input_ids.device):
+            return self._read_by_length(pieces, counts.tolist())
         is_state = torch.arange(width, device=input_ids.device) < counts[:, None]
         if torch.compiler.is_compiling():
             states = self._encode(pieces.reshape(-1, size), is_state.reshape(-1, size))
             return states.reshape(batch_size, width, states.shape[-1])[:, :longest]
         windows = [
-            self._read_window(pieces[:, start : start + size], is_state[:, start : start + size])
+            self._encode(pieces[:, start : start + size], is_state[:, start : start + size])
             for start in range(0, longest, size)
         ]
         return torch.cat(windows, dim=1)
 
-    def _read_window(self, pieces: torch.Tensor, is_state: torch.Tensor) -> torch.Tensor:
-        """States of one window of each essay, `(batch, size, width)`; zeros for essays that end before it."""
-        if not can_wait(pieces.device):
-            return self._encode(pieces, is_state)
-        rows = is_state.any(dim=1).nonzero().squeeze(-1)
-        if len(rows) == len(pieces):
-            return self._encode(pieces, is_state)
-        states = self._encode(pieces[rows], is_state[rows])
-        return states.new_zeros(*pieces.shape, states.shape[-1]).index_copy(0, rows, states)
+    def _read_by_length(self, pieces: torch.Tensor, counts: list[int]) -> torch.Tensor:
+        """
+        States of essays, `(batch, width, encoder width)`, zeros behind their ends: windows of like length are read
+        together, so that there is little padding, and few at once, so that what is worked on stays in a CPU's cache.
+
+        Args:
+            pieces (`torch.LongTensor` of shape `(batch, width)`): word pieces, from the left.
+            counts: how many of them each essay has.
+        """
+        batch_size, width = pieces.shape
+        # How long each window is, and where it starts in the row of all essays.
+        windows = [
+            (min(self.window_size, count - start), row * width + start)
+            for row, count in enumerate(counts)
+            for start in range(0, count, self.window_size)
+        ]
+        windows.sort(reverse=True)
+        states, places = [], []
+        while windows:
+            longest = windows[0][0]
+            size = max(1, TOKENS_AT_ONCE // (longest + 2))
+            lengths, starts = torch.tensor(windows[:size]).T
+            windows = windows[size:]
+            columns = torch.arange(longest)
+            is_state = columns < lengths[:, None]
+            of_window = (starts[:, None] + columns).clamp(max=pieces.numel() - 1)
+            states.append(self._encode(pieces.flatten()[of_window], is_state)[is_state])
+            places.append(of_window[is_state])
+        found = torch.cat(states)
+        return (
+            found.new_zeros(pieces.numel(), found.shape[-1])
+            .index_copy_(0, torch.cat(places), found)
+            .view(batch_size, width, -1)
+        )
 
     def _encode(self, pieces: torch.Tensor, is_state: torch.Tensor) -> torch.Tensor:
         # [CLS], the pieces, and [SEP] right behind the last of them.

@@ -266,13 +266,11 @@ class EssayCollator:
         `(batch, features)`; `encoder_states` `(batch, pieces, width)`, padded with zeros; `auxiliary_scores`
         `(batch, targets)`; what else there is `(batch,)`.
         """
-        padded = self.tokenizer.pad(
-            [{"input_ids": row["input_ids"], "token_type_ids": row["token_type_ids"]} for row in rows],
-            padding="longest",
-            return_tensors="pt",
-            verbose=False,
-        )
-        batch: dict[str, torch.Tensor] = dict(padded)
+        batch = {
+            "input_ids": self._padded([row["input_ids"] for row in rows], self.tokenizer.pad_token_id),
+            "token_type_ids": self._padded([row["token_type_ids"] for row in rows], self.tokenizer.pad_token_type_id),
+            "attention_mask": self._padded([[1] * len(row["input_ids"]) for row in rows], 0),
+        }
         if self.prompt_index:
             batch["prompt_indices"] = torch.tensor([self.prompt_index[row["prompt_id"]] for row in rows])
         if self.with_features:
@@ -290,3 +288,12 @@ class EssayCollator:
                 cells = [[row[name] for name in self.auxiliary_targets] for row in rows]
                 batch["auxiliary_scores"] = torch.from_numpy(np.array(cells, dtype=np.float32))
         return batch
+
+    def _padded(self, sequences: list[list[int]], value: int) -> torch.Tensor:
+        """As `tokenizer.pad` has them, which takes several times as long."""
+        return nn.utils.rnn.pad_sequence(
+            [torch.tensor(sequence) for sequence in sequences],
+            batch_first=True,
+            padding_value=value,
+            padding_side=self.tokenizer.padding_side,
+        )

@@ -77,6 +77,7 @@ class TRMLatentReader(nn.Module):
         self.head_dim = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
+        self.eps = config.rms_norm_eps
         self.latents = nn.Parameter(torch.empty(config.num_latents, config.hidden_size))
         # Attention averages, so it cannot count.
         self.length = nn.Parameter(torch.empty(config.hidden_size))
@@ -103,8 +104,14 @@ class TRMLatentReader(nn.Module):
         inputs = (essays.input_ids, essays.token_type_ids, essays.inputs_embeds)
         if can_wait(is_read.device):
             packing = TRMPacking(is_read, gap=self.config.convolution_size // 2)
-            embeds = embeddings(*(None if values is None else packing.pack(values) for values in inputs))
-            encoded = packing.unpack(self.encode_words(embeds, packing.pack(is_read)))
+            packed: list[Any] = [None if values is None else packing.pack(values) for values in inputs]
+            convolved = None
+            if essays.inputs_embeds is None and not self.training:
+                distinct, places = embeddings.distinct(packed[0], packed[1], packing.is_token)
+                embeds, convolved = distinct[places], self.mixer.convolve_distinct(distinct, places)
+            else:
+                embeds = embeddings(*packed)
+            encoded = packing.unpack(self.encode_words(embeds, packing.is_token, convolved))
             is_read = packing.unpacked_mask
         else:
             embeds = embeddings(*inputs)  # (batch, tokens, hidden_size)
@@ -139,15 +146,18 @@ class TRMLatentReader(nn.Module):
             )
         return LatentInput(self, key, value, token_mask, identities)
 
-    def encode_words(self, tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
+    def encode_words(
+        self, tokens: torch.Tensor, is_token: torch.Tensor, convolved: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """
         Keys and values of words: `(batch, tokens, 2 * hidden_size)`.
 
         Args:
             tokens (`torch.Tensor` of shape `(batch, tokens, hidden_size)`): embedded.
             is_token (`torch.BoolTensor` of shape `(batch, tokens)`): which of them stand for anything.
+            convolved: see [`TRMTokenMixer`].
         """
-        return self.kv_proj(self.mixer(tokens, is_token))
+        return self.kv_proj(self.mixer(tokens, is_token, convolved))
 
     def split_heads(self, encoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values, each `(batch, heads, tokens, head_dim)`, of `encoded` `(batch, tokens, 2 * hidden_size)`."""
@@ -185,7 +195,7 @@ class TRMLatentReader(nn.Module):
         output, _ = attention(
             self, query, source.key, source.value, source.token_mask, scaling=self.scaling, dropout=0.0
         )
-        return source.identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.config.rms_norm_eps)
+        return source.identities + rms_norm(self.o_proj(output.reshape(states.shape)), self.eps)
 
 
 @dataclass
@@ -235,36 +245,38 @@ class LatentInput:
 
 class TRMPacking:
     """
-    The tokens of a batch in one row, essay after essay with zeros between, so that no work is done on padding.
+    The tokens of a batch in one row, essay after essay, so that no work is done on padding.
 
     Args:
         is_token (`torch.BoolTensor` of shape `(batch, tokens)`): which to keep.
-        gap: zeros before, between and after essays, so that a convolution does not see a neighbor.
+        gap: places before, between and after essays, so that a convolution does not see a neighbor. What stands there means
+            nothing.
     """
 
     def __init__(self, is_token: torch.Tensor, gap: int):
-        self.is_token = is_token
         lengths = is_token.sum(dim=1)  # (batch,)
         ranks = is_token.cumsum(dim=1) - 1  # a token's place in its own essay: (batch, tokens)
-        starts = (lengths + gap).cumsum(dim=0) - lengths  # an essay's place in the row: (batch,)
-        self.places = (ranks + starts[:, None])[is_token]  # (kept tokens,)
+        starts = ((lengths + gap).cumsum(dim=0) - lengths)[:, None]  # an essay's place in the row: (batch, 1)
+        places = (ranks + starts)[is_token]  # (kept tokens,)
         self.length = _round_up(int(lengths.sum()) + gap * (len(lengths) + 1))
         self.width = _round_up(int(lengths.max()))
-        rows = torch.arange(len(lengths), device=is_token.device)[:, None]
-        self.unpacked_places = (ranks + rows * self.width)[is_token]  # (kept tokens,)
-        self.unpacked_mask = torch.arange(self.width, device=is_token.device) < lengths[:, None]  # (batch, width)
+        self.is_token = is_token.new_zeros(1, self.length)  # which places of the row hold a token
+        self.is_token[0, places] = True
+        # Both ways rows are looked up and not put in their places, which would take a second pass over them.
+        self._sources = places.new_zeros(self.length)
+        self._sources[places] = is_token.flatten().nonzero()[:, 0]
+        columns = torch.arange(self.width, device=is_token.device)
+        self._unpacked_sources = (starts + columns).clamp(max=self.length - 1)  # (batch, width)
+        self.unpacked_mask = columns < lengths[:, None]  # (batch, width)
 
     def pack(self, values: torch.Tensor) -> torch.Tensor:
         """`(batch, tokens, ...)` to `(1, length, ...)`."""
-        kept = values[self.is_token]
-        return kept.new_zeros(self.length, *kept.shape[1:]).index_copy(0, self.places, kept)[None]
+        return values.flatten(0, 1).index_select(0, self._sources)[None]
 
     def unpack(self, values: torch.Tensor) -> torch.Tensor:
-        """`(1, length, size)` to `(batch, width, size)`, padded on the right."""
-        kept = values[0].index_select(0, self.places)
-        batch_size = len(self.is_token)
-        unpacked = kept.new_zeros(batch_size * self.width, kept.shape[-1]).index_copy(0, self.unpacked_places, kept)
-        return unpacked.view(batch_size, self.width, -1)
+        """`(1, length, size)` to `(batch, width, size)`; what stands behind an essay's end means nothing."""
+        kept = values[0].index_select(0, self._unpacked_sources.flatten())
+        return kept.view(*self._unpacked_sources.shape, -1)
 
 
 def _round_up(size: int) -> int:

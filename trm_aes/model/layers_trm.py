@@ -2,6 +2,7 @@
 """What a TRM is made of: embeddings, the layer of the shared network, convolutions over the tokens, and linear heads."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,8 +26,11 @@ def rotate_half(x: torch.Tensor) -> torch.Tensor:
 
 
 def apply_rotary_pos_emb(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotates `x` `(batch, heads, states, head_dim)` by position (RoFormer, arXiv 2104.09864), in float32."""
-    rotated = x.float() * cos + rotate_half(x.float()) * sin
+    """
+    Rotates `x` by position (RoFormer, arXiv 2104.09864), in float32: `(..., head_dim)` to the same shape, to which the
+    cosines and sines `(..., head_dim)` are broadcast.
+    """
+    rotated = torch.addcmul(x.float() * cos, rotate_half(x.float()), sin)
     return rotated.to(x.dtype)
 
 
@@ -81,8 +85,8 @@ class TRMRotaryEmbedding(nn.Module):
 
     @torch.no_grad()
     def forward(self, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`position_ids` `(batch, states)` to cosines and sines, each `(batch, 1, states, head_dim)` in float32."""
-        angles = position_ids[:, None, :, None].float() * self.inv_freq.float()
+        """`position_ids` `(batch, states)` to cosines and sines, each `(batch, 1, 1, states, head_dim)` in float32."""
+        angles = position_ids[:, None, None, :, None].float() * self.inv_freq.float()
         angles = torch.cat((angles, angles), dim=-1)
         return angles.cos(), angles.sin()
 
@@ -163,6 +167,26 @@ class TRMEmbeddings(nn.Module):
         projected = self.projection(inputs_embeds)
         return self.dropout(projected + self.token_type_embeddings(token_type_ids).to(projected.dtype))
 
+    def distinct(
+        self, input_ids: torch.Tensor, token_type_ids: torch.Tensor | None, is_token: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Embeds each distinct token once, since a batch says the same words again and again.
+
+        Args:
+            input_ids, token_type_ids (`torch.LongTensor` of shape `(batch, tokens)`): as for [`forward`].
+            is_token (`torch.BoolTensor` of shape `(batch, tokens)`): false where nothing stands; that is embedded as zeros.
+
+        Returns:
+            The distinct tokens `(distinct, hidden_size)`, and the place of each token among them, `(batch, tokens)`.
+        """
+        num_segments = self.token_type_embeddings.num_embeddings
+        kinds = input_ids * num_segments + (0 if token_type_ids is None else token_type_ids)
+        kinds, places = torch.where(is_token, kinds, -1).unique(return_inverse=True)
+        words, segments = kinds.clamp(min=0) // num_segments, kinds.clamp(min=0) % num_segments
+        embedded = self(words[None], segments[None])[0]
+        return embedded * (kinds >= 0).to(embedded.dtype)[:, None], places
+
 
 class TRMAttention(nn.Module):
     """Bidirectional multi-head self-attention with rotary positions and no biases."""
@@ -197,10 +221,10 @@ class TRMAttention(nn.Module):
             implementation gives them.
         """
         shape = hidden_states.shape[:-1]
-        qkv = self.qkv_proj(hidden_states).view(*shape, 3, -1, self.head_dim)  # (batch, states, 3, heads, head_dim)
-        query, key, value = (part.transpose(1, 2) for part in qkv.unbind(dim=2))  # (batch, heads, states, head_dim)
-        query = apply_rotary_pos_emb(query, *position_embeddings)
-        key = apply_rotary_pos_emb(key, *position_embeddings)
+        qkv = self.qkv_proj(hidden_states).view(*shape, 3, -1, self.head_dim).transpose(1, 3)
+        # Each (batch, heads, states, head_dim); queries and keys are rotated together.
+        query, key = apply_rotary_pos_emb(qkv[:, :, :2], *position_embeddings).unbind(dim=2)
+        value = qkv[:, :, 2]
         attention: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention_forward
         )
@@ -261,25 +285,55 @@ class TRMTokenMixer(nn.Module):
         super().__init__()
         width, kernel = config.hidden_size, config.convolution_size
         layers = range(config.num_convolutions)
-        self.convolutions = nn.ModuleList([nn.Conv1d(width, width, kernel, padding="same", bias=False) for _ in layers])
+        self.convolutions: Any = nn.ModuleList(
+            [nn.Conv1d(width, width, kernel, padding="same", bias=False) for _ in layers]
+        )
         self.projections = nn.ModuleList([TRMResidualLinear(width, width, bias=False) for _ in layers])
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.eps = config.rms_norm_eps
 
-    def forward(self, tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, is_token: torch.Tensor, convolved: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """
         `(batch, tokens, hidden_size)` to the same shape.
 
         Args:
             tokens: embedded tokens.
             is_token (`torch.BoolTensor` of shape `(batch, tokens)`): false where nothing stands (padding, gaps).
+            convolved: what the first convolution makes of them, where that is known, see [`convolve_distinct`].
         """
         kept = is_token.to(tokens.dtype).unsqueeze(-1)  # (batch, tokens, 1)
         for convolution, projection in zip(self.convolutions, self.projections, strict=True):
-            # A convolution wants (batch, hidden_size, tokens).
-            mixed = convolution((tokens * kept).transpose(1, 2)).transpose(1, 2)
-            tokens = rms_norm(tokens + self.dropout(projection(nn.functional.silu(mixed))), self.eps)
+            if convolved is None:
+                # A convolution wants (batch, hidden_size, tokens).
+                convolved = convolution((tokens * kept).transpose(1, 2)).transpose(1, 2)
+            tokens = rms_norm(tokens + self.dropout(projection(nn.functional.silu(convolved))), self.eps)
+            convolved = None
         return tokens
+
+    def convolve_distinct(self, embedded: torch.Tensor, places: torch.Tensor) -> torch.Tensor | None:
+        """
+        What the first convolution makes of the tokens `embedded[places]`, where each distinct token is multiplied with
+        each of the kernel's matrices once, and a token's output is the sum of what its neighbors give.
+
+        Args:
+            embedded (`torch.Tensor` of shape `(distinct, hidden_size)`).
+            places (`torch.LongTensor` of shape `(1, tokens)`): where half a kernel of zeros is at both ends.
+
+        Returns:
+            `(1, tokens, hidden_size)`; None without a convolution.
+        """
+        if not self.convolutions:
+            return None
+        kernel = self.convolutions[0].weight  # (hidden_size, hidden_size, size)
+        width, _, size = kernel.shape
+        # A distinct token has a row for each of its places in a kernel: (distinct * size, hidden_size).
+        products = (embedded @ kernel.permute(1, 2, 0).reshape(width, -1)).view(-1, width)
+        before = (size - 1) // 2
+        neighbors = nn.functional.pad(places[0], (before, size - 1 - before)).unfold(0, size, 1)  # (tokens, size)
+        rows = neighbors * size + torch.arange(size, device=places.device)
+        return nn.functional.embedding_bag(rows, products, mode="sum")[None]
 
 
 class TRMHead(nn.Linear):

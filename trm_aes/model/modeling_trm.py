@@ -220,7 +220,7 @@ class TRMModel(TRMPreTrainedModel):
         its pseudocode, where z_H is called y and z_L z). Every state below is `(batch, states, hidden_size)`.
         """
         mask = create_bidirectional_mask(config=self.config, inputs_embeds=source.embeds, attention_mask=source.mask)
-        positions = self.rotary_emb(source.position_ids)  # two of (batch or 1, 1, states, head_dim)
+        positions = self.rotary_emb(source.position_ids)  # two of (batch or 1, 1, 1, states, head_dim)
 
         def net(states: torch.Tensor) -> torch.Tensor:
             for layer in self.layers:
@@ -229,7 +229,8 @@ class TRMModel(TRMPreTrainedModel):
 
         def h_cycle(z_H: torch.Tensor, z_L: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             for _ in range(self.config.L_cycles):
-                z_L = net(z_L + z_H + source.read(z_L + z_H))  # reason: the latent sees the answer and the text
+                states = z_L + z_H
+                z_L = net(states + source.read(states))  # reason: the latent sees the answer and the text
             return net(z_H + z_L), z_L  # answer: from the latent alone
 
         num_with_gradient = min(self.config.num_gradient_cycles, self.config.H_cycles)

@@ -450,6 +450,9 @@ class EssayScorer:
     @torch.inference_mode()
     def outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
         """Outputs of batches of essays of like length, with the essays' places in `rows`."""
+        if self.model.config.prompt_registers:
+            # The model is told its prompts, and reads no text of theirs: without that, batches have no padding for it.
+            rows = [_without_prompt(row) for row in rows]
         for indices, batch in self.batches(rows):
             yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)
 
@@ -489,6 +492,12 @@ def tokenized_rows(encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -
         }
         for essay, prompt_id in zip(encoded, prompt_ids, strict=True)
     ]
+
+
+def _without_prompt(row: dict) -> dict:
+    """A tokenized essay without the prompt before it."""
+    start = row["token_type_ids"].index(1)
+    return {**row, **{name: row[name][start:] for name in ("input_ids", "token_type_ids")}}
 
 
 def weights_checksum(module: nn.Module) -> str:

@@ -1,0 +1,155 @@
+"""Speed of the model's code beside that of another checkout, on the same random weights, in turn."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from benchmarks.report import markdown_table
+from benchmarks.speed import MEAN_TOKENS, PROMPT_TOKENS, essay_lengths, ratios
+from benchmarks.words import VOCABULARY, draw_words
+from torch import nn
+from tqdm import tqdm
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+from trm_aes.cli.parser import CommandParser
+from trm_aes.cli.runner import run
+from trm_aes.errors import InputError
+from trm_aes.files import check_is_free, write_json
+from trm_aes.model.modeling_trm import TRMForEssayScoring
+from trm_aes.presets import load_recipe
+from trm_aes.records import package_versions
+from trm_aes.scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES, batches_by_tokens
+
+# Run by the other checkout: a model of its own, saved with the code.
+SAVE = """
+import json, sys, torch
+try:  # Where they were at first.
+    from trm_aes.configuration_trm import TRMConfig
+    from trm_aes.modeling_trm import TRMForEssayScoring
+except ModuleNotFoundError:
+    from trm_aes.model.configuration_trm import TRMConfig
+    from trm_aes.model.modeling_trm import TRMForEssayScoring
+TRMConfig.register_for_auto_class()
+TRMForEssayScoring.register_for_auto_class("AutoModelForSequenceClassification")
+model = TRMForEssayScoring(TRMConfig(**json.loads(sys.argv[2])))
+for weight in model.parameters():
+    torch.nn.init.normal_(weight, std=0.05)
+model.save_pretrained(sys.argv[1])
+"""
+# Of the recipe `fast`: what a checkout may be too old to know.
+LATER = ("passage_check",)
+
+
+def build_parser() -> CommandParser:
+    parser = CommandParser(description=__doc__)
+    parser.add_argument("--against", required=True, type=Path, help="folder of the other checkout")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--num-threads", type=int, help="threads of the CPU (default: PyTorch's choice)")
+    parser.add_argument("--essays", type=int, default=64, help="essays in the mix of lengths")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turn")
+    parser.add_argument("--latency-calls", type=int, default=30, help="single essays in each round")
+    parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
+    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    return parser
+
+
+def main(argv=None):
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    with parser.flags_in_errors():
+        run_benchmark(args)
+
+
+def run_benchmark(args: argparse.Namespace):
+    if not (args.against / "trm_aes").is_dir():
+        raise InputError(f"`against` {args.against} is no checkout: it has no folder trm_aes.")
+    check_is_free(args.output, args.overwrite)
+    if args.num_threads:
+        torch.set_num_threads(args.num_threads)
+    with tempfile.TemporaryDirectory() as folder:
+        save_other(args.against, Path(folder))
+        # The code that travels with the weights.
+        other = get_class_from_dynamic_module("modeling_trm.TRMForEssayScoring", folder)
+        dtype = getattr(torch, args.dtype)
+        codes: dict[str, type] = {"other": other, "this": TRMForEssayScoring}
+        models = {name: code.from_pretrained(folder, dtype=dtype).eval() for name, code in codes.items()}
+    measured, difference = measure(models, args)
+    rows = {
+        name: {
+            "essays/s": f"{np.median(values['rates']):.1f}",
+            "times other": "{:.2f} ({:.2f} to {:.2f})".format(*ratios(values["rates"], measured["other"]["rates"])),
+            "latency p50 (ms)": f"{np.median(values['latencies']):.2f}",
+            "share of other's": f"{np.median(values['latencies']) / np.median(measured['other']['latencies']):.2f}",
+        }
+        for name, values in measured.items()
+    }
+    print(f"\n{args.dtype}, {torch.get_num_threads()} threads; scores (0-1) differ by {difference:.1e} at most")
+    print(markdown_table(pd.DataFrame.from_dict(rows, orient="index").rename_axis("code")))
+    options = {name: str(value) for name, value in vars(args).items()}
+    write_json(
+        args.output,
+        {"measured": measured, "difference": difference, "options": options, "packages": package_versions()},
+    )
+
+
+def save_other(checkout: Path, folder: Path):
+    """A random model of the shape of `fast` and one prompt, with the checkout's code, which must find itself first."""
+    model = {name: value for name, value in load_recipe("fast").model.items() if name not in LATER}
+    config = {"vocab_size": VOCABULARY, "embedding_size": 768, "score_ranges": {"1": [0, 6]}, **model}
+    environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
+    command = [sys.executable, "-c", SAVE, str(folder), json.dumps(config)]
+    subprocess.run(command, check=True, env=environment, cwd=checkout, stdout=subprocess.DEVNULL)
+
+
+@torch.inference_mode()
+def measure(models: dict[str, nn.Module], args: argparse.Namespace) -> tuple[dict[str, dict], float]:
+    """By code: essays a second of each round, and milliseconds of each single essay; and how far scores differ."""
+    lengths = essay_lengths(args.essays)
+    places = batches_by_tokens([int(length) for length in lengths], DEFAULT_BATCH_TOKENS)
+    batches = [with_prompts([int(lengths[place]) for place in group]) for group in places]
+    single = with_prompts([MEAN_TOKENS])
+    scores = [torch.cat([score(model, batch) for batch in batches]) for model in models.values()]
+    measured: dict[str, dict] = {name: {"rates": [], "latencies": []} for name in models}
+    for _ in tqdm(range(args.rounds), desc="Measuring", unit="round", disable=None):
+        for name, model in models.items():
+            started = time.perf_counter()
+            for batch in batches:
+                score(model, batch)
+            measured[name]["rates"].append(args.essays / (time.perf_counter() - started))
+            for _ in range(args.latency_calls):
+                started = time.perf_counter()
+                score(model, single)
+                measured[name]["latencies"].append(1000 * (time.perf_counter() - started))
+    return measured, float((scores[0] - scores[1]).abs().max())
+
+
+def with_prompts(lengths: list[int]) -> dict[str, torch.Tensor]:
+    """A batch of essays of these lengths, each behind the same prompt."""
+    places = torch.arange(max(lengths) + PROMPT_TOKENS)
+    is_token = places < torch.tensor(lengths)[:, None] + PROMPT_TOKENS
+    is_essay = is_token & (places >= PROMPT_TOKENS)
+    return {
+        "input_ids": draw_words(*is_token.shape) * is_token,
+        "attention_mask": is_token.long(),
+        "token_type_ids": is_essay.long(),
+    }
+
+
+def score(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Scores of a batch, given to the model as its scorer gave it: the present one leaves out prompts, and names them."""
+    if isinstance(model, TRMForEssayScoring):
+        batch = {name: values[:, PROMPT_TOKENS:] for name, values in batch.items()}
+        batch["prompt_indices"] = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
+    return model(**batch).logits[:, 0].float()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
