@@ -87,7 +87,7 @@ def cost(program: str, options: Sequence[str], folder: Path) -> dict[str, float]
         f"{program} MiB": round(taken.peak_mib),
     }
     if program == "train":
-        row["of which steps"] = round(read_json(folder / "run" / "run.json")["train_metrics"]["train_runtime"])
+        row["of which steps"] = round(read_json(folder / "run" / "run.json")["train_metrics"]["train_runtime"], 1)
     return row
 
 

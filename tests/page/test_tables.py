@@ -55,7 +55,7 @@ def test_every_format_is_scored_as_the_command_scores_it(scorer, model_dir, tmp_
 def test_each_batch_is_told(scorer, tmp_path):
     told = []
     watched = WatchedScorer(scorer, told.append)
-    watched.batch_tokens = 60
+    watched.batch_tokens = 20
     assert scored(watched, table(tmp_path, "t.csv")).num_scored == sum(told) == 9 and len(told) > 2
 
 
