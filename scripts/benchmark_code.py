@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from benchmarks.program import add_output_options, program, write_measured
 from benchmarks.report import markdown_table
 from benchmarks.speed import MEAN_TOKENS, PROMPT_TOKENS, essay_lengths, ratios
 from benchmarks.words import VOCABULARY, draw_words
@@ -22,10 +23,8 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.errors import InputError
-from trm_aes.files import check_is_free, write_json
 from trm_aes.model.modeling_trm import TRMForEssayScoring
 from trm_aes.presets import load_recipe
-from trm_aes.records import package_versions
 from trm_aes.scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES, batches_by_tokens
 
 # Run by the other checkout: a model of its own, saved with the code.
@@ -56,22 +55,13 @@ def build_parser() -> CommandParser:
     parser.add_argument("--essays", type=int, default=64, help="essays in the mix of lengths")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turn")
     parser.add_argument("--latency-calls", type=int, default=30, help="single essays in each round")
-    parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
-    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    add_output_options(parser)
     return parser
-
-
-def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        run_benchmark(args)
 
 
 def run_benchmark(args: argparse.Namespace):
     if not (args.against / "trm_aes").is_dir():
         raise InputError(f"`against` {args.against} is no checkout: it has no folder trm_aes.")
-    check_is_free(args.output, args.overwrite)
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,11 +83,7 @@ def run_benchmark(args: argparse.Namespace):
     }
     print(f"\n{args.dtype}, {torch.get_num_threads()} threads; scores (0-1) differ by {difference:.1e} at most")
     print(markdown_table(pd.DataFrame.from_dict(rows, orient="index").rename_axis("code")))
-    options = {name: str(value) for name, value in vars(args).items()}
-    write_json(
-        args.output,
-        {"measured": measured, "difference": difference, "options": options, "packages": package_versions()},
-    )
+    write_measured(args, measured=measured, difference=difference)
 
 
 def save_other(checkout: Path, folder: Path):
@@ -150,6 +136,8 @@ def score(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         batch["prompt_indices"] = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
     return model(**batch).logits[:, 0].float()
 
+
+main = program(build_parser, run_benchmark)
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from benchmarks.program import add_output_options, program, write_measured
 from benchmarks.speed import ratios
 from tqdm import tqdm
 
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.tables import read_rows
-from trm_aes.files import check_is_free, write_json
-from trm_aes.records import package_versions
 from trm_aes.scoring.scorer import DTYPES, EssayScorer, tokenized_rows
 from trm_aes.scoring.stream import WINDOW, score_file
 
@@ -28,20 +27,11 @@ def build_parser() -> CommandParser:
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--num-threads", type=int, help="threads of the CPU (default: PyTorch's choice)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turn")
-    parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
-    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    add_output_options(parser)
     return parser
 
 
-def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        run_benchmark(args)
-
-
 def run_benchmark(args: argparse.Namespace):
-    check_is_free(args.output, args.overwrite)
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
     scorer = EssayScorer.from_pretrained(args.model, "cpu", dtype=args.dtype)
@@ -64,9 +54,10 @@ def run_benchmark(args: argparse.Namespace):
     share = "{:.0%} ({:.0%} to {:.0%})".format(*ratios(rates["end to end"], rates["model"]))
     of_model, whole = (np.median(rates[name]) for name in ("model", "end to end"))
     print(f"model {of_model:.1f} essays/s, end to end {whole:.1f}: {share} of the model's own rate")
-    options = {name: str(value) for name, value in vars(args).items()}
-    write_json(args.output, {"rates": rates, "options": options, "packages": package_versions()})
+    write_measured(args, rates=rates)
 
+
+main = program(build_parser, run_benchmark)
 
 if __name__ == "__main__":
     sys.exit(run(main))

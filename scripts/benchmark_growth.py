@@ -10,22 +10,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from benchmarks.essays import write_essays
 from benchmarks.processes import ProcessCost, Sample, run_measured
+from benchmarks.program import add_output_options, program, write_measured
 from benchmarks.report import markdown_table
-from benchmarks.speed import essay_lengths
-from transformers import AutoTokenizer
 
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
-from trm_aes.files import check_is_free, new_file, write_json
-from trm_aes.records import package_versions
 from trm_aes.scoring.parts import ScoringParts
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.stream import WINDOW
 
-WRITTEN_AT_ONCE = 10_000
 # Rows of the table of a run's course.
 NUM_STRETCHES = 10
 
@@ -41,20 +36,11 @@ def build_parser() -> CommandParser:
         type=Path,
         help="keep essays and scores here: a run that was interrupted goes on (default: a temporary folder)",
     )
-    parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
-    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    add_output_options(parser)
     return parser
 
 
-def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        run_benchmark(args)
-
-
 def run_benchmark(args: argparse.Namespace):
-    check_is_free(args.output, args.overwrite)
     prompt_id = next(iter(EssayScorer.from_pretrained(args.model, "cpu").score_ranges))
     measured = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -71,24 +57,7 @@ def run_benchmark(args: argparse.Namespace):
         hours = slope @ [1e6, 1] / 3600
         print(f"\n{1 / slope[0]:.0f} essays/s once started; 1,000,000 essays would take {hours:.1f} hours")
     print("\n" + markdown_table(pd.DataFrame(rows).set_index("essays")))
-    write_json(args.output, {"measured": measured, "model": args.model, "packages": package_versions()})
-
-
-def write_essays(path: Path, num_essays: int, model: str) -> Path:
-    """Essays of random words of the model's vocabulary, of ASAP's lengths; where the file is already, it is taken."""
-    if path.is_file():
-        return path
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    words = np.array([word for word in sorted(tokenizer.get_vocab()) if word.isalpha()])
-    random = np.random.default_rng(0)
-    lengths = essay_lengths(1000)
-    schema = pa.schema([("essay_id", pa.string()), ("essay", pa.string())])
-    with new_file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for start in range(0, num_essays, WRITTEN_AT_ONCE):
-            numbers = range(start, min(start + WRITTEN_AT_ONCE, num_essays))
-            essays = [" ".join(random.choice(words, lengths[number % len(lengths)])) for number in numbers]
-            writer.write_table(pa.table({"essay_id": [str(number) for number in numbers], "essay": essays}, schema))
-    return path
+    write_measured(args, measured=measured)
 
 
 def score(args: argparse.Namespace, source: Path, prompt_id: str) -> ProcessCost:
@@ -128,6 +97,8 @@ def _stretch(until: str, samples: Sequence[Sample]) -> dict[str, Any]:
         "resident MiB": round(max(sample.resident_mib for sample in samples)),
     }
 
+
+main = program(build_parser, run_benchmark)
 
 if __name__ == "__main__":
     sys.exit(run(main))

@@ -2,20 +2,21 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
+from benchmarks.essays import write_essays
+from benchmarks.processes import run_measured
+from benchmarks.program import add_output_options, program, write_measured
 from benchmarks.report import markdown_table
 
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
-from trm_aes.files import check_is_free, write_json
-from trm_aes.records import package_versions
+from trm_aes.errors import InputError
 from trm_aes.scoring.scorer import EssayScorer
 
 
@@ -25,23 +26,11 @@ def build_parser() -> CommandParser:
     parser.add_argument("--essays", type=int, nargs=2, default=[2_000, 20_000], help="two numbers of essays, rising")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers of workers")
     parser.add_argument("--score-options", default="", help="further options of `trm-aes score`, in one string")
-    parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
-    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    add_output_options(parser)
     return parser
 
 
-def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        run_benchmark(args)
-
-
 def run_benchmark(args: argparse.Namespace):
-    # A script beside this one, which is on the path where this one runs.
-    from benchmark_growth import write_essays
-
-    check_is_free(args.output, args.overwrite)
     prompt_id = next(iter(EssayScorer.from_pretrained(args.model, "cpu").score_ranges))
     ways = {"one process": []} | {
         f"{number} of Ray": ["--engine", "ray", "--ray-workers", str(number)] for number in args.workers
@@ -58,25 +47,33 @@ def run_benchmark(args: argparse.Namespace):
                 {"scored by": way, "seconds": round(many, 1), "to start": round(few - args.essays[0] / rate, 1)}
             )
             rows[-1]["essays/s"] = round(rate, 1)
-        check_scores_agree([Path(folder) / way / sources[1].name for way in ways])
+        check_scores_agree({way: Path(folder) / way / sources[1].name for way in ways})
     print(markdown_table(pd.DataFrame(rows).set_index("scored by")))
-    write_json(args.output, {"measured": rows, "essays": args.essays, "packages": package_versions()})
+    write_measured(args, measured=rows)
 
 
 def score(model: str, source: Path, target: Path, options: list[str]) -> float:
     """Seconds of the scoring program, in a process of its own with one thread."""
     command = [sys.executable, str(Path(__file__).with_name("score.py")), "--model", model]
     command += ["--input", str(source), "--output", str(target), *options]
-    started = time.perf_counter()
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return time.perf_counter() - started
+    return run_measured(command, source.with_name("log"), environment={**os.environ, "OMP_NUM_THREADS": "1"}).seconds
 
 
-def check_scores_agree(outputs: list[Path]):
-    """Whoever scored them, scores are the same to the bit."""
-    first, *others = (pq.read_table(path)["predicted_score"].to_pylist() for path in outputs)
-    assert all(other == first for other in others)
+def check_scores_agree(outputs: Mapping[str, Path]):
+    """
+    Checks that scores are the same to the bit, whoever scored them.
 
+    Raises:
+        InputError: if they are not: other work was measured.
+    """
+    scores = {way: pq.read_table(path)["predicted_score"].to_pylist() for way, path in outputs.items()}
+    first, *others = scores
+    for way in others:
+        if scores[way] != scores[first]:
+            raise InputError(f"The scores of {way} are not those of {first}.")
+
+
+main = program(build_parser, run_benchmark)
 
 if __name__ == "__main__":
     sys.exit(run(main))

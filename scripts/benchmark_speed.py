@@ -3,11 +3,11 @@
 import argparse
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from benchmarks.program import add_output_options, program, write_measured
 from benchmarks.report import markdown_table
 from benchmarks.speed import (
     PLAIN,
@@ -25,8 +25,6 @@ from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.devices import choose_device
 from trm_aes.errors import InputError
-from trm_aes.files import check_is_free, write_json
-from trm_aes.records import package_versions
 from trm_aes.scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES
 
 BASE = "BERT-base"
@@ -47,16 +45,8 @@ def build_parser() -> CommandParser:
     parser.add_argument("--batch-tokens", type=int, default=DEFAULT_BATCH_TOKENS, help="tokens in a batch of scoring")
     parser.add_argument("--train-batch-size", type=int, default=16)
     parser.add_argument("--train-steps", type=int, default=1, help="steps of training in each round; 0 for none")
-    parser.add_argument("--output", required=True, type=Path, help="JSON file of all that was measured")
-    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    add_output_options(parser)
     return parser
-
-
-def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        run_benchmark(args)
 
 
 def run_benchmark(args: argparse.Namespace):
@@ -65,12 +55,11 @@ def run_benchmark(args: argparse.Namespace):
         raise InputError(f"`system` {unknown[0]}: there are {', '.join(system_names())}.")
     if args.base not in args.system:
         raise InputError(f"`base` {args.base} must be among the systems.")
-    check_is_free(args.output, args.overwrite)
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
     device = torch.device(choose_device(args.device))
     tables = {}
-    record = {"device": str(device), "threads": torch.get_num_threads(), "packages": package_versions(), "dtypes": {}}
+    record = {"device": str(device), "threads": torch.get_num_threads(), "dtypes": {}}
     for name in args.dtype:
         gflops, measured = measure(args, device, getattr(torch, name))
         record["dtypes"][name] = {
@@ -80,8 +69,7 @@ def run_benchmark(args: argparse.Namespace):
         tables[name] = table(measured, args.base, gflops)
         print(f"\n{name} on {device}, {torch.get_num_threads()} threads, large products at {gflops:.0f} GFLOP/s")
         print(markdown_table(tables[name]))
-    record["options"] = {name: str(value) for name, value in vars(args).items()}
-    write_json(args.output, record)
+    write_measured(args, **record)
     print(f"\nWrote {args.output}")
 
 
@@ -140,6 +128,8 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
     middle, least, largest = ratios(ours, theirs)
     return f"{middle:.1f} ({least:.1f} to {largest:.1f})"
 
+
+main = program(build_parser, run_benchmark)
 
 if __name__ == "__main__":
     sys.exit(run(main))

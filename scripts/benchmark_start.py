@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from benchmarks.processes import ProcessCost, import_seconds, run_measured
+from benchmarks.program import add_output_options, program, write_measured
 from benchmarks.report import markdown_table
 from benchmarks.speed import ratios
 
@@ -20,9 +21,7 @@ from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.sources.demo.corpus import load_demo
 from trm_aes.errors import InputError
-from trm_aes.files import check_is_free, write_json
 from trm_aes.model.score_scale import ScoreRange
-from trm_aes.records import package_versions
 
 NUM_ESSAYS = 3
 NUM_PACKAGES = 15
@@ -57,20 +56,11 @@ def build_parser() -> CommandParser:
     parser = CommandParser(description=__doc__)
     parser.add_argument("--model", required=True, help="folder of a trained scorer")
     parser.add_argument("--rounds", type=int, default=5, help="how often each program is started, in turn")
-    parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
-    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    add_output_options(parser)
     return parser
 
 
-def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        run_benchmark(args)
-
-
 def run_benchmark(args: argparse.Namespace):
-    check_is_free(args.output, args.overwrite)
     if not (Path(args.model) / "config.json").is_file():
         raise InputError(f"`model`: {args.model} is not the folder of a trained scorer.")
     with tempfile.TemporaryDirectory() as name:
@@ -85,15 +75,8 @@ def run_benchmark(args: argparse.Namespace):
         by_clock, of_cpu = (times(costs, name, of, measure) for measure in ("seconds", "cpu_seconds"))
         print(f"{name} takes {by_clock} times the seconds of {of}, and {of_cpu} times its CPU seconds.")
     print("\n" + markdown_table(import_table(imports)[:NUM_PACKAGES]))
-    record = {
-        "measured": {
-            name: [{"seconds": c.seconds, "cpu_seconds": c.cpu_seconds} for c in of] for name, of in costs.items()
-        },
-        "imports": imports,
-        "model": args.model,
-        "packages": package_versions(),
-    }
-    write_json(args.output, record)
+    seconds = {name: [{"seconds": c.seconds, "cpu_seconds": c.cpu_seconds} for c in of] for name, of in costs.items()}
+    write_measured(args, measured=seconds, imports=imports)
 
 
 class Programs:
@@ -179,6 +162,8 @@ def times(costs: Mapping[str, Sequence[ProcessCost]], name: str, of: str, measur
     middle, least, largest = ratios(*([getattr(cost, measure) for cost in costs[program]] for program in (name, of)))
     return f"{middle:.2f} ({least:.2f} to {largest:.2f})"
 
+
+main = program(build_parser, run_benchmark)
 
 if __name__ == "__main__":
     sys.exit(run(main))

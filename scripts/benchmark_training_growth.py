@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+from benchmarks.essays import words_of, write_rows
 from benchmarks.processes import run_measured
+from benchmarks.program import add_output_options, program, write_measured
 from benchmarks.report import markdown_table
 from benchmarks.speed import essay_lengths
 
 from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
-from trm_aes.files import check_is_free, read_json, write_json
-from trm_aes.records import package_versions
+from trm_aes.files import read_json
 
-WRITTEN_AT_ONCE = 10_000
 SCORES = (1, 6)
 SCHEMA = pa.schema(
     [("essay_id", pa.string()), ("prompt_id", pa.string()), ("essay", pa.string()), ("score", pa.int64())]
@@ -36,20 +35,11 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--train-options", default="--recipe tiny --max-steps 10", help="options of `trm-aes train`, in one string"
     )
-    parser.add_argument("--output", required=True, type=Path, help="JSON file of what was measured")
-    parser.add_argument("--overwrite", action="store_true", help="replace it")
+    add_output_options(parser)
     return parser
 
 
-def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    with parser.flags_in_errors():
-        run_benchmark(args)
-
-
 def run_benchmark(args: argparse.Namespace):
-    check_is_free(args.output, args.overwrite)
     rows = []
     for num_prompts, num_essays in itertools.product(args.prompts, sorted(args.essays)):
         # A prompt needs essays in each split.
@@ -58,10 +48,7 @@ def run_benchmark(args: argparse.Namespace):
                 rows.append(measure(args, Path(folder), num_essays, num_prompts))
             print(rows[-1], flush=True)
     print("\n" + markdown_table(pd.DataFrame(rows).set_index("prompts")))
-    write_json(
-        args.output,
-        {"measured": rows, "train_options": args.train_options.split(), "packages": package_versions()},
-    )
+    write_measured(args, measured=rows)
 
 
 def measure(args: argparse.Namespace, folder: Path, num_essays: int, num_prompts: int) -> dict[str, float]:
@@ -96,24 +83,22 @@ def write_scored_essays(path: Path, num_essays: int, num_prompts: int) -> Path:
     Essays of ASAP's lengths, of words drawn as often as Zipf's law has it, a third of them from words of the prompt's own; a
     fifth of their words are the better the higher the score.
     """
-    tokenizer, random = load_tokenizer(find_checkpoint()), np.random.default_rng(0)
-    words = np.array([word for word in sorted(tokenizer.get_vocab()) if word.isalpha()])
+    words, random = words_of(load_tokenizer(find_checkpoint())), np.random.default_rng(0)
     random.shuffle(words)
     lengths, levels = essay_lengths(1000), SCORES[1] - SCORES[0] + 1
-    with pq.ParquetWriter(path, SCHEMA) as writer:
-        for start in range(0, num_essays, WRITTEN_AT_ONCE):
-            rows = []
-            for number in range(start, min(start + WRITTEN_AT_ONCE, num_essays)):
-                prompt, score = number % num_prompts, int(random.integers(levels))
-                places = random.zipf(1.3, lengths[number % len(lengths)]) % len(words)
-                kind = random.random(len(places))
-                places[kind < 0.3] = 50 * prompt % len(words) + places[kind < 0.3] % 50
-                places[kind > 0.8] = (len(words) // 2 + 200 * score + places[kind > 0.8] % 200) % len(words)
-                text = " ".join(words[places]).capitalize() + "."
-                rows.append((str(number), str(prompt + 1), text, score + SCORES[0]))
-            writer.write_table(pa.table(dict(zip(SCHEMA.names, zip(*rows, strict=True), strict=True)), SCHEMA))
-    return path
 
+    def row_of(number: int) -> tuple[str, str, str, int]:
+        prompt, score = number % num_prompts, int(random.integers(levels))
+        places = random.zipf(1.3, lengths[number % len(lengths)]) % len(words)
+        kind = random.random(len(places))
+        places[kind < 0.3] = 50 * prompt % len(words) + places[kind < 0.3] % 50
+        places[kind > 0.8] = (len(words) // 2 + 200 * score + places[kind > 0.8] % 200) % len(words)
+        return str(number), str(prompt + 1), " ".join(words[places]).capitalize() + ".", score + SCORES[0]
+
+    return write_rows(path, SCHEMA, num_essays, row_of)
+
+
+main = program(build_parser, run_benchmark)
 
 if __name__ == "__main__":
     sys.exit(run(main))
