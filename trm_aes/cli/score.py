@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.formats import STANDARD_STREAM, check_is_file, check_is_parquet_folder, file_format, output_format
+from ..data.formats import (
+    STANDARD_STREAM,
+    check_is_file,
+    check_is_parquet_folder,
+    file_format,
+    is_local,
+    output_format,
+)
 from ..data.rejection import SKIP, check_can_reject
 from ..errors import InputError
 from ..files import check_is_file_to_be, check_is_free, check_is_outside
@@ -150,10 +157,10 @@ def _check_files_for_ray(args: argparse.Namespace):
             raise InputError(f"`{name}` -: with `engine` ray, give a file or a folder.")
     if args.device == "mps":
         raise InputError("`device` mps: workers of Ray compute on cpu or cuda.")
-    if "://" not in args.input and not Path(args.input).exists():
+    if is_local(args.input) and not Path(args.input).exists():
         raise InputError(f"{args.input} does not exist.")
     check_is_parquet_folder(args.output)
-    if "://" not in args.output:
+    if is_local(args.output):
         check_is_free(args.output, args.overwrite)
 
 

@@ -66,6 +66,11 @@ def _check_encoding(encoding: str):
         raise InputError(f"`encoding` {encoding}: no such encoding. Often it is utf-8 or windows-1252.") from None
 
 
+def is_local(path: str) -> bool:
+    """Whether a path leads into this machine's file system, as far as its form tells."""
+    return "://" not in path
+
+
 def file_format(path: str | Path) -> str:
     """
     The format of a file by its name, compressed or not: one of `FORMATS`. Of a zip whose own name tells none, the name of

@@ -11,6 +11,7 @@ from ..data.tables import CHUNK, ParquetTypes, check_fits_sheet, read_or_unread_
 from ..data.tables.unpacking import called
 from ..errors import InputError
 from ..naming import listing
+from .review import NEEDS_REVIEW, ReviewRule
 from .unknown_prompts import ERROR, PromptRule
 
 ADDED_COLUMNS = (
@@ -25,10 +26,14 @@ ADDED_COLUMNS = (
 )
 
 
-def added_columns(traits: Iterable[str]) -> tuple[str, ...]:
-    """Columns that scores are written to: `ADDED_COLUMNS`, and two for each trait before the advisories."""
+def added_columns(traits: Iterable[str], review: ReviewRule | None) -> tuple[str, ...]:
+    """
+    Columns that scores are written to: `ADDED_COLUMNS`, two for each trait before the advisories, and last `NEEDS_REVIEW`
+    where there is a rule for it.
+    """
     of_traits = [name for trait in traits for name in trait_columns(trait)]
-    return (*ADDED_COLUMNS[:-1], *of_traits, ADDED_COLUMNS[-1])
+    of_review = [] if review is None else [NEEDS_REVIEW]
+    return (*ADDED_COLUMNS[:-1], *of_traits, ADDED_COLUMNS[-1], *of_review)
 
 
 def trait_columns(trait: str) -> tuple[str, str]:

@@ -114,7 +114,7 @@ def score_file(
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
     rule, check = PromptRule(scorer, bad_rows.unknown_prompt), RowCheck(bad_rows.skip)
-    added = (*added_columns(scorer.trait_ranges), *([] if review is None else [NEEDS_REVIEW]))
+    added = added_columns(scorer.trait_ranges, review)
     if bad_rows.skip:
         check_can_reject(output, overwrite)
 

@@ -103,7 +103,7 @@ def rules_of(
     """
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
-    added = (*added_columns(scorer.trait_ranges), *([] if review is None else [NEEDS_REVIEW]))
+    added = added_columns(scorer.trait_ranges, review)
     return RowRules(columns, prompt_id, PromptRule(scorer, bad_rows.unknown_prompt), added, files)
 
 

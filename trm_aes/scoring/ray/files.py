@@ -14,7 +14,7 @@ import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
-from ...data.formats import TableReading, file_format
+from ...data.formats import TableReading, file_format, is_local
 from ...data.tables import CHUNK, ParquetTypes, UnreadRow, read_or_unread_rows
 from ...errors import InputError, explained
 from ..input_rows import check_is_like_first
@@ -23,11 +23,6 @@ from .rows import FILE, PREFIX, REASON, ROW
 
 # Text of a row that could not be split into cells.
 UNREAD_TEXT = f"{PREFIX}unread"
-
-
-def is_local(path: str) -> bool:
-    """Whether a path leads into this machine's file system, as far as its form tells."""
-    return "://" not in path
 
 
 def file_system_of(path: str) -> tuple[fs.FileSystem, str]:

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from ...data.formats import check_is_parquet_folder
+from ...data.formats import check_is_parquet_folder, is_local
 from ...data.rejection import RowCheck, rejected_path
 from ...errors import InputError, explained
 from ...files import FolderKind, check_is_file_to_be, check_is_folder_to_be, check_is_outside, new_folder
 from ..review import NEEDS_REVIEW
-from .files import file_system_of, is_local
+from .files import file_system_of
 from .rows import FILE, PREFIX, ROW, WAS_CUT
 
 # Written last, as Hadoop and Spark do: a folder without it is not whole. Readers of Parquet pass it over.

@@ -1,6 +1,5 @@
 """All rows of an input read and checked, before the first essay is scored."""
 
-import pickle
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -47,10 +46,10 @@ def survey_rows(files: SourceFiles, reading: TableReading, rules: RowRules, skip
     found = Survey(RowCheck(skip))
     rows = checked(read_files(files, reading, rules.columns.usual("essay")), rules)
     for chunk in mapped(rows, _survey_table).iter_rows():
-        for file, row, cells, reason in pickle.loads(chunk["rejected"]):
+        for row in pa.ipc.open_stream(chunk["rejected"]).read_all().to_pylist():
             if not skip:
-                raise InputError(reason)
-            found.check.reject((file, row), cells, reason)
+                raise InputError(row[REASON])
+            found.check.reject((row[FILE], row[ROW]), _cells(row), row[REASON])
         found.num_usable += chunk["num_usable"]
         schema = pa.ipc.read_schema(pa.py_buffer(chunk["schema"]))
         if schema not in found.schemas:
@@ -65,13 +64,14 @@ def survey_rows(files: SourceFiles, reading: TableReading, rules: RowRules, skip
 
 def _survey_table(table: pa.Table) -> pa.Table:
     """One row: of how many rows a chunk has that can be used, its types, and the rows that cannot be used."""
-    usable = is_usable(table)
-    rejected = [(row[FILE], row[ROW], _cells(row), row[REASON]) for row in table.filter(pc.invert(usable)).to_pylist()]
+    usable, rejected = is_usable(table), pa.BufferOutputStream()
+    with pa.ipc.new_stream(rejected, table.schema) as stream:
+        stream.write_table(table.filter(pc.invert(usable)))
     return pa.table(
         {
             "num_usable": [pc.sum(usable).as_py() or 0],
             "schema": [visible(table.schema).serialize().to_pybytes()],
-            "rejected": [pickle.dumps(rejected)],
+            "rejected": [rejected.getvalue().to_pybytes()],
         }
     )
 
