@@ -26,7 +26,7 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 MODEL_CODE = [
     "confidence_trm.py", "configuration_trm.py", "encoder_trm.py", "essays_trm.py", "heads_trm.py",
     "initialization_trm.py", "latents_trm.py", "layers_trm.py", "modeling_trm.py", "outputs_trm.py", "passages_trm.py",
-    "prompts_trm.py", "score_scale.py", "traits_trm.py",
+    "prompts_trm.py", "score_scale.py", "supervision_trm.py", "traits_trm.py",
 ]  # fmt: skip
 # Small enough to train in seconds.
 SMALL_MODEL = [

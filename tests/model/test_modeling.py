@@ -11,6 +11,7 @@ from torch import nn
 from trm_aes import TRMConfig, TRMForEssayScoring
 from trm_aes.model.latents_trm import TRMPacking
 from trm_aes.model.layers_trm import rms_norm
+from trm_aes.model.supervision_trm import supervision_loss
 
 
 def net(model, hidden_states, cos, sin):
@@ -194,12 +195,12 @@ def test_loss_by_hand():
     model = small_model(halting_loss_weight=0.5)
     scores = torch.tensor([[0.5, 0.7], [0.1, 0.0]])
     halts = torch.zeros(2, 2)
-    loss = model.supervision_loss(scores, halts, torch.tensor([0.6, 0.0]), torch.tensor([4.0, 10.0]))
+    loss = supervision_loss(model.config, scores, halts, torch.tensor([0.6, 0.0]), torch.tensor([4.0, 10.0]))
     # Errors -0.1, 0.1, 0.1, 0; every halting logit of 0 costs ln 2, right or wrong.
     assert loss.item() == pytest.approx((0.01 + 0.01 + 0.01 + 0) / 4 + 0.5 * 0.693147, abs=1e-5)
     # "Right" is within half a point: 0.125 of a range of 4, 0.05 of a range of 10.
     confident = torch.tensor([[50.0, 50.0], [-50.0, 50.0]])
-    loss = model.supervision_loss(scores, confident, torch.tensor([0.6, 0.0]), torch.tensor([4.0, 10.0]))
+    loss = supervision_loss(model.config, scores, confident, torch.tensor([0.6, 0.0]), torch.tensor([4.0, 10.0]))
     assert loss.item() == pytest.approx(0.0075, abs=1e-6)
 
 
@@ -436,7 +437,7 @@ def test_each_head_has_a_loss_of_its_own_in_units_of_the_prompts_spread():
     model = registered_model(halting_loss_weight=0.0)
     scores, lexical = torch.tensor([[0.5], [0.2]]), torch.tensor([[0.7], [0.4]])
     unit = torch.tensor([[0.1], [0.2]])
-    loss = model.supervision_loss(scores, torch.zeros(2, 1), torch.tensor([0.6, 0.0]), None, lexical, unit)
+    loss = supervision_loss(model.config, scores, torch.zeros(2, 1), torch.tensor([0.6, 0.0]), None, lexical, unit)
     assert loss.item() == pytest.approx((1 + 1) / 2 + (1 + 4) / 2, abs=1e-5)
 
 

@@ -15,12 +15,11 @@ cross-attention, with z_L + z_H as the query (latents_trm.py); with an `encoder`
 linear head scores without recursion (heads_trm.py); `passage_check` takes from the score what passages unlike the training
 essays have added (passages_trm.py). With `traits` both heads score these, too (traits_trm.py). With `review_by` the model
 says how far the score may be from a human one (confidence_trm.py). What is known of a batch of essays is worked out once a
-forward pass (essays_trm.py).
+forward pass (essays_trm.py); how one supervision step follows another, and the loss, are in supervision_trm.py.
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,6 +52,15 @@ from .prompts_trm import TRMPromptBank
 
 # Needed by configuration_trm: older Transformers (5.4, say) copy no file that this one does not name itself.
 from .score_scale import ScoreRange  # noqa: F401
+from .supervision_trm import (
+    StepRecord,
+    SupervisionStep,
+    combine_heads,
+    pool_states,
+    supervision_loss,
+    take_supervision_steps,
+    takes_another_step,
+)
 from .traits_trm import TRMTraitHead
 
 # Version 0.1 called these weights otherwise: patterns of its names, and today's.
@@ -345,18 +353,6 @@ class TRMModel(TRMPreTrainedModel):
         return bank.recognize(embedded, is_prompt)
 
 
-@dataclass
-class _StepRecord:
-    """What the supervision steps of one call gave; see [`TRMEssayScoringOutput`] for the shapes."""
-
-    recursive_scores: torch.Tensor
-    halt_logits: torch.Tensor
-    pooled: torch.Tensor
-    steps_used: torch.Tensor
-    carry: torch.Tensor
-    last: TRMModelOutput
-
-
 class TRMForEssayScoring(TRMPreTrainedModel):
     """
     A [`TRMModel`] with a regression head (the score) and a halting head (is the score right yet?); where the configuration
@@ -450,17 +446,26 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         )  # fmt: skip
         lexical_inputs = self._lexical_inputs(essays)
         lexical = self._lexical_scores(essays, lexical_inputs)
-        steps = self._supervise(essays, lexical, carry, num_steps, **kwargs)
+        may_leave = not self.training and (self.config.halt_at_inference or self.config.exit_tolerance is not None)
+        steps = take_supervision_steps(
+            partial(self._supervision_step, **kwargs),
+            essays,
+            carry,
+            num_steps,
+            partial(takes_another_step, self.config, lexical=lexical) if may_leave else None,
+        )
         auxiliary = None
         if self.auxiliary_head is not None:
             auxiliary = self.auxiliary_head(steps.pooled, essays.prompt_indices)
         loss = None
         if labels is not None:
             unit = 1.0 if self.model.prompt_bank is None else self.model.prompt_bank.score_stds[essays.prompt_indices]
-            loss = self.supervision_loss(steps.recursive_scores, steps.halt_logits, labels, score_spans, lexical, unit)
+            loss = supervision_loss(
+                self.config, steps.recursive_scores, steps.halt_logits, labels, score_spans, lexical, unit
+            )
             if auxiliary_scores is not None:
                 loss = loss + self._auxiliary_loss(auxiliary, auxiliary_scores, essays)
-        step_logits = self._combine(steps.recursive_scores, lexical)
+        step_logits = combine_heads(steps.recursive_scores, lexical, self.config.lexical_share)
         unlike_shares = penalty = None
         if self.passage_check is not None:
             unlike_shares = self.passage_check(essays)
@@ -488,67 +493,18 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             attentions=steps.last.attentions,
         )
 
-    # ---- Supervision steps
+    # ---- What each step gives, and what becomes of it
 
-    def _supervise(
-        self, essays: EssayBatch, lexical: torch.Tensor | None, carry: torch.Tensor | None, num_steps: int, **kwargs
-    ) -> _StepRecord:
-        """Takes supervision steps; essays that halt leave the batch, and repeat their last values."""
-        scores, halts, pooled, outputs = self._supervision_step(essays, carry, **kwargs)
-        carry, steps_used = outputs.carry, torch.ones_like(scores, dtype=torch.long)
-        scores_by_step, halts_by_step = [scores], [halts]
-        may_leave = not self.training and (self.config.halt_at_inference or self.config.exit_tolerance is not None)
-        for _ in range(num_steps - 1):
-            goes_on = self._goes_on(scores_by_step, halts, lexical) if may_leave else None
-            if goes_on is None or goes_on.all():
-                scores, halts, pooled, outputs = self._supervision_step(essays, carry, **kwargs)
-                carry, steps_used = outputs.carry, steps_used + 1
-            elif goes_on.any():
-                rows = goes_on.nonzero().squeeze(-1)
-                *new, outputs = self._supervision_step(essays.select(rows), carry[rows], **kwargs)
-                scores, halts, pooled = (
-                    old.index_copy(0, rows, values) for old, values in zip((scores, halts, pooled), new, strict=True)
-                )
-                carry, steps_used = carry.index_copy(0, rows, outputs.carry), steps_used + goes_on
-            else:
-                break
-            scores_by_step.append(scores)
-            halts_by_step.append(halts)
-        return _StepRecord(
-            torch.stack(scores_by_step, dim=1), torch.stack(halts_by_step, dim=1), pooled, steps_used, carry, outputs
-        )
-
-    def _supervision_step(
-        self, essays: EssayBatch, carry: torch.Tensor | None, **kwargs
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, TRMModelOutput]:
-        """
-        The recursive head's scores (0-1 scale) and halting logits, each `(batch,)`, what the heads read
-        `(batch, hidden_size)`, and the model's output.
-        """
+    def _supervision_step(self, essays: EssayBatch, carry: torch.Tensor | None, **kwargs) -> SupervisionStep:
         outputs = self.model(essays=essays, carry=carry, **kwargs)
-        pooled = self._pool(outputs.last_hidden_state, essays.source.mask)
+        pooled = pool_states(outputs.last_hidden_state, essays.source.mask, self.config.pooling)
         scores = self.score_head(pooled)
         bank = self.model.prompt_bank
         if bank is not None:
             scores = bank.to_unit_scale(
                 scores + bank.score_offsets(pooled, essays.prompt_indices), essays.prompt_indices
             )
-        return scores, self.halt_head(pooled), pooled, outputs
-
-    def _goes_on(
-        self, scores_by_step: Sequence[torch.Tensor], halts: torch.Tensor, lexical: torch.Tensor | None
-    ) -> torch.Tensor:
-        """
-        Which essays take another step, `(batch,)`. One that has left keeps its halting logit and no longer moves, so it
-        stays out.
-        """
-        goes_on = torch.ones_like(halts, dtype=torch.bool)
-        if self.config.halt_at_inference:
-            goes_on &= halts.sigmoid() <= self.config.halting_threshold
-        if self.config.exit_tolerance is not None and len(scores_by_step) > 1:
-            before, after = self._combine(torch.stack(list(scores_by_step[-2:]), dim=1), lexical).unbind(dim=1)
-            goes_on &= ~has_settled(before, after, self.config.exit_tolerance)
-        return goes_on
+        return SupervisionStep(scores, self.halt_head(pooled), pooled, outputs)
 
     def _lexical_inputs(self, essays: EssayBatch) -> LexicalInputs | None:
         """What the lexical head reads of essays; None without such a head."""
@@ -568,23 +524,10 @@ class TRMForEssayScoring(TRMPreTrainedModel):
         scores = self.lexical_head(essays, inputs)
         return self.model.prompt_bank.to_unit_scale(scores, essays.prompt_indices)[:, None]
 
-    def _combine(self, recursive: torch.Tensor, lexical: torch.Tensor | None) -> torch.Tensor:
-        """
-        The score that both heads give together: the recursive one's where there is no other.
-
-        Args:
-            recursive (`torch.Tensor` of shape `(batch, steps)`): scores after each step.
-            lexical (`torch.Tensor` of shape `(batch, 1)`): the same whatever the step.
-        """
-        if lexical is None:
-            return recursive
-        share = self.config.lexical_share
-        return (1 - share) * recursive + share * lexical
-
     def _errors(
         self,
         error_model: TRMErrorModel,
-        steps: _StepRecord,
+        steps: StepRecord,
         lexical: torch.Tensor | None,
         scores: torch.Tensor,
         unlike_shares: torch.Tensor | None,
@@ -609,67 +552,6 @@ class TRMForEssayScoring(TRMPreTrainedModel):
             )
         loss = self.auxiliary_head.loss(predicted, labels, essays.prompt_indices)
         return self.config.auxiliary_loss_weight * loss
-
-    def _pool(self, hidden_states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """
-        What the heads read of `z_H` `(batch, states, hidden_size)`: its mean over states that are not padding, or the
-        first of them; `(batch, hidden_size)` in float32.
-        """
-        hidden_states = hidden_states.float()
-        if mask is None:
-            mask = hidden_states.new_ones(hidden_states.shape[:2])
-        if self.config.pooling == "cls":
-            first = mask.long().argmax(dim=1)
-            return hidden_states[torch.arange(len(first), device=first.device), first]
-        weights = mask.to(hidden_states.dtype).unsqueeze(-1)
-        return (hidden_states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-
-    def supervision_loss(
-        self,
-        step_scores: torch.Tensor,
-        step_halt_logits: torch.Tensor,
-        labels: torch.Tensor,
-        score_spans: torch.Tensor | None = None,
-        lexical_scores: torch.Tensor | None = None,
-        unit: torch.Tensor | float = 1.0,
-    ) -> torch.Tensor:
-        """
-        Mean over steps and essays of `((score - label) / unit)^2 + halting_loss_weight * BCE(halt logit, "is right")`,
-        where an essay "is right" at a step if its score rounds to the gold score. The two heads' squared errors are
-        added, not that of their mean: each is to score as well as it can alone.
-
-        Args:
-            step_scores, step_halt_logits (`torch.Tensor` of shape `(batch, steps)`): of the recursive head.
-            labels (`torch.Tensor` of shape `(batch,)` or `(batch, 1)`): 0-1.
-            score_spans (`torch.Tensor` of shape `(batch,)`): steps from lowest to highest score of each essay's prompt.
-            lexical_scores (`torch.Tensor` of shape `(batch, 1)`): of the lexical head, where there is one.
-            unit (`torch.Tensor` of shape `(batch,)` or `(batch, 1)`, or a number): standard deviation of the prompt's
-                scores, so that all prompts weigh alike.
-
-        Returns:
-            A scalar.
-        """
-        labels = labels.reshape(-1, 1).to(step_scores.dtype)
-        unit = torch.as_tensor(unit, device=step_scores.device).reshape(-1, 1)
-        loss = ((step_scores - labels) / unit).square().mean()
-        if lexical_scores is not None:
-            loss = loss + ((lexical_scores - labels) / unit).square().mean()
-        scores = self._combine(step_scores, lexical_scores)
-        tolerance = self.config.halting_tolerance
-        if score_spans is not None:
-            # Half a step.
-            tolerance = 0.5 / score_spans.reshape(-1, 1).to(scores.dtype)
-        is_right = ((scores - labels).detach().abs() < tolerance).to(step_halt_logits.dtype)
-        halting_loss = nn.functional.binary_cross_entropy_with_logits(step_halt_logits, is_right)
-        return loss + self.config.halting_loss_weight * halting_loss
-
-
-def has_settled(before, after, tolerance: float):
-    """
-    The exit rule: whether scores (0-1 scale) have moved by no more than the tolerance from one step to the next. Takes
-    tensors and NumPy arrays of one shape, so that scoring and the choice of the tolerance go by the same rule.
-    """
-    return abs(after - before) <= tolerance
 
 
 # What Transformers itself passes to a model, whatever the model.

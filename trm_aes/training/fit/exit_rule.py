@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ...evaluation.agreement import mean_qwk
-from ...model.modeling_trm import has_settled
 from ...model.score_scale import ScoreRange, denormalize_by_prompt
+from ...model.supervision_trm import has_settled
 
 TOLERANCES = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001, 0.0005)
 # In mean QWK.
