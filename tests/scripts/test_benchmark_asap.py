@@ -15,7 +15,10 @@ from benchmarks.references import label_noise_ceiling
 from benchmarks.report import markdown_table, results_table
 from benchmarks.systems import parse_system
 from helpers import ROOT, small_model
+from transformers import BertConfig, BertModel
+from transformers.trainer_callback import DefaultFlowCallback
 
+from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError
 from trm_aes.scoring.scorer import EssayScorer
@@ -158,3 +161,30 @@ def test_depth_table_takes_each_step_from_one_pass(model_dir, data_dir):
     assert table["moved"].iloc[2] == pytest.approx(expected)
     with torch.inference_mode():
         torch.testing.assert_close(torch.tensor(scores[:, 0]), torch.tensor(scorer.score_tokens(rows).normalized))
+
+
+def test_a_fine_tuned_encoder_learns_and_goes_on_after_an_interruption(release, tmp_path, monkeypatch):
+    """Run twice through the command line, cut off after the first epoch: the second run trains the other epochs alone."""
+    tokenizer = load_tokenizer(find_checkpoint())
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    command = arguments(release, tmp_path / "work", "--system", "encoder", "--folds", "0",
+                        "--checkpoint", str(tmp_path / "encoder"))  # fmt: skip
+    begun = []
+
+    def note(self, args, state, control, **kwargs):
+        begun.append(state.epoch)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(DefaultFlowCallback, "on_epoch_begin", note, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        benchmark_asap.main(command)
+    benchmark_asap.main(command)
+    assert begun == [0, 1, 1, 2]
+    [path] = tmp_path.rglob("result.json")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["num_essays"] == {"validation": 16, "test": 16} and set(result["test_qwk"]) == {"3", "4"}
+    assert not [*path.parent.rglob("checkpoint-*")]
