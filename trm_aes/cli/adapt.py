@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def build_parser() -> CommandParser:
     """The parser of `trm-aes adapt`: scorer, the few essays, and output."""
     parser = new_parser(
-        "adapt", "Tell a scorer of a prompt that it has never seen, by as few as 20 scored essays of it."
+        "adapt",
+        "Tell a scorer of a prompt that it has never seen, by a few scored essays of it: 5 at least, better 20.",
     )
     parser.add_argument(
         "--model", required=True, type=Path, help="folder that `trm-aes train` or `trm-aes adapt` wrote"

@@ -16,8 +16,8 @@ def build_parser() -> CommandParser:
     """The parser of `trm-aes explain`: scorer, input and output."""
     parser = new_parser(
         "explain",
-        "Say what moved the scores of essays: by how much each sentence does, left out, and what each word adds to the lexical "
-        "head's score. It does not say what is wrong with an essay.",
+        "Say what moved the scores of essays: by how much each sentence does, left out, and what each word adds to the score of "
+        "either head. It does not say what is wrong with an essay.",
     )
     add_scorer_options(parser)
     parser.add_argument("--input", required=True, help=INPUT_HELP)
