@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
+from torch.utils.data import SequentialSampler
 from transformers import AutoModelForSequenceClassification, Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -160,6 +161,13 @@ def predict_by_prompt(
     return {name: pd.concat(frames_of_split) for name, frames_of_split in parts.items()}
 
 
+class _InOrder(Trainer):
+    """Essays to be scored stay in their order, by which predictions find them; `group_by_length` would reorder these, too."""
+
+    def _get_eval_sampler(self, eval_dataset) -> SequentialSampler:
+        return SequentialSampler(eval_dataset)
+
+
 def predict_with_encoder(
     checkpoint: Checkpoint, frames: dict[str, pd.DataFrame], seed: int, work_dir: Path, use_cpu: bool, epochs: int = 3
 ) -> dict[str, pd.DataFrame]:
@@ -206,7 +214,7 @@ def predict_with_encoder(
         remove_unused_columns=False, seed=seed, use_cpu=use_cpu, report_to="none",
         train_sampling_strategy="group_by_length",
     )  # fmt: skip
-    trainer = Trainer(
+    trainer = _InOrder(
         model,
         args,
         train_dataset=rows(frames["train"]),

@@ -15,7 +15,7 @@ from benchmarks.references import label_noise_ceiling
 from benchmarks.report import markdown_table, results_table
 from benchmarks.systems import parse_system
 from helpers import ROOT, small_model
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, Trainer
 from transformers.trainer_callback import DefaultFlowCallback
 
 from trm_aes.checkpoints import find_checkpoint, load_tokenizer
@@ -172,7 +172,15 @@ def test_a_fine_tuned_encoder_learns_and_goes_on_after_an_interruption(release, 
     tokenizer.save_pretrained(tmp_path / "encoder")
     command = arguments(release, tmp_path / "work", "--system", "encoder", "--folds", "0",
                         "--checkpoint", str(tmp_path / "encoder"))  # fmt: skip
-    begun = []
+    begun, labels = [], []
+    predict = Trainer.predict
+
+    def predict_and_note(self, rows):
+        output = predict(self, rows)
+        labels.append((output.label_ids.tolist(), [row["score"] / 3 for row in rows]))
+        return output
+
+    monkeypatch.setattr(Trainer, "predict", predict_and_note)
 
     def note(self, args, state, control, **kwargs):
         begun.append(state.epoch)
@@ -184,6 +192,8 @@ def test_a_fine_tuned_encoder_learns_and_goes_on_after_an_interruption(release, 
         benchmark_asap.main(command)
     benchmark_asap.main(command)
     assert begun == [0, 1, 1, 2]
+    # Batches of like length, and yet each prediction is that of its own essay.
+    assert len(labels) == 2 and all(seen == pytest.approx(gold) for seen, gold in labels)
     [path] = tmp_path.rglob("result.json")
     result = json.loads(path.read_text(encoding="utf-8"))
     assert result["num_essays"] == {"validation": 16, "test": 16} and set(result["test_qwk"]) == {"3", "4"}
