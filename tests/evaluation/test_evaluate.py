@@ -10,6 +10,7 @@ from helpers import ROOT
 
 from trm_aes.cli import evaluate
 from trm_aes.data.dataset import EssayDataset, load_essay_dataset
+from trm_aes.errors import InputError
 from trm_aes.evaluation.agreement import mean_over_prompts, metrics_by_prompt, quadratic_weighted_kappa
 from trm_aes.evaluation.evaluate import Evaluation, compare_with_ridge, evaluate_scorer, evaluation_table
 from trm_aes.evaluation.ridge import ridge_scores
@@ -134,3 +135,14 @@ def test_predictions_have_the_advisories_that_scoring_gives(model_dir, data_dir)
     predictions = evaluate_scorer(scorer, tampered, "test").predictions
     expected = ["; ".join(score.advisories) for score in scorer.score(list(test["essay"]), list(test["prompt_id"]))]
     assert list(predictions["advisories"]) == expected and "Repetitious" in expected[0]
+
+
+def test_a_scorer_is_not_measured_on_texts_that_it_reads_otherwise(model_dir, data_dir):
+    scorer, data = EssayScorer.from_pretrained(model_dir, "cpu"), load_essay_dataset(data_dir)
+    scorer.model.config.skip_repetition = False
+    with pytest.raises(InputError, match="reads what an essay says a second time, and .* was built without it"):
+        evaluate_scorer(scorer, data, "test")
+    scorer.model.config.skip_repetition = True
+    older = replace(data, card={name: value for name, value in data.card.items() if name != "skip_repetition"})
+    with pytest.raises(InputError, match="leaves out what an essay says a second time.*Build the data set again"):
+        evaluate_scorer(scorer, older, "test")

@@ -68,6 +68,10 @@ def test_states_computed_before_give_the_same_scores():
             model(**batch, encoder_states=states[:, :9])
         other = model(**batch, encoder_states=states.flip(0)).logits
         assert not torch.allclose(other, expected)
+        # Those of a batch whose longest essay has left it.
+        rest = {name: tensor[1:] for name, tensor in batch.items()}
+        assert states.shape[1] == 17
+        torch.testing.assert_close(model(**rest, encoder_states=states[1:]).logits, expected[1:])
 
 
 def test_word_order_is_read():

@@ -219,6 +219,28 @@ def test_halted_essays_leave_the_batch():
     steps = plain(**batch).step_logits
     for row, used in enumerate(outputs.steps_used.tolist()):
         torch.testing.assert_close(outputs.logits[row, 0], steps[row, used - 1], atol=1e-5, rtol=0)
+    # All at once: no step is taken any more, and there are as many columns.
+    model.config.halting_threshold = 0.0
+    rows_seen.clear()
+    outputs = model(**batch)
+    assert rows_seen == [4] and outputs.steps_used.tolist() == [1] * 4 and outputs.step_halt_logits.shape == (4, 4)
+    torch.testing.assert_close(outputs.step_logits, steps[:, :1].expand(4, 4), atol=1e-5, rtol=0)
+
+
+def test_places_of_tokens_are_for_a_model_whose_states_are_tokens():
+    batch = essay_batch([5, 8])
+    places = torch.arange(batch["input_ids"].shape[1]).expand_as(batch["input_ids"])
+    small_model()(**batch, position_ids=places)
+    with pytest.raises(ValueError, match="this one has `num_latents`"):
+        small_model(num_latents=3)(**batch, position_ids=places)
+
+
+def test_a_score_beyond_the_scale_is_right_where_the_scale_ends():
+    model = small_model(halting_loss_weight=1.0)
+    gold, sure = torch.tensor([1.0, 0.0]), torch.tensor([[9.0], [9.0]])
+    beyond, squared = torch.tensor([[1.3], [-0.2]]), (0.3**2 + 0.2**2) / 2
+    loss = supervision_loss(model.config, beyond, sure, gold, torch.tensor([60.0, 60.0]))
+    assert loss.item() == pytest.approx(squared + math.log1p(math.exp(-9)), abs=1e-6)
 
 
 def test_zero_initialization_makes_extra_recursion_harmless():

@@ -107,6 +107,36 @@ def test_an_encoder_is_what_the_recipe_says_unless_told_otherwise(tmp_path):
             resolve(tmp_path, name, **chosen)
 
 
+@pytest.mark.parametrize(
+    "recipe, run, model, training, message",
+    [
+        ("default", {"rescale_embeddings": True}, {}, {}, "`rescale_embeddings` True has no effect: no word embeddings"),
+        ("default", {}, {"embedding_dropout_prob": 0.1}, {}, "`embedding_dropout_prob` 0.1 has no effect"),
+        ("default", {}, {}, {"embedding_learning_rate": 1e-4}, "the word embeddings are not trained"),
+        ("fast", {}, {}, {"embedding_learning_rate": 1e-4}, "the word embeddings are not trained"),
+        ("published", {"freeze_embeddings": True}, {}, {"embedding_learning_rate": 1e-4}, "are not trained"),
+        ("published", {}, {"lexical_share": 0.5}, {}, "`lexical_share` 0.5 has no effect: the model has no `lexical_head`"),
+        ("default", {}, {"H_cycles": 1, "num_gradient_cycles": 2}, {}, "no more than the 1 `H_cycles`"),
+        ("default", {}, {}, {"eval_every_epochs": 2, "eval_strategy": "steps", "save_strategy": "steps"},
+         "`eval_every_epochs` 2 has no effect"),
+        ("default", {}, {}, {"label_smoothing_factor": 0.1}, "it is always 0.0"),
+        ("default", {}, {}, {"dataloader_drop_last": True}, "it is always False"),
+        ("default", {}, {}, {"train_sampling_strategy": "group_by_length"}, "it is always random"),
+        ("default", {}, {}, {"hub_model_id": "me/mine"}, "no effect without `push_to_hub`"),
+    ],
+)  # fmt: skip
+def test_what_would_have_no_effect_is_refused(tmp_path, recipe, run, model, training, message):
+    with pytest.raises(InputError, match=message):
+        resolve(tmp_path, recipe, **run, model=model, training=training)
+
+
+def test_what_a_recipe_says_of_a_part_that_is_taken_back_is_no_fault(tmp_path):
+    assert resolve(tmp_path, "default", model={"H_cycles": 1}).model["num_gradient_cycles"] == 2
+    assert resolve(tmp_path, "fast", encoder="mine", encoder_layers=2).model["embedding_dropout_prob"] == 0.15
+    with pytest.raises(InputError, match="`remove_unused_columns` True"):
+        resolve(tmp_path, write_recipe(tmp_path, {"training": {"remove_unused_columns": True}}))
+
+
 def test_a_project_has_one_name(tmp_path):
     assert resolve(tmp_path, project_name="y").training.project == "y"
     assert resolve(tmp_path, project_name="y", training={"project": "y"}).training.project == "y"

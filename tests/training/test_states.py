@@ -121,6 +121,40 @@ def test_an_interrupted_reading_goes_on_and_nothing_is_read_twice(data_dir, enco
         found[36]
 
 
+def test_processes_share_the_parts_by_their_places(data_dir, encoder_dir, tmp_path, monkeypatch):
+    """Whatever another process has written before this one looks, so that no part is left to nobody."""
+    monkeypatch.setattr(states_module, "SHARD_SIZE", 10)
+    encoder, data = _encoder(data_dir, encoder_dir, tmp_path)
+    rows, collate, device = data.splits["train"], EssayCollator(data.load_tokenizer()), torch.device("cpu")
+    write, written = states_module._write, []
+
+    def write_and_count(file, states):
+        written.append(len(states))
+        write(file, states)
+
+    def wait(self):
+        raise TimeoutError  # One process of these tests does not wait for the other.
+
+    monkeypatch.setattr(states_module, "_write", write_and_count)
+    monkeypatch.setattr(states_module.PartialState, "wait_for_everyone", wait)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    for rank, parts in (("0", 2), ("1", 4)):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        with pytest.raises(TimeoutError):
+            read_with_encoder(encoder, rows, collate, device, "Reading")
+        assert len(written) == parts
+    # With nothing left to read a process waits as well: all must come to the same place.
+    with pytest.raises(TimeoutError):
+        read_with_encoder(encoder, rows, collate, device, "Reading")
+    assert len(written) == 4
+
+
+def test_essays_that_halt_leave_the_kept_states_too(data_dir, encoder_dir, tmp_path):
+    record = reading(data_dir, encoder_dir, tmp_path / "model", "--num-supervision-steps", "3", "--halt-at-inference",
+                     "true", "--halting-threshold", "0.001")  # fmt: skip
+    assert record["exit_rule"] is not None
+
+
 def test_an_encoder_that_is_trained_changes_and_keeps_nothing(data_dir, encoder_dir, tmp_path):
     record = reading(data_dir, encoder_dir, tmp_path / "run", "--freeze-encoder", "false")
     assert states_size() == 0

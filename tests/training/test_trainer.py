@@ -269,6 +269,17 @@ def test_a_resumed_run_ends_with_equal_weights(tmp_path, interrupted_at):
         assert torch.equal(mine["exp_avg_sq"], theirs["exp_avg_sq"])
 
 
+def test_a_run_with_an_average_is_not_resumed_without_one(tmp_path):
+    rows = make_rows(8)
+    changes = {"save_strategy": "epoch", "num_train_epochs": 2}
+    TRMTrainer(small_model(num_supervision_steps=1), arguments(tmp_path, ema_decay=0.9, **changes), train_dataset=rows,
+               data_collator=collate).train()  # fmt: skip
+    trainer = TRMTrainer(small_model(num_supervision_steps=1), arguments(tmp_path, **changes), train_dataset=rows,
+                         data_collator=collate)  # fmt: skip
+    with pytest.raises(InputError, match="`ema_decay` 0: .*checkpoint-2 was trained with a moving average"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-2"))
+
+
 def test_a_run_cut_in_the_midst_of_a_batch_resumes_in_step_with_its_batches(tmp_path, monkeypatch):
     """Where `max_steps` cuts it, the last checkpoint lies in the midst of a batch. Its carry is lost, but no other is."""
     rows = make_rows(16)
@@ -393,6 +404,19 @@ def test_arguments_that_deep_supervision_cannot_honor(tmp_path):
     args = arguments(tmp_path, save_strategy="steps", save_steps=3)
     with pytest.raises(InputError, match="multiple of the 2 supervision steps"):
         TRMTrainer(small_model(num_supervision_steps=2), args, train_dataset=make_rows(4), data_collator=collate)
+    args = arguments(tmp_path, save_strategy="best", metric_for_best_model="loss", eval_strategy="steps", eval_steps=3)
+    with pytest.raises(InputError, match="`eval_steps` 3 would save in the midst of a batch.*or `eval_strategy` epoch"):
+        TRMTrainer(small_model(num_supervision_steps=2), args, train_dataset=make_rows(4), data_collator=collate,
+                   eval_dataset=make_rows(4))  # fmt: skip
+    # A part of all steps: who knows where that is.
+    args = arguments(tmp_path, save_strategy="steps", save_steps=0.5)
+    with pytest.raises(InputError, match="`save_steps` 0.5"):
+        TRMTrainer(small_model(num_supervision_steps=2), args, train_dataset=make_rows(4), data_collator=collate)
+    TRMTrainer(small_model(num_supervision_steps=1), args, train_dataset=make_rows(4), data_collator=collate)
+    args = arguments(tmp_path)
+    args.train_sampling_strategy = "group_by_length"
+    with pytest.raises(InputError, match="`train_sampling_strategy` group_by_length"):
+        TRMTrainer(small_model(), args, train_dataset=make_rows(4), data_collator=collate)
     for changes in ({"ema_decay": 1.0}, {"halt_exploration_prob": 2.0}, {"eval_every_epochs": 0}):
         with pytest.raises(ValueError, match=f"`{next(iter(changes))}`"):
             arguments(tmp_path, **changes)

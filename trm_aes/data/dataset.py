@@ -131,6 +131,21 @@ class EssayDataset:
                 "again."
             )
 
+    def check_repetition(self, skips: bool, owner: str):
+        """
+        Checks that what an essay says a second time is left out of the data set's tokens if a scorer leaves it out, and kept
+        if it reads it; `owner` is whose scorer it is.
+
+        Raises:
+            InputError: if the data set has other tokens of the same essays.
+        """
+        if bool(self.card.get("skip_repetition", False)) != bool(skips):
+            raise InputError(
+                f"{owner} {'leaves out' if skips else 'reads'} what an essay says a second time, and {self.folder} "
+                f"{'has it' if skips else 'was built without it'}: they are of different versions of trm-aes. "
+                + ("Build the data set again." if skips else "Train the scorer again on this data set.")
+            )
+
     def check_tokenizer(self, tokenizer: PreTrainedTokenizerBase, owner: str):
         """
         Checks that a tokenizer reads this data set as the data set's own does; `owner` is whose it is.

@@ -190,7 +190,9 @@ def build_compute_metrics(
     A `compute_metrics` for a `Trainer` that evaluates the essays whose prompts are `prompt_ids`, in that order.
 
     It returns `mean_qwk` and its like, every metric of every prompt as `prompt_<id>_<metric>`, and
-    `mean_calibrated_qwk`: after the calibration that ends a training run, by which epochs can be compared.
+    `mean_calibrated_qwk`: with each prompt's scale matched on these same essays, so that epochs can be compared. (The
+    calibration that ends a training run is another: of scores that are not clipped, and with the help of training essays
+    where a prompt has few others.)
     """
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

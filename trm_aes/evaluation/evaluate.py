@@ -97,6 +97,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
     rows = data.split(split)
     data.check_tokenizer(scorer.tokenizer, scorer.name)
     data.check_features(scorer.model.config.text_features)
+    data.check_repetition(scorer.model.config.skip_repetition, scorer.name)
     frame = rows.select_columns([name for name in rows.column_names if name not in LIST_COLUMNS]).to_pandas()
     rule = rule or PromptRule(scorer)
     scored_as = frame["prompt_id"].map(_check_prompts(scorer, data, split, rule))

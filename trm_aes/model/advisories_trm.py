@@ -24,7 +24,7 @@ class AdvisoryRule(NamedTuple):
     Args:
         name: of the rule, by which its limit is kept.
         advisory: as it is shown.
-        measure: what is held against the limit, one of [`text_measures`] or [`MODEL_MEASURES`].
+        measure: what is held against the limit, one of [`TEXT_MEASURES`] or [`MODEL_MEASURES`].
         direction: 1 where too much is wrong, -1 where too little is.
         least, most: how far from the median training essay of its prompt a limit lies: not so near that what is ordinary
             elsewhere is striking where all training essays are alike, and not so far that a few odd ones among them excuse

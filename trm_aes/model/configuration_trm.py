@@ -32,7 +32,7 @@ class TRMConfig(PreTrainedConfig):
 
     `TRMConfig()` is the published shape (arXiv 2510.04871 applied to essays): 37.6 M parameters, 23.4 M of them word
     embeddings of the `bert-base-uncased` vocabulary. It is not what `trm-aes train` trains when no recipe is named: that
-    is the recipe `fast`, which sets most of the fields below (`trm_aes/presets/recipes`).
+    is the recipe `default`, which sets most of the fields below (`trm_aes/presets/recipes`).
 
     Args:
         vocab_size (`int`, defaults to 30522):

@@ -98,16 +98,20 @@ class TRMPretrainedEncoder(nn.Module):
         States that [`read`] gave, now or before, as the latents read them.
 
         Args:
-            states (`torch.Tensor` of shape `(batch, pieces, encoder width)`): not normalized; of any precision.
+            states (`torch.Tensor` of shape `(batch, pieces, encoder width)`): not normalized; of any precision. Padding may
+                be longer than the longest essay of the batch, whose longest may have halted.
 
         Raises:
-            ValueError: if they are not as many as the longest essay of the batch has word pieces.
+            ValueError: if they are fewer than the longest essay of the batch has word pieces.
         """
         counts = self.pieces(essays).sum(dim=1)
-        if can_wait(states.device) and states.shape[1] != int(counts.max()):
-            raise ValueError(
-                f"`encoder_states` has {states.shape[1]} states for essays of up to {int(counts.max())} word pieces."
-            )
+        if can_wait(states.device):
+            longest = int(counts.max())
+            if states.shape[1] < longest:
+                raise ValueError(
+                    f"`encoder_states` has {states.shape[1]} states for essays of up to {longest} word pieces."
+                )
+            states = states[:, :longest]
         is_state = torch.arange(states.shape[1], device=states.device) < counts[:, None]
         return EncoderStates(self.normalize(states), is_state)
 

@@ -272,6 +272,8 @@ class TRMModel(TRMPreTrainedModel):
         essays = EssayBatch.from_tensors(input_ids, attention_mask, token_type_ids, inputs_embeds)
         self._check_essays(essays, prompt_indices)
         self._check_given(essays, text_features, encoder_states)
+        if self.reader is not None and position_ids is not None:
+            raise ValueError("`position_ids` are for a model whose states are its tokens'; this one has `num_latents`.")
         registers = None
         if self.prompt_bank is not None:
             known = self.recognize_prompts(essays) if prompt_indices is None else prompt_indices

@@ -51,7 +51,8 @@ def take_supervision_steps(
     goes_on: Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor] | None = None,
 ) -> StepRecord:
     """
-    Takes supervision steps; essays that halt leave the batch, and repeat their last values.
+    Takes supervision steps; essays that halt leave the batch, and repeat their last values. Where all have halted the model is
+    not called any more.
 
     Args:
         step: takes one step with essays and their carry.
@@ -76,8 +77,6 @@ def take_supervision_steps(
                 old.index_copy(0, rows, values) for old, values in zip((scores, halts, pooled), new, strict=True)
             )
             carry, steps_used = carry.index_copy(0, rows, outputs.carry), steps_used + stays
-        else:
-            break
         scores_by_step.append(scores)
         halts_by_step.append(halts)
     return StepRecord(
@@ -181,6 +180,7 @@ def supervision_loss(
     if score_spans is not None:
         # Half a step.
         tolerance = 0.5 / score_spans.reshape(-1, 1).to(scores.dtype)
-    is_right = ((scores - labels).detach().abs() < tolerance).to(step_halt_logits.dtype)
+    # As it is given out: no score lies beyond the scale.
+    is_right = ((scores.detach().clamp(0, 1) - labels).abs() < tolerance).to(step_halt_logits.dtype)
     halting_loss = nn.functional.binary_cross_entropy_with_logits(step_halt_logits, is_right)
     return loss + config.halting_loss_weight * halting_loss

@@ -46,8 +46,8 @@ class Explanation:
         result: what the scorer says of the essay.
         prompt_id: the prompt that it answers.
         sentences: in the order of the essay; empty for an essay of one sentence, without which nothing would be left to
-            score. An essay of more than [`MOST_PASSAGES`] sentences, or of more than 30,000 characters, has passages of
-            neighboring ones instead, so they are fewer than `num_sentences`.
+            score. An essay of more sentences than [`MOST_PASSAGES`], and of fewer than that if it is very long, has passages
+            of neighboring ones instead, so they are fewer than `num_sentences`.
         num_sentences: how many sentences the essay has.
         words, lexical_parts, lexical_score, recursive_parts, recursive_score, score_parts: what makes up the score, see
             [`ScoreParts`].

@@ -83,7 +83,7 @@ class RunArguments:
 class TRMTrainingArguments(TrainingArguments):
     """
     `TrainingArguments` plus what is particular to a TRM. Validates and saves every `eval_every_epochs` epochs, and ends
-    with the model of the best mean QWK.
+    with the model that is best by `metric_for_best_model`, by default mean QWK.
     """
 
     # An optimizer step is one supervision step, so the published betas and warm-up are in units of those.
@@ -124,7 +124,9 @@ class TRMTrainingArguments(TrainingArguments):
     )
     early_stopping_patience: int | None = field(
         default=None,
-        metadata={"help": "Validations without a better mean QWK before training stops; off if not given."},
+        metadata={
+            "help": "Validations without a better metric_for_best_model before training stops; off if not given."
+        },
     )
 
     @property

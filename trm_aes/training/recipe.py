@@ -17,19 +17,14 @@ from ..presets import Hardware, Recipe, hardware_names, is_recipe_file, load_har
 from ..typed_json import check_types, refuse_unknown
 from .arguments import AUTO_HARDWARE, NO_COLUMNS, NO_EMBEDDINGS, RunArguments, TRMTrainingArguments
 from .folder import check_is_named
+from .idle import refuse_fixed, refuse_idle
 
 REPORTERS = ("wandb", "trackio", "tensorboard")
 # Follow from the data set and the tokenizer.
 NOT_CHOSEN = ("vocab_size", "type_vocab_size", "pad_token_id", "problem_type", "score_ranges", "prompt_texts",
               "max_prompt_tokens", "encoder", "cls_token_id", "sep_token_id", "text_features",
-              "skip_repetition", "traits", "auxiliary_targets", "advisory_limits")  # fmt: skip
+              "skip_repetition", "traits", "auxiliary_targets", "advisory_limits", "review_by")  # fmt: skip
 MODEL_FIELDS = {name: kind for name, kind in TRMConfig.__annotations__.items() if name not in NOT_CHOSEN}
-# Options of Transformers that leave no choice here, with their values.
-ALWAYS = {
-    "do_train": True, "do_predict": False, "prediction_loss_only": False, "remove_unused_columns": False,
-    "label_names": ["labels"],
-}  # fmt: skip
-HUB_OPTIONS = ("hub_model_id", "hub_token", "hub_private_repo", "hub_revision")
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class TrainingPlan:
 
     Args:
         data: folder of the data set.
-        recipe: name of the recipe preset (`fast`, where the user named none), or path of the user's own file.
+        recipe: name of the recipe preset (`default`, where the user named none), or path of the user's own file.
         hardware: name of the hardware preset, never `auto`.
         model: fields of `TRMConfig`; the rest have its defaults or follow from the data set.
         embeddings: encoder whose word embeddings the model starts from (Hub name or folder); None for random ones, or
@@ -142,7 +137,7 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
     if is_recipe_file(recipe.name):
         _check_fields(recipe)
     check_bounds({**vars(run), **model, **training})
-    return TrainingPlan(
+    plan = TrainingPlan(
         data=run.data,
         recipe=recipe.name,
         hardware=hardware.name,
@@ -155,6 +150,8 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
         project_name=run.project_name,
         overwrite=run.overwrite,
     )
+    refuse_idle(plan, {**vars(run), **model, **training})
+    return plan
 
 
 def _resolve_inputs(run: RunArguments, recipe: Recipe) -> dict[str, Any]:
@@ -214,7 +211,7 @@ def _training_arguments(
         args = TRMTrainingArguments(**{**recipe.training, **hardware.training, **project, **given})
     except (ValueError, ImportError) as error:
         raise InputError(one_line(error)) from None
-    _refuse_idle(given)
+    refuse_fixed({**recipe.training, **given})
     for reporter in args.report_to or []:
         if reporter not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(["none", *REPORTERS, *sorted(set(INTEGRATION_TO_CALLBACK) - set(REPORTERS))])
@@ -222,16 +219,6 @@ def _training_arguments(
         if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
             raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
     return args
-
-
-def _refuse_idle(given: dict[str, Any]) -> None:
-    """Refuses options of Transformers that would have no effect, or end the training in its midst."""
-    for name, value in ALWAYS.items():
-        if given.get(name, value) != value:
-            raise InputError(f"`{name}` {given[name]}: in the training of a scorer it is always {value}. Leave it out.")
-    idle = [] if given.get("push_to_hub") else [name for name in HUB_OPTIONS if given.get(name) is not None]
-    if idle:
-        raise InputError(f"`{idle[0]}` has no effect without `push_to_hub` true.")
 
 
 def _find_hardware(wanted: str) -> Hardware:

@@ -73,9 +73,9 @@ class Essays:
 
 def train_scorer(plan: TrainingPlan) -> RunRecord:
     """
-    Trains a scorer and writes it to `plan.training.output_dir`: the best model by validation mean QWK, its tokenizer, and
-    `run.json` with the full configuration, seed, package versions and metrics. The test split is never read. With
-    `push_to_hub` the scorer is then published.
+    Trains a scorer and writes it to `plan.training.output_dir`: the best model by `metric_for_best_model` on validation,
+    its tokenizer, and `run.json` with the full configuration, seed, package versions and metrics. The test split is never
+    read. With `push_to_hub` the scorer is then published.
 
     Returns:
         The record, as written.

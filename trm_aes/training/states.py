@@ -78,14 +78,15 @@ def read_with_encoder(
     counts = [_count_pieces(encoder, part, collate) for part in parts]
     missing = [place for place, file in enumerate(files) if not _is_whole(file, counts[place])]
     process, processes = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if missing:
+    # By its place among all, for another process may have written some before this one looked.
+    own = [place for place in missing if place % processes == process]
+    if own:
         encoder = encoder.to(device).eval()
-        own = missing[process::processes]
         with tqdm(total=sum(len(counts[place]) for place in own), desc=progress, unit="essay", disable=None) as bar:
             for place in own:
                 _write(files[place], _read_part(encoder, parts[place], counts[place], collate, device))
                 bar.update(len(counts[place]))
-        PartialState().wait_for_everyone()
+    PartialState().wait_for_everyone()
     return EssayStates([np.load(file, mmap_mode="r") for file in files], counts)
 
 

@@ -93,10 +93,11 @@ class TRMTrainer(PublishingTrainer):
     def __init__(self, model: TRMForEssayScoring, args: TRMTrainingArguments, **kwargs):
         super().__init__(model=model, args=args, **kwargs)
         self.num_supervision_steps = self.model.config.num_supervision_steps
-        if args.save_strategy == "steps" and args.save_steps % self.num_supervision_steps:
+        self._check_saving(args)
+        if getattr(args, "train_sampling_strategy", "random") != "random":
             raise InputError(
-                f"`save_steps` {args.save_steps:g} would save in the midst of a batch, whose carry is not saved: use a "
-                f"multiple of the {self.num_supervision_steps} supervision steps, or `save_strategy` epoch."
+                f"`train_sampling_strategy` {args.train_sampling_strategy}: batches of a scorer are drawn at random. Leave it "
+                "out."
             )
         if args.n_gpu > 1:
             raise InputError("Several GPUs in one process (DataParallel) are not supported: start with torchrun.")
@@ -114,6 +115,21 @@ class TRMTrainer(PublishingTrainer):
         self.add_callback(SetSamplersEpoch)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(BriefProgress)
+
+    def _check_saving(self, args: TRMTrainingArguments) -> None:
+        """Refuses a rhythm that would save in the midst of a batch, whose carry is not saved."""
+        num_steps = self.num_supervision_steps
+        # The best is saved where it is found: when validating.
+        rhythm = {"steps": "save_steps", "best": "eval_steps" if args.eval_strategy == "steps" else None}
+        name = rhythm.get(args.save_strategy)
+        if name is None or num_steps == 1:
+            return
+        steps = getattr(args, name)
+        if steps < 1 or steps % num_steps:
+            raise InputError(
+                f"`{name}` {steps:g} would save in the midst of a batch, whose carry is not saved: use a multiple of the "
+                f"{num_steps} supervision steps, or `{name.removesuffix('steps')}strategy` epoch."
+            )
 
     # ---- Batches
 
@@ -137,6 +153,7 @@ class TRMTrainer(PublishingTrainer):
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
+            prefetch_factor=self.args.dataloader_prefetch_factor,
             persistent_workers=self.args.dataloader_persistent_workers,
         )
         return prepare_data_loader(
@@ -289,11 +306,18 @@ class TRMTrainer(PublishingTrainer):
         Begins the moving average, or takes it up where the checkpoint left it. It is called when training begins: by then
         the model is sharded, if it is to be, and holds the checkpoint's averaged weights.
         """
+        checkpoint = self._resumed_from
+        if checkpoint is not None and not (checkpoint / OWN_WEIGHTS_NAME).is_file():
+            checkpoint = None
         if not self.args.ema_decay:
+            if checkpoint is not None:
+                raise InputError(
+                    f"`ema_decay` {self.args.ema_decay:g}: {checkpoint} was trained with a moving average of the weights. "
+                    "Go on with it, or start anew."
+                )
             return
         self.average = WeightAverage(self.model, self.args.ema_decay)
-        checkpoint = self._resumed_from
-        if checkpoint is not None and (checkpoint / OWN_WEIGHTS_NAME).is_file():
+        if checkpoint is not None:
             with self._explained(str(checkpoint)):
                 num_updates = read_json(checkpoint / AVERAGE_STATE_NAME)["num_updates"]
                 own, averaged = (load_file(checkpoint / name) for name in (OWN_WEIGHTS_NAME, SAFE_WEIGHTS_NAME))

@@ -24,7 +24,7 @@ from ..states import EssayStates
 
 # Of a prompt: what more of them would say is not worth the time.
 MOST_ESSAYS = 1000
-# Of fewer, one passage in a hundred is a guess.
+# Of fewer, which passage in two hundred is the oddest is a guess.
 LEAST_ESSAYS = 30
 # The share of a prompt's training passages that lie below its limit, and how far below it one is wholly unlike them, in their
 # standard deviations.

@@ -1,0 +1,69 @@
+"""Options of a training run that would have no effect, or end it in its midst: they are refused before it begins."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..model.configuration_trm import TRMConfig
+
+if TYPE_CHECKING:
+    from .recipe import TrainingPlan
+
+# Options of Transformers that leave no choice here, with their values.
+ALWAYS: dict[str, Any] = {
+    "do_train": True, "do_predict": False, "prediction_loss_only": False, "remove_unused_columns": False,
+    "label_names": ["labels"], "label_smoothing_factor": 0.0, "train_sampling_strategy": "random",
+    "dataloader_drop_last": False, "dataloader_in_order": True, "dataloader_multiprocessing_context": None,
+}  # fmt: skip
+HUB_OPTIONS = ("hub_model_id", "hub_token", "hub_private_repo", "hub_revision")
+
+
+def refuse_fixed(training: Mapping[str, Any]) -> None:
+    """
+    Refuses options of Transformers that this package leaves no choice of.
+
+    Args:
+        training: what recipe and user give for fields of `TRMTrainingArguments`.
+
+    Raises:
+        InputError: for the first of them.
+    """
+    for name, value in ALWAYS.items():
+        if training.get(name, value) != value:
+            raise InputError(
+                f"`{name}` {training[name]}: in the training of a scorer it is always {value}. Leave it out."
+            )
+    idle = [] if training.get("push_to_hub") else [name for name in HUB_OPTIONS if training.get(name) is not None]
+    if idle:
+        raise InputError(f"`{idle[0]}` has no effect without `push_to_hub` true.")
+
+
+def refuse_idle(plan: "TrainingPlan", given: Mapping[str, Any]) -> None:
+    """
+    Refuses options that have no effect in what the plan trains. What stands in a preset is not held against a user who takes
+    another part of it back.
+
+    Args:
+        plan: settled but for this.
+        given: options that the user gives, of the run, the model and the training together; None where there is none.
+
+    Raises:
+        InputError: for the first of them.
+    """
+    words_are_fixed = plan.freeze_encoder if plan.encoder else plan.freeze_embeddings
+    h_cycles = plan.model.get("H_cycles", TRMConfig.H_cycles)
+    idle = {
+        "rescale_embeddings": (plan.embeddings is None, "no word embeddings are copied"),
+        "embedding_dropout_prob": (plan.encoder is not None, f"the words are those of the `encoder` {plan.encoder}"),
+        "embedding_learning_rate": (words_are_fixed, "the word embeddings are not trained"),
+        "lexical_share": (not plan.model.get("lexical_head"), "the model has no `lexical_head`"),
+        "eval_every_epochs": (
+            plan.training.eval_strategy != "epoch", f"`eval_strategy` is {plan.training.eval_strategy}"
+        ),
+    }  # fmt: skip
+    for name, (has_no_effect, reason) in idle.items():
+        if given.get(name) and has_no_effect:
+            raise InputError(f"`{name}` {given[name]} has no effect: {reason}. Leave it out.")
+    cycles = given.get("num_gradient_cycles")
+    if cycles is not None and cycles > h_cycles:
+        raise InputError(f"`num_gradient_cycles` {cycles}: there are no more than the {h_cycles} `H_cycles`.")
