@@ -12,8 +12,9 @@ from trm_aes.cli import evaluate
 from trm_aes.data.dataset import EssayDataset, load_essay_dataset
 from trm_aes.errors import InputError
 from trm_aes.evaluation.agreement import mean_over_prompts, metrics_by_prompt, quadratic_weighted_kappa
-from trm_aes.evaluation.evaluate import Evaluation, compare_with_ridge, evaluate_scorer, evaluation_table
+from trm_aes.evaluation.evaluate import Evaluation, compare_with_ridge, evaluate_scorer
 from trm_aes.evaluation.ridge import ridge_scores
+from trm_aes.evaluation.shown import evaluation_table
 from trm_aes.model.score_scale import ScoreRange
 from trm_aes.records import EvaluationRecord
 from trm_aes.scoring.scorer import EssayScorer

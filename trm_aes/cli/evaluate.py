@@ -124,7 +124,8 @@ def _is_trained_on(model: Path, data: Path) -> bool:
 
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):
-    from ..evaluation.evaluate import compare_with_ridge, evaluate_scorer, evaluation_table
+    from ..evaluation.evaluate import compare_with_ridge, evaluate_scorer
+    from ..evaluation.shown import evaluation_table
     from ..evaluation.written import write_evaluation
     from ..scoring.unknown_prompts import PromptRule
 

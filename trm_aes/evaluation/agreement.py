@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import cohen_kappa_score
 from transformers import EvalPrediction
 
-from ..model.score_scale import ScoreRange, denormalize_by_prompt
+from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
 from .calibration import apply_calibrations, fit_calibrations
 
 # A table of all pairs of scores, from which Cohen's kappa is worked out, takes 8 MB for so many steps.
@@ -181,6 +181,22 @@ def metric_names(prompt_ids: Iterable[str]) -> list[str]:
     of_prompt = list(score_metrics([0, 1], [0, 1], ScoreRange(0, 1)))
     means = [*(f"mean_{name}" for name in of_prompt if name != "n"), "mean_calibrated_qwk"]
     return [*means, *(f"prompt_{prompt_id}_{name}" for prompt_id in prompt_ids for name in of_prompt)]
+
+
+def rounds_to(
+    gold: Iterable[float], normalized: Iterable[float], prompt_ids: Iterable[str], score_ranges: dict[str, ScoreRange]
+) -> np.ndarray:
+    """
+    Whether essays' scores, rounded as people get them, are the gold ones: `(essays,)`.
+
+    Args:
+        gold: on the prompts' own scales.
+        normalized: scores, 0 the lowest of the prompt and 1 the highest.
+        prompt_ids, score_ranges: as of [`by_prompt`].
+    """
+    ids = list(prompt_ids)
+    scores = denormalize_by_prompt(normalized, ids, score_ranges)
+    return by_prompt(ScoreRange.round, scores, ids, score_ranges) == np.array(list(gold))
 
 
 def build_compute_metrics(

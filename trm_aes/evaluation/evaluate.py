@@ -1,10 +1,9 @@
 """How well a scorer agrees with human scores on essays it has not seen."""
 
 import datetime
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from ..errors import InputError
 from ..model.advisories_trm import shown_advisories
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import measure_texts
-from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
+from ..model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt, shown_by_prompt
 from ..records import EvaluationRecord, RidgeRecord, TraitsRecord, package_versions
 from ..scoring.input_rows import trait_columns
 from ..scoring.scorer import SET_COLUMNS, EssayScorer, RawScores
@@ -26,8 +25,8 @@ from ..scoring.unknown_prompts import ERROR, SCORED_AS, PromptRule
 from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .distributions import length_distributions, score_distributions
-from .ridge import MIN_TRAIN_ESSAYS, ridge_scores
-from .traits import measured_ranges, trait_agreement, trait_predictions, traits_table
+from .ridge import ridge_scores
+from .traits import measured_ranges, trait_agreement, trait_predictions
 
 # Of the predictions; a data set's own column of such a name is renamed.
 DOUBT_COLUMNS = ("predicted_error", *chain.from_iterable(SET_COLUMNS))
@@ -41,8 +40,6 @@ OWN_COLUMNS = (
     "advisories",
     "ridge",
 )
-SHOWN_METRICS = ("n", "qwk", "rmse", "mae", "accuracy", "adjacent_agreement", "pearson", "smd", "qwk_continuous",
-                 "rmse_continuous", "pearson_continuous")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
     predictions = riding.assign(
         **({} if rule.unknown == ERROR else {SCORED_AS: scored_as}),
         predicted_score=predicted,
-        rounded_score=_shown(predicted, frame["prompt_id"], ranges),
+        rounded_score=shown_by_prompt(predicted, frame["prompt_id"], ranges),
         confidence=raw.confidence,
         supervision_steps=raw.supervision_steps,
         **_doubts(raw, frame["prompt_id"], ranges),
@@ -259,23 +256,6 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
     )
 
 
-def predictions_for_people(evaluation: Evaluation, data: EssayDataset) -> pd.DataFrame:
-    """The predictions with gold scores, and those of traits, as people write them: 6.5, or a label."""
-    predictions, prompt_ids = evaluation.predictions, evaluation.predictions["prompt_id"]
-    shown = {"score": _shown(predictions["score"], prompt_ids, data.score_ranges)}
-    for trait, ranges in data.trait_ranges.items():
-        if trait in predictions:
-            given = predictions[trait].notna() & prompt_ids.isin(list(ranges))
-            shown[trait] = predictions[trait].astype(object).to_numpy(copy=True)
-            shown[trait][given] = _shown(predictions[trait][given], prompt_ids[given], ranges)
-    return predictions.assign(**shown)
-
-
-def _shown(scores: Iterable[float], prompt_ids: Iterable[str], score_ranges: Mapping[str, ScoreRange]) -> np.ndarray:
-    shown = [score_ranges[prompt_id].shown(score) for score, prompt_id in zip(scores, prompt_ids, strict=True)]
-    return np.array(shown, dtype=object)
-
-
 def _rater_qwk(frame: pd.DataFrame, raters: Sequence[str]) -> dict[str, float]:
     if len(raters) < 2:
         return {}
@@ -286,59 +266,6 @@ def _rater_qwk(frame: pd.DataFrame, raters: Sequence[str]) -> dict[str, float]:
         if agreement is not None:
             qwk[prompt_id] = agreement
     return qwk
-
-
-def evaluation_table(evaluation: Evaluation) -> str:
-    """
-    The metrics as text: a row a prompt, with the QWK of the raters and of the ridge regression where there is one; their
-    means; a sentence for the constant predictor and one for the ridge regression; and a table of traits, where there are any.
-    """
-    rows: list[dict[str, Any]] = [
-        {"prompt": prompt_id, **metrics} for prompt_id, metrics in evaluation.by_prompt.items()
-    ]
-    mean = {name: evaluation.means.get(f"mean_{name}") for name in SHOWN_METRICS}
-    rows.append({"prompt": "mean", **mean, "n": sum(row["n"] for row in rows)})
-    if evaluation.rater_qwk:
-        for row in rows[:-1]:
-            row["raters"] = evaluation.rater_qwk.get(row["prompt"])
-    if evaluation.ridge:
-        for row in rows[:-1]:
-            row["ridge"] = evaluation.ridge.qwk.get(row["prompt"])
-        rows[-1]["ridge"] = evaluation.ridge.mean_qwk
-    table = pd.DataFrame(rows).set_index("prompt")
-    table = table[[*SHOWN_METRICS, *(name for name in ("raters", "ridge") if name in table)]]
-    return (
-        table.rename(columns={"adjacent_agreement": "adjacent"}).to_string(float_format="{:.3f}".format, na_rep="")
-        + f"\n{_constant_sentence(evaluation)}\n{_ridge_sentence(evaluation)}"
-        + ("" if evaluation.traits is None else f"\n\n{traits_table(evaluation.traits)}")
-    )
-
-
-def _constant_sentence(evaluation: Evaluation) -> str:
-    if evaluation.constant_mean_qwk is None:
-        return (
-            "constant predictor (each prompt's mean training score): no figure; it takes training essays of each prompt"
-        )
-    return f"constant predictor (each prompt's mean training score): mean QWK {evaluation.constant_mean_qwk:.3f}"
-
-
-def _ridge_sentence(evaluation: Evaluation) -> str:
-    ridge = evaluation.ridge
-    if ridge is None:
-        return (
-            "ridge regression on words: no figure; it takes a split that it is not trained on, and a prompt with "
-            f"{MIN_TRAIN_ESSAYS} training essays that differ in score"
-        )
-    missing = [prompt_id for prompt_id in evaluation.by_prompt if prompt_id not in ridge.qwk]
-    where = " over the rest" if missing else ""
-    sentence = (
-        f"ridge regression on the words of the same training essays: mean QWK {ridge.mean_qwk:.3f}{where}; the model has "
-        f"{ridge.model_mean_qwk:.3f} ({ridge.difference:+.3f}, 95 % interval {ridge.low:.3f} to {ridge.high:.3f})"
-    )
-    if missing:
-        reason = f"fewer than {MIN_TRAIN_ESSAYS} training essays, or all of one score"
-        return f"no ridge regression for {', '.join(missing)}: {reason}\n{sentence}"
-    return sentence
 
 
 def _check_prompts(scorer: EssayScorer, data: EssayDataset, split: str, rule: PromptRule) -> dict[str, str | None]:

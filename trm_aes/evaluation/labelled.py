@@ -96,6 +96,7 @@ def labelled_essays(
         },
         "tokenizer": {"name": scorer.name, "vocabulary_sha256": vocabulary_checksum(scorer.tokenizer)},
         "text_features": list(FEATURE_NAMES),
+        "skip_repetition": config.skip_repetition,
     }
     splits = DatasetDict({SPLIT: Dataset.from_pandas(tokenized, preserve_index=False)})
     return EssayDataset(splits, card, Path(rows.source))

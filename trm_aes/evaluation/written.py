@@ -13,7 +13,8 @@ from ..files import file_checksum
 from ..records import EVALUATION_NAME, EvaluationRecord
 from ..scoring.scorer import SET_COLUMNS, EssayScorer
 from ..scoring.unknown_prompts import SCORED_AS
-from .evaluate import Evaluation, evaluation_record, own_columns, predictions_for_people
+from .evaluate import Evaluation, evaluation_record, own_columns
+from .shown import predictions_for_people
 
 PREDICTIONS_NAME = "predictions.csv"
 TEXT_COLUMNS = (SCORED_AS, "rounded_score", *chain.from_iterable(SET_COLUMNS), "advisories")

@@ -1,6 +1,6 @@
 """Score scales: the scores that a prompt has, and the model's 0-1 scale."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -238,3 +238,11 @@ def by_prompt(
         of_prompt = ids == prompt_id
         results[of_prompt] = method(score_ranges[prompt_id], numbers[of_prompt])
     return results
+
+
+def shown_by_prompt(
+    scores: Iterable[float], prompt_ids: Iterable[str], score_ranges: Mapping[str, ScoreRange]
+) -> np.ndarray:
+    """Essays' scores as people write them on their prompts' scales, a number or a label: `(essays,)` of objects."""
+    shown = [score_ranges[prompt_id].shown(score) for score, prompt_id in zip(scores, prompt_ids, strict=True)]
+    return np.array(shown, dtype=object)

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from ...data.dataset import EssayDataset
+from ...evaluation.agreement import rounds_to
 from ...evaluation.calibration import (
     MIN_ESSAYS,
     MIN_VALIDATION_ESSAYS,
@@ -15,7 +16,7 @@ from ...evaluation.calibration import (
     fit_shift,
 )
 from ...model.modeling_trm import TRMForEssayScoring
-from ...model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
+from ...model.score_scale import ScoreRange, by_prompt
 from ...model.traits_trm import pairs_of
 from ...scoring.scorer import EssayScorer, RawScores
 
@@ -58,9 +59,7 @@ def calibrate(
             bank.score_means[place] = lines[prompt_id].apply(bank.score_means[place].item())
             bank.score_stds[place] *= lines[prompt_id].slope
     calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
-    scores = denormalize_by_prompt(calibrated, essays["prompt_id"], ranges)
-    is_right = by_prompt(ScoreRange.round, scores, essays["prompt_id"], ranges) == essays["score"].to_numpy()
-    shift = fit_shift(raw.confidence, is_right)
+    shift = fit_shift(raw.confidence, rounds_to(essays["score"], calibrated, essays["prompt_id"], ranges))
     model.halt_head.bias.add_(shift)
     return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}
 

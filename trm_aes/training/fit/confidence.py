@@ -11,9 +11,10 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 
+from ...evaluation.agreement import rounds_to
 from ...evaluation.review import LEAST_RELEASED, released_areas
 from ...model.confidence_trm import FEATURES, LEVELS, MOST_RATIO, NUM_SHARES, TRMErrorModel
-from ...model.score_scale import ScoreRange, by_prompt, denormalize_by_prompt
+from ...model.score_scale import ScoreRange, by_prompt
 from ...scoring.scorer import EssayScorer
 
 # Of fewer validation essays in all, nothing is said of errors.
@@ -98,7 +99,7 @@ def fit_error_model(
     crossed = _cross_fit(error_model, judged, ranges)
     _fit(error_model, judged)
     _set_quantiles(error_model, crossed.distances, judged.prompts.numpy())
-    is_right = _is_right(judged, essays, ranges)
+    is_right = rounds_to(essays["score"], judged.scores.numpy(), essays["prompt_id"], ranges)
     doubts = {"predicted_error": crossed.errors, "confidence": 1 - confidence}
     area = {name: float(released_areas(doubt, is_right)[0]) for name, doubt in doubts.items()}
     review_by = max(area, key=lambda name: area[name])
@@ -131,11 +132,6 @@ def _judge(
     gold = by_prompt(ScoreRange.normalize, essays["score"], essays["prompt_id"], ranges)
     unit = bank.score_stds.float().cpu()[prompts]
     return Judged(features, scores, torch.tensor(gold, dtype=torch.float32), unit, prompts), confidence
-
-
-def _is_right(judged: Judged, essays: pd.DataFrame, ranges: dict[str, ScoreRange]) -> np.ndarray:
-    scores = denormalize_by_prompt(judged.scores.numpy(), essays["prompt_id"], ranges)
-    return by_prompt(ScoreRange.round, scores, essays["prompt_id"], ranges) == essays["score"].to_numpy()
 
 
 def _cross_fit(error_model: TRMErrorModel, judged: Judged, ranges: dict[str, ScoreRange]) -> CrossFitted:
