@@ -215,6 +215,9 @@ def test_what_ray_cannot_honor_is_refused(model_dir, source, tmp_path):
     occupied = tmp_path / "occupied"
     occupied.mkdir()
     (occupied / "mine.txt").touch()
+    mixed = tmp_path / "mixed"
+    (mixed / "more").mkdir(parents=True)
+    (mixed / "essays.csv").write_text("essay\nSome words.\n", encoding="utf-8")
     refused = {
         ("--safe-for-spreadsheets",): "--safe-for-spreadsheets has no effect with --engine ray, which writes Parquet",
         ("--output", "-"): "--output -: with --engine ray, give a file or a folder",
@@ -222,6 +225,7 @@ def test_what_ray_cannot_honor_is_refused(model_dir, source, tmp_path):
         ("--device", "mps"): "--device mps: workers of Ray compute on cpu or cuda",
         ("--output", "scored.csv"): "scored.csv cannot be written: --engine ray writes a folder of Parquet files",
         ("--input", "nowhere"): "nowhere does not exist",
+        ("--input", str(mixed)): "mixed holds tables and the folder more as well, which would not be read",
         ("--output", str(occupied)): "occupied exists. Choose another output, or pass --overwrite",
         ("--output", str(occupied), "--overwrite"): "occupied is not what `trm-aes score` wrote",
         ("--ray-workers", "9"): "9 workers with --ray-cpus 1 do not fit the Ray cluster, which has 3 cores",

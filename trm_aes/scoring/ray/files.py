@@ -64,7 +64,7 @@ class SourceFiles:
         A file, or the tables in a folder; names that begin with a dot or an underscore do not count.
 
         Raises:
-            InputError: if there is nothing to read, or a file that is no table.
+            InputError: if there is nothing to read, a file that is no table, or folders beside the tables.
         """
         system, path = file_system_of(source)
         with explained(f"{source} cannot be read", "Is its address right, and may you read it?"):
@@ -73,10 +73,13 @@ class SourceFiles:
                 raise InputError(f"{source} does not exist.")
             found = [info] if info.is_file else system.get_file_info(fs.FileSelector(path))
         is_folder = not info.is_file
-        files = sorted(
-            (file for file in found if file.is_file and not (is_folder and file.base_name.startswith((".", "_")))),
-            key=lambda file: file.path,
-        )
+        counted = [file for file in found if not (is_folder and file.base_name.startswith((".", "_")))]
+        files = sorted((file for file in counted if file.is_file), key=lambda file: file.path)
+        inner = sorted(file.base_name for file in counted if not file.is_file)
+        if files and inner:
+            raise InputError(
+                f"{source} holds tables and the folder {inner[0]} as well, which would not be read: give a folder of tables alone."
+            )
         names = tuple(f"{source.rstrip('/')}/{file.base_name}" if is_folder else source for file in files)
         if not files:
             raise InputError(f"{source} holds no files.")
