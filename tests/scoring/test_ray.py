@@ -235,7 +235,7 @@ def test_what_ray_cannot_honor_is_refused(model_dir, source, tmp_path):
     for options, message in refused.items():
         with pytest.raises(InputError, match=f"^[^`]*{message}|{message}"):
             command(model_dir, source, tmp_path / "out", *options)
-    assert [path.name for path in tmp_path.iterdir()] == ["occupied"]
+    assert [path.name for path in tmp_path.iterdir()] == ["mixed", "occupied"]
 
 
 @pytest.mark.parametrize(
