@@ -84,6 +84,23 @@ def test_a_row_that_names_no_prompt_is_an_error_whatever_the_rule(model_dir):
     assert PromptRule(scorer, "skip").prompt_of(None, "Another task.", "here") is None
 
 
+def test_an_id_beside_the_text_of_another_prompt_is_no_known_prompt(model_dir):
+    scorer = EssayScorer.from_pretrained(model_dir, device="cpu")
+    scorer.model.config.prompt_texts = {"a": "Should phones stay in lockers?", "b": "Is homework of use?"}
+    for unknown in ("error", "nearest", "skip"):
+        assert PromptRule(scorer, unknown).prompt_of("b", "Is  homework\nof use?", "here") == "b"
+    with pytest.raises(
+        InputError, match="here: prompt_id 'a' stands beside a text that is not that of the model's prompt 'a'"
+    ):
+        PromptRule(scorer).prompt_of("a", "Is homework of use?", "here")
+    assert PromptRule(scorer, "nearest").prompt_of("a", "Is homework of use?", "here") == "b"
+    assert PromptRule(scorer, "skip").prompt_of("a", "Is homework of use?", "here") is None
+    # What stands for a text that is not known contradicts nothing, on either side.
+    assert PromptRule(scorer).prompt_of("a", "Prompt a", "here") == "a"
+    scorer.model.config.prompt_texts = None
+    assert PromptRule(scorer).prompt_of("a", "Is homework of use?", "here") == "a"
+
+
 def test_bad_rows_are_set_aside(model_dir, tmp_path, capsys):
     rows = [ROWS[0], {**ROWS[0], "essay": "  "}, ROWS[1], ROWS[2]]
     source, output = write(tmp_path / "in.csv", rows), tmp_path / "out.csv"

@@ -107,6 +107,14 @@ def known_prompt_texts(config: PreTrainedConfig) -> dict[str, str]:
     return {prompt_id: texts.get(prompt_id) or stand_in_text(prompt_id) for prompt_id in config.score_ranges}
 
 
+def has_other_text(config: PreTrainedConfig, prompt_id: str, prompt_text: str | None) -> bool:
+    """Whether a text, white space aside, is not that of the prompt as the model was trained; where either is known."""
+    own, stand_in = (config.prompt_texts or {}).get(prompt_id), stand_in_text(prompt_id)
+    if prompt_text is None or own is None or stand_in in (own.strip(), prompt_text.strip()):
+        return False
+    return own.split() != prompt_text.split()
+
+
 def find_prompt_id(config: PreTrainedConfig, prompt_id: str | None = None, prompt_text: str | None = None) -> str:
     """
     The prompt that an essay answers: the one named; else the one whose text is given, whatever space is around it; else
@@ -117,12 +125,17 @@ def find_prompt_id(config: PreTrainedConfig, prompt_id: str | None = None, promp
         prompt_id, prompt_text: what is known of the prompt.
 
     Raises:
-        ValueError: if the model does not know the prompt, the text is that of several, or nothing is given and the
-            model scores several prompts.
+        ValueError: if the model does not know the prompt, the text is that of several or not that of the id, or nothing is
+            given and the model scores several prompts.
     """
     known = list(config.score_ranges)
     listed = ", ".join(known)
     if prompt_id is not None:
+        if has_other_text(config, prompt_id, prompt_text):
+            raise ValueError(
+                f"prompt_id {prompt_id!r} stands beside a text that is not that of the model's prompt {prompt_id!r}. If it is "
+                "the same prompt, leave its text out."
+            )
         if prompt_id in known:
             return prompt_id
         raise ValueError(f"Unknown prompt_id {prompt_id!r}; this model scores {listed}.")

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..model.essay_tokens import find_prompt_id, known_prompt_texts
+from ..model.essay_tokens import find_prompt_id, has_other_text, known_prompt_texts
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -65,7 +65,8 @@ class PromptRule:
 
     def _is_unknown(self, prompt_id: str | None, prompt_text: str | None) -> bool:
         if prompt_id is not None:
-            return prompt_id not in self._config.score_ranges
+            # An id that the model has given to another prompt is as good as unknown.
+            return prompt_id not in self._config.score_ranges or has_other_text(self._config, prompt_id, prompt_text)
         return prompt_text is not None and prompt_text.strip() not in {text.strip() for text in self._texts.values()}
 
     def _nearest(self, prompt_text: str | None, where: str) -> str:
