@@ -223,6 +223,8 @@ def predict_with_encoder(
         compute_metrics=build_compute_metrics(list(frames["validation"]["prompt_id"]), ranges),
     )
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(work_dir)) if work_dir.is_dir() else None)
+    # They are of the validation essays.
+    trainer.compute_metrics = None
     results = {}
     for name in ("validation", "test"):
         normalized = trainer.predict(rows(frames[name])).predictions.reshape(-1)
