@@ -240,6 +240,7 @@ REQUIRED = {
     "explain": ["--model", "x", "--input", "x", "--output", "x"],
     "demo": [],
     "push": ["--model", "x", "--repo-id", "x/y"],
+    "states": [],
 }
 
 
