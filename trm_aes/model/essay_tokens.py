@@ -109,10 +109,11 @@ def known_prompt_texts(config: PreTrainedConfig) -> dict[str, str]:
 
 def has_other_text(config: PreTrainedConfig, prompt_id: str, prompt_text: str | None) -> bool:
     """Whether a text, white space aside, is not that of the prompt as the model was trained; where either is known."""
-    own, stand_in = (config.prompt_texts or {}).get(prompt_id), stand_in_text(prompt_id)
-    if prompt_text in (None, own) or own is None or stand_in in (own.strip(), prompt_text.strip()):
+    own = (config.prompt_texts or {}).get(prompt_id)
+    if prompt_text is None or own is None or own == prompt_text:
         return False
-    return own.split() != prompt_text.split()
+    is_known = stand_in_text(prompt_id) not in (own.strip(), prompt_text.strip())
+    return is_known and own.split() != prompt_text.split()
 
 
 def find_prompt_id(config: PreTrainedConfig, prompt_id: str | None = None, prompt_text: str | None = None) -> str:

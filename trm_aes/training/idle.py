@@ -33,9 +33,6 @@ def refuse_fixed(training: Mapping[str, Any]) -> None:
             raise InputError(
                 f"`{name}` {training[name]}: in the training of a scorer it is always {value}. Leave it out."
             )
-    idle = [] if training.get("push_to_hub") else [name for name in HUB_OPTIONS if training.get(name) is not None]
-    if idle:
-        raise InputError(f"`{idle[0]}` has no effect without `push_to_hub` true.")
 
 
 def refuse_idle(plan: "TrainingPlan", given: Mapping[str, Any]) -> None:
@@ -50,6 +47,9 @@ def refuse_idle(plan: "TrainingPlan", given: Mapping[str, Any]) -> None:
     Raises:
         InputError: for the first of them.
     """
+    for name in () if plan.training.push_to_hub else HUB_OPTIONS:
+        if given.get(name) is not None:
+            raise InputError(f"`{name}` has no effect without `push_to_hub` true.")
     words_are_fixed = plan.freeze_encoder if plan.encoder else plan.freeze_embeddings
     h_cycles = plan.model.get("H_cycles", TRMConfig.H_cycles)
     idle = {
