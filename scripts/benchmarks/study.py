@@ -1,0 +1,286 @@
+"""
+A study of forms of recursion: each is trained on the same essays with the same parts about it, and measured on validation
+essays or, once everything is chosen, on test essays, alone and together with the linear head.
+"""
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase, get_cosine_schedule_with_warmup, set_seed
+
+from trm_aes.data.dataset import EssayDataset, load_essay_dataset
+from trm_aes.evaluation.agreement import mean_qwk
+from trm_aes.model.essay_tokens import EssayCollator
+from trm_aes.model.modeling_trm import TRMForEssayScoring
+from trm_aes.scoring.scorer import batches_by_tokens
+from trm_aes.training.arguments import RunArguments
+from trm_aes.training.averaging import WeightAverage
+from trm_aes.training.fit.lexical import fit_lexical_head
+from trm_aes.training.recipe import TrainingPlan, resolve_plan
+from trm_aes.training.run import Essays
+from trm_aes.training.states import read_with_encoder
+from trm_aes.training.untrained import Pretrained, build_model
+
+from .designs import DESIGNS, INPUTS, Comparison, Design
+from .protocol import calibrated_on_validation
+
+BATCH_SIZE = 16
+SCORING_TOKENS = 16384
+
+# Of the linear head in the whole score, as in the recipe `default`.
+LEXICAL_SHARE = 0.33
+
+
+@dataclass
+class Study:
+    """
+    A fold, read and ready.
+
+    Args:
+        plan: the recipe `default`, but for the parts that are not studied.
+        essays: with the encoder's states of all splits that are looked at.
+        model: untrained, but for its linear head.
+        lexical: what that says of the essays of each split but `train`, `(essays,)`, 0-1.
+        splits: `validation` and, where it is asked for, `test`.
+    """
+
+    plan: TrainingPlan
+    essays: Essays
+    model: TRMForEssayScoring
+    lexical: dict[str, np.ndarray]
+    splits: tuple[str, ...]
+
+    @classmethod
+    def prepare(cls, folder: str, with_test: bool) -> "Study":
+        """Reads the essays of a data set with the encoder, and solves the linear head."""
+        data = load_essay_dataset(folder)
+        plan = resolve_plan(
+            RunArguments(data=folder, recipe="default", hardware="cpu"),
+            {"passage_check": False, "halting_loss_weight": 0.0},
+            {"output_dir": folder},
+        )
+        tokenizer = data.load_tokenizer()
+        model = build_model(plan, data, tokenizer, Pretrained.find(plan))
+        splits = ("validation", "test") if with_test else ("validation",)
+        encoder: Any = model.model.encoder
+        collate = EssayCollator(tokenizer)
+        states = {
+            name: read_with_encoder(encoder, data.splits[name], collate, torch.device("cpu"), f"Reading {name}")
+            for name in ("train", *splits)
+        }
+        fit_lexical_head(model, data, states["train"])
+        # Few states: plain products are several times faster than the fused kernel's backward pass.
+        model.set_attn_implementation("eager")
+        study = cls(plan, Essays(data, tokenizer, states), model, {}, splits)
+        study.lexical = {name: study._score_lexically(name) for name in splits}
+        return study
+
+    @property
+    def data(self) -> EssayDataset:
+        return self.essays.data
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.essays.tokenizer
+
+    def design(self, name: str, seed: int) -> Design:
+        """A design whose weights start from a seed, but for the encoder's and what is known of the prompts."""
+        set_seed(seed)
+        model = copy.deepcopy(self.model)
+        started = TRMForEssayScoring(copy.deepcopy(model.config))
+        fixed = ("encoder", "lexical_head")
+        for (key, weight), (_, value) in zip(model.named_parameters(), started.named_parameters(), strict=True):
+            if not any(part in key for part in fixed):
+                weight.data.copy_(value.data)
+        model.lexical_head = None
+        return DESIGNS[name](model, self.tokenizer)
+
+    # ---- Essays
+
+    def batches(self, split: str, order: list[list[int]]) -> Iterator[dict[str, torch.Tensor]]:
+        """Batches of a split's essays, by their places in it; see [`Design.forward`]."""
+        config = self.model.config
+        rows = self.essays.rows(split, config)
+        collate = EssayCollator.for_model(self.tokenizer, config)
+        bank: Any = self.model.model.prompt_bank
+        for places in order:
+            batch = collate([rows[place] for place in places])
+            prompts = batch["prompt_indices"]
+            batch["standardized"] = (batch["labels"] - bank.score_means[prompts]) / bank.score_stds[prompts]
+            batch["rows"] = torch.tensor(places) if split == "train" else torch.full((len(places),), -1)
+            yield batch
+
+    def by_length(self, split: str) -> list[list[int]]:
+        """Batches for scoring, of like length."""
+        return [
+            list(batch)
+            for batch in batches_by_tokens(list(map(len, self.data.splits[split]["input_ids"])), SCORING_TOKENS)
+        ]
+
+    @torch.no_grad()
+    def _score_lexically(self, split: str) -> np.ndarray:
+        scores = np.zeros(len(self.data.splits[split]))
+        order = self.by_length(split)
+        config: Any = self.model.config
+        share, config.lexical_share = config.lexical_share, 1.0
+        self.model.eval()
+        for places, batch in zip(order, self.batches(split, order), strict=True):
+            scores[places] = self.model(**{name: batch[name] for name in INPUTS}).logits[:, 0].numpy()
+        config.lexical_share = share
+        return scores
+
+    # ---- Training and scoring
+
+    def train(self, design: Design, seed: int) -> tuple[dict[str, list[np.ndarray]], list[float], float]:
+        """
+        Trains a design, as the recipe `default` is trained.
+
+        Returns:
+            Scores of each split, 0-1, after each step that has one, at the epoch that is best on validation; the mean QWK on
+            validation after each epoch, scales matched; and the CPU seconds of training.
+        """
+        args, train = self.plan.training, self.data.splits["train"]
+        trained = [(name, weight) for name, weight in design.named_parameters() if "encoder" not in name]
+        for name, weight in design.named_parameters():
+            weight.requires_grad_("encoder" not in name)
+        decayed = [weight for name, weight in trained if not name.endswith("bias")]
+        others = [weight for name, weight in trained if name.endswith("bias")]
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=args.learning_rate, betas=(args.adam_beta1, args.adam_beta2), fused=True,
+        )  # fmt: skip
+        num_batches = -(-len(train) // BATCH_SIZE)
+        num_steps = num_batches * design.epochs * design.num_segments
+        schedule = get_cosine_schedule_with_warmup(optimizer, int(args.warmup_steps * num_steps), num_steps)
+        average = WeightAverage(design, args.ema_decay)
+        rng = np.random.default_rng(seed)
+        best: dict[str, list[np.ndarray]] = {}
+        by_epoch: list[float] = []
+        seconds = 0.0
+        for _ in range(design.epochs):
+            order = np.array_split(rng.permutation(len(train)), num_batches)
+            started = time.process_time()
+            bar = tqdm(
+                self.batches("train", [list(map(int, places)) for places in order]),
+                total=num_batches,
+                unit="batch",
+                disable=None,
+            )
+            for number, batch in enumerate(bar):
+                if isinstance(design, Comparison) and number % design.refresh_every == 0:
+                    self.refresh_references(design, seed)
+                self._learn(design, batch, optimizer, schedule, average)
+            seconds += time.process_time() - started
+            with average.applied():
+                if isinstance(design, Comparison):
+                    self.refresh_references(design, seed)
+                validation = self.score(design, "validation", seed)
+                by_epoch.append(self.mean_qwk({"validation": validation[-1]}, "validation"))
+                if by_epoch[-1] == max(by_epoch):
+                    best = {
+                        name: validation if name == "validation" else self.score(design, name, seed)
+                        for name in self.splits
+                    }
+        return best, by_epoch, seconds
+
+    def _learn(self, design: Design, batch: dict, optimizer, schedule, average: WeightAverage):
+        design.train()
+        carry = None
+        for place in range(design.num_segments):
+            segment = design(batch, carry, place)
+            carry = segment.carry
+            loss = self._loss(design, segment, batch)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(design.parameters(), self.plan.training.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            average.update()
+
+    def _loss(self, design: Design, segment, batch: dict) -> torch.Tensor:
+        loss = torch.as_tensor(segment.extra_loss)
+        for scores in segment.scores:
+            loss = loss + (scores - batch["standardized"]).square().mean() / len(segment.scores)
+        head = design.model.auxiliary_head
+        if head is not None:
+            predicted = head(segment.pooled, batch["prompt_indices"])
+            loss = loss + design.config.auxiliary_loss_weight * head.loss(
+                predicted, batch["auxiliary_scores"], batch["prompt_indices"]
+            )
+        return loss
+
+    @torch.no_grad()
+    def score(self, design: Design, split: str, seed: int) -> list[np.ndarray]:
+        """Scores of a split's essays, 0-1, after each step that has one."""
+        design.eval()
+        order = self.by_length(split)
+        scores: list[np.ndarray] = []
+        bank: Any = self.model.model.prompt_bank
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for places, batch in zip(order, self.batches(split, order), strict=True):
+                carry, of_batch = None, []
+                hidden = {name: values for name, values in batch.items() if name not in ("labels", "standardized")}
+                for place in range(design.num_segments):
+                    segment = design(hidden, carry, place)
+                    carry = segment.carry
+                    of_batch += segment.scores
+                scores = scores or [np.zeros(len(self.data.splits[split])) for _ in of_batch]
+                for values, of_step in zip(scores, of_batch, strict=True):
+                    values[places] = bank.to_unit_scale(of_step, batch["prompt_indices"]).numpy()
+        return scores
+
+    @torch.no_grad()
+    def refresh_references(self, design: Comparison, seed: int):
+        """Lets a design read its reference essays anew: the same for a seed, spread over the scores of each prompt."""
+        if design.rows is None:
+            design.rows = torch.tensor(self._references(design.num_references, seed))
+        was_training = design.training
+        design.eval()
+        design.states = None
+        states, scores = [], []
+        for batch in self.batches("train", design.rows.tolist()):
+            states.append(design(batch).pooled)
+            scores.append(batch["standardized"])
+        design.states, design.scores = torch.stack(states), torch.stack(scores)
+        design.train(was_training)
+
+    def _references(self, number: int, seed: int) -> list[list[int]]:
+        """Places of training essays, `number` a prompt: of each prompt's, in the order of their scores, every so-and-so-manieth."""
+        frame = self.data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
+        rng = np.random.default_rng(seed)
+        chosen = []
+        for prompt_id in self.data.score_ranges:
+            of_prompt = frame[frame["prompt_id"] == prompt_id]
+            shuffled = of_prompt.iloc[rng.permutation(len(of_prompt))].sort_values("score", kind="stable")
+            chosen.append(
+                [int(row) for row in shuffled.index[np.linspace(0, len(shuffled) - 1, number).round().astype(int)]]
+            )
+        return chosen
+
+    # ---- Measures
+
+    def frame(self, split: str, scores: np.ndarray) -> pd.DataFrame:
+        """A split's essays with scores, given as 0-1, on their own scales."""
+        frame = self.data.splits[split].select_columns(["essay_id", "prompt_id", "score"]).to_pandas()
+        ranges = [self.data.score_ranges[prompt_id] for prompt_id in frame["prompt_id"]]
+        return frame.assign(
+            predicted_score=[r.min_score + value * r.span for r, value in zip(ranges, scores, strict=True)]
+        )
+
+    def matched(self, scores: dict[str, np.ndarray], split: str) -> pd.DataFrame:
+        """A split's essays with scores, whose scale is matched on validation."""
+        frames = {name: self.frame(name, values) for name, values in scores.items()}
+        return calibrated_on_validation({"validation": frames["validation"], "test": frames[split]})
+
+    def mean_qwk(self, scores: dict[str, np.ndarray], split: str) -> float:
+        """Mean QWK over prompts of scores whose scale is matched on validation."""
+        frame = self.matched(scores, split)
+        return mean_qwk(frame["prompt_id"], frame["score"], frame["predicted_score"], self.data.score_ranges)
