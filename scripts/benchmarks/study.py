@@ -146,34 +146,19 @@ class Study:
             Scores of each split, 0-1, after each step that has one, at the epoch that is best on validation; the mean QWK on
             validation after each epoch, scales matched; and the CPU seconds of training.
         """
-        args, train = self.plan.training, self.data.splits["train"]
-        trained = [(name, weight) for name, weight in design.named_parameters() if "encoder" not in name]
-        for name, weight in design.named_parameters():
-            weight.requires_grad_("encoder" not in name)
-        decayed = [weight for name, weight in trained if not name.endswith("bias")]
-        others = [weight for name, weight in trained if name.endswith("bias")]
-        optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=args.learning_rate, betas=(args.adam_beta1, args.adam_beta2), fused=True,
-        )  # fmt: skip
-        num_batches = -(-len(train) // BATCH_SIZE)
-        num_steps = num_batches * design.epochs * design.num_segments
-        schedule = get_cosine_schedule_with_warmup(optimizer, int(args.warmup_steps * num_steps), num_steps)
-        average = WeightAverage(design, args.ema_decay)
+        num_batches = -(-len(self.data.splits["train"]) // BATCH_SIZE)
+        optimizer, schedule = self._optimizer(design, num_batches * design.epochs * design.num_segments)
+        average = WeightAverage(design, self.plan.training.ema_decay)
         rng = np.random.default_rng(seed)
         best: dict[str, list[np.ndarray]] = {}
         by_epoch: list[float] = []
         seconds = 0.0
-        for _ in range(design.epochs):
-            order = np.array_split(rng.permutation(len(train)), num_batches)
+        for epoch in range(design.epochs):
             started = time.process_time()
-            bar = tqdm(
-                self.batches("train", [list(map(int, places)) for places in order]),
-                total=num_batches,
-                unit="batch",
-                disable=None,
-            )
-            for number, batch in enumerate(bar):
+            batches = self.batches("train", self._random_order(num_batches, rng))
+            for number, batch in enumerate(
+                tqdm(batches, f"Epoch {epoch + 1}", num_batches, unit="batch", disable=None)
+            ):
                 if isinstance(design, Comparison) and number % design.refresh_every == 0:
                     self.refresh_references(design, seed)
                 self._learn(design, batch, optimizer, schedule, average)
@@ -181,14 +166,31 @@ class Study:
             with average.applied():
                 if isinstance(design, Comparison):
                     self.refresh_references(design, seed)
-                validation = self.score(design, "validation", seed)
-                by_epoch.append(self.mean_qwk({"validation": validation[-1]}, "validation"))
+                scores = {"validation": self.score(design, "validation", seed)}
+                by_epoch.append(self.mean_qwk({"validation": scores["validation"][-1]}, "validation"))
                 if by_epoch[-1] == max(by_epoch):
-                    best = {
-                        name: validation if name == "validation" else self.score(design, name, seed)
-                        for name in self.splits
-                    }
+                    others = [name for name in self.splits if name not in scores]
+                    best = {**scores, **{name: self.score(design, name, seed) for name in others}}
         return best, by_epoch, seconds
+
+    def _optimizer(self, design: Design, num_steps: int):
+        """AdamW over all but the encoder, and a cosine schedule after the warm-up, as the Trainer has them."""
+        args = self.plan.training
+        decayed, others = [], []
+        for name, weight in design.named_parameters():
+            weight.requires_grad_("encoder" not in name)
+            if weight.requires_grad:
+                (others if name.endswith("bias") else decayed).append(weight)
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=args.learning_rate, betas=(args.adam_beta1, args.adam_beta2), fused=True,
+        )  # fmt: skip
+        return optimizer, get_cosine_schedule_with_warmup(optimizer, int(args.warmup_steps * num_steps), num_steps)
+
+    def _random_order(self, num_batches: int, rng: np.random.Generator) -> list[list[int]]:
+        """Places of the training essays in so many batches, drawn at random."""
+        order = rng.permutation(len(self.data.splits["train"]))
+        return [places.tolist() for places in np.array_split(order, num_batches)]
 
     def _learn(self, design: Design, batch: dict, optimizer, schedule, average: WeightAverage):
         design.train()
