@@ -1,26 +1,32 @@
 """Does recursion earn its place? Forms of recursion and their controls, trained on the same folds and seeds; resumable."""
 
 import argparse
+import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from benchmarks import designs, study
 from benchmarks.designs import CONTROLS, DESIGNS
 from benchmarks.report import markdown_table
-from benchmarks.study import LEXICAL_SHARE, Study
+from benchmarks.study import Study
 
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
-from trm_aes.data.folder import read_card
-from trm_aes.errors import InputError
-from trm_aes.evaluation.difference import Difference, paired_scores, qwk_difference
+from trm_aes.data.dataset import EssayDataset, load_essay_dataset
+from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.evaluation.bootstrap import Estimate, draw_times, estimate, kappas
 from trm_aes.files import owned, read_json, write_json
-from trm_aes.model.score_scale import ScoreRange
 from trm_aes.records import package_versions
 
-KINDS = {"alone": 0.0, "whole": LEXICAL_SHARE}
+# What is compared: the recursive part's scores, and those that it gives together with the linear head.
+ALONE, WHOLE = "alone", "whole"
 RESULT, PICTURE = "result.json", "recursion.png"
+
+# Data set, design, seed.
+Run = tuple[str, str, int]
 
 
 def build_parser() -> CommandParser:
@@ -46,134 +52,192 @@ def main(argv=None):
 
 def run_study(args: argparse.Namespace):
     split = "test" if args.test else "validation"
-    runs = [(data, design, seed) for data in args.data for seed in args.seed for design in args.design]
+    data_sets = load_data(args.data, split)
+    seeds, names = list(dict.fromkeys(args.seed)), list(dict.fromkeys(args.design))
+    folder = args.output_dir / split
+    runs = [(data, design, seed) for data in data_sets for seed in seeds for design in names]
     with owned(args.output_dir):
-        args.output_dir.mkdir(parents=True, exist_ok=True)
-        study = None
-        for data, design, seed in runs:
-            folder = run_folder(args.output_dir, data, design, seed, split)
-            if (folder / RESULT).is_file():
-                check_same_data(folder, data)
-                continue
-            if study is None or str(study.data.folder) != data:
-                study = Study.prepare(data, args.test)
-            train_and_measure(study, design, seed, split, folder)
-    found = {run: run_folder(args.output_dir, *run, split) for run in runs}
-    print(markdown_table(table(args, found)))
-    plot(args, found, args.output_dir / PICTURE)
+        folder.mkdir(parents=True, exist_ok=True)
+        missing = [run for run in runs if not is_done(run_folder(folder, run), data_sets[run[0]])]
+        prepared: Study | None = None
+        for number, (name, design, seed) in enumerate(missing):
+            try:
+                if prepared is None or prepared.data is not data_sets[name]:
+                    prepared = Study.prepare(data_sets[name], args.test)
+                train_and_measure(prepared, design, seed, split, run_folder(folder, (name, design, seed)))
+            except KeyboardInterrupt:
+                how = "The same command goes on with the others."
+                raise InterruptedRun(
+                    f"interrupted; {number} of {len(missing)} designs are trained and kept. {how}"
+                ) from None
+    results = Results(folder, data_sets, seeds)
+    print(markdown_table(table(results, names)))
+    plot(results, names, folder / PICTURE)
 
 
-def run_folder(output_dir: Path, data: str, design: str, seed: int, split: str) -> Path:
-    return output_dir / split / Path(data).name / f"{design}-seed_{seed}"
+def load_data(folders: Sequence[str], split: str) -> dict[str, EssayDataset]:
+    """`name -> data set`: all are looked at before anything is trained."""
+    data_sets: dict[str, EssayDataset] = {}
+    for folder in dict.fromkeys(Path(folder).resolve() for folder in folders):
+        data = load_essay_dataset(folder)
+        data.split(split)
+        if folder.name in data_sets:
+            raise InputError(
+                f"Two data sets are called {folder.name}, and results lie by that name. Rename one of them."
+            )
+        data_sets[folder.name] = data
+    return data_sets
 
 
-def check_same_data(folder: Path, data: str):
-    """Checks that a result is of these essays."""
-    card = read_card(Path(data))
-    if read_json(folder / RESULT)["files"] != card["files"]:
-        raise InputError(f"{folder} is of other essays than {data}. Choose another `output_dir`.")
+def run_folder(folder: Path, run: Run) -> Path:
+    data, design, seed = run
+    return folder / data / f"{design}-seed_{seed}"
 
 
-def train_and_measure(study: Study, design_name: str, seed: int, split: str, folder: Path):
-    """Trains a design, and writes its figures and predictions."""
-    design = study.design(design_name, seed)
-    scores, by_epoch, seconds = study.train(design, seed)
+def code_checksum() -> str:
+    """Of the designs and of how they are trained."""
+    return hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in (designs, study))).hexdigest()
+
+
+def is_done(folder: Path, data: EssayDataset) -> bool:
+    """Whether a folder has a result; one of other essays or other code is refused."""
+    if not (folder / RESULT).is_file():
+        return False
+    result = read_json(folder / RESULT)
+    for name, present in (("data", data.checksum), ("code", code_checksum())):
+        if result.get(name) != present:
+            raise InputError(f"{folder} was measured with other {name}. Choose another `output_dir`.")
+    return True
+
+
+def train_and_measure(prepared: Study, name: str, seed: int, split: str, folder: Path):
+    """Trains a design, and writes its figures and what it says of the essays of a split."""
+    design = prepared.design(name, seed)
+    scores, seconds = prepared.train(design, seed)
+    last = {split: steps[-1] for split, steps in scores.items()}
+    of_kind = {ALONE: last, WHOLE: prepared.whole(last)}
+    table = prepared.frame(split, last[split])[["essay_id", "prompt_id", "score"]]
+    ranges = prepared.data.score_ranges
+    gold = np.array([ranges[row.prompt_id].normalize(row.score) for row in table.itertuples()])
+    errors = [np.abs(step - gold) for step in scores[split]]
     folder.mkdir(parents=True, exist_ok=True)
-    frame = study.frame(split, scores[split][-1])[["essay_id", "prompt_id", "score"]]
-    figures = {}
-    for kind, share in KINDS.items():
-        whole = {name: (1 - share) * values[-1] + share * study.lexical[name] for name, values in scores.items()}
-        frame[kind] = study.matched(whole, split)["predicted_score"]
-        figures[kind] = study.mean_qwk(whole, split)
-    frame.to_csv(folder / "predictions.csv", index=False)
-    steps = scores[split]
-    normalized = np.array(
-        [study.data.score_ranges[p].normalize(s) for p, s in zip(frame["prompt_id"], frame["score"], strict=True)]
-    )
-    errors = [np.abs(step - normalized) for step in steps]
+    table.assign(
+        **{kind: prepared.matched(values, split)["predicted_score"] for kind, values in of_kind.items()}
+    ).to_csv(folder / "predictions.csv", index=False)
     result = {
-        "design": design_name,
+        "design": name,
         "seed": seed,
-        "split": split,
-        "essays": len(frame),
-        "mean_qwk": figures,
-        "validation_by_epoch": by_epoch,
+        "essays": {split: len(values) for split, values in last.items()},
+        "mean_qwk": {
+            split: {kind: prepared.mean_qwk(values, split) for kind, values in of_kind.items()} for split in last
+        },
         "cpu_seconds": round(seconds, 1),
         "trained_parameters": sum(weight.numel() for weight in design.parameters() if weight.requires_grad),
-        # From a step to the next: of how many essays the error falls.
+        # Shares of the essays whose error falls from a step to the next.
         "error_falls": [float(np.mean(after < before)) for before, after in zip(errors, errors[1:], strict=False)],
-        "files": study.data.card["files"],
+        "data": prepared.data.checksum,
+        "code": code_checksum(),
         "packages": package_versions(),
     }
     write_json(folder / RESULT, result)
-    print(
-        f"{folder}: alone {figures['alone']:.4f}, whole {figures['whole']:.4f}, {seconds:.0f} CPU seconds", flush=True
-    )
+    figures = result["mean_qwk"][split]
+    print(f"{folder}: alone {figures[ALONE]:.4f}, whole {figures[WHOLE]:.4f}, {seconds:.0f} CPU seconds", flush=True)
 
 
-def table(args: argparse.Namespace, found: dict[tuple, Path]) -> pd.DataFrame:
+class Results:
+    """
+    What was measured.
+
+    Args:
+        folder: of the results of a split.
+        data_sets: by name.
+        seeds: with which each design was trained on each.
+    """
+
+    def __init__(self, folder: Path, data_sets: dict[str, EssayDataset], seeds: Sequence[int]):
+        self.folder, self.data_sets, self.seeds = folder, data_sets, seeds
+        self._differences: dict[tuple[str, str, str], Estimate] = {}
+
+    def of(self, design: str) -> list[dict]:
+        """Those of a design, over data sets and seeds."""
+        return [
+            read_json(run_folder(self.folder, (data, design, seed)) / RESULT)
+            for data in self.data_sets
+            for seed in self.seeds
+        ]
+
+    def difference(self, first: str, second: str, kind: str) -> Estimate:
+        """
+        Mean QWK of one design less that of another over data sets, seeds and prompts, with an interval: a prompt's essays are
+        drawn with replacement, the same ones for both designs and all seeds.
+        """
+        key = (first, second, kind)
+        if key not in self._differences:
+            samples = [self._samples(data, prompt, *key) for data in self.data_sets for prompt in self._prompts(data)]
+            self._differences[key] = estimate(np.mean(samples, axis=0))
+        return self._differences[key]
+
+    def _prompts(self, data: str) -> list[str]:
+        return list(self.data_sets[data].score_ranges)
+
+    def _samples(self, data: str, prompt: str, first: str, second: str, kind: str) -> np.ndarray:
+        """The difference on a prompt, mean over seeds, in each sample, see [`estimate`]."""
+        score_range = self.data_sets[data].score_ranges[prompt]
+        signed = []
+        for design, sign in ((first, 1), (second, -1)):
+            for seed in self.seeds:
+                path = run_folder(self.folder, (data, design, seed)) / "predictions.csv"
+                table = pd.read_csv(path, dtype={"prompt_id": str})
+                essays = table[table["prompt_id"] == prompt]
+                gold, scores = (score_range.round(essays[name].to_numpy(dtype=float)) for name in ("score", kind))
+                times = draw_times(len(essays), [*data.encode(), *prompt.encode()])
+                signed.append(sign * kappas(gold, scores, times))
+        return np.sum(signed, axis=0) / len(self.seeds)
+
+
+def table(results: Results, names: Sequence[str]) -> pd.DataFrame:
     """A row a design: what it costs, its mean QWK, and the differences to each control."""
     rows = {}
-    for design in args.design:
-        results = [read_json(folder / RESULT) for (_, name, _), folder in found.items() if name == design]
-        row = {
-            "parameters": f"{results[0]['trained_parameters'] / 1e6:.2f} M",
-            "CPU s": round(float(np.mean([result["cpu_seconds"] for result in results]))),
-        }
-        for kind in KINDS:
-            row[kind] = f"{np.mean([result['mean_qwk'][kind] for result in results]):.4f}"
-            for control in (name for name in CONTROLS if name in args.design and name != design):
-                row[f"{kind}, less {control}"] = shown(difference(args, found, design, control, kind))
-        rows[design] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+    for name in names:
+        found = results.of(name)
+        seconds = np.mean([result["cpu_seconds"] for result in found])
+        row = {"parameters": f"{found[0]['trained_parameters'] / 1e6:.2f} M", "CPU s": f"{seconds:.0f}"}
+        for kind in (ALONE, WHOLE):
+            row[kind] = f"{np.mean([result['mean_qwk'][results.folder.name][kind] for result in found]):.4f}"
+            for control in (control for control in CONTROLS if control in names and control != name):
+                row[f"{kind}, less {control}"] = shown(results.difference(name, control, kind))
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 
-def difference(args: argparse.Namespace, found: dict[tuple, Path], first: str, second: str, kind: str) -> Difference:
-    """Mean QWK of one design less that of another over all folds and seeds, paired by essay."""
-    groups = []
-    for data in args.data:
-        ranges = {
-            key: ScoreRange(prompt["min_score"], prompt["max_score"], prompt.get("score_step", 1.0))
-            for key, prompt in read_card(Path(data))["prompts"].items()
-        }
-        for seed in args.seed:
-            one, other = (
-                pd.read_csv(found[data, name, seed] / "predictions.csv", dtype={"prompt_id": str})
-                for name in (first, second)
-            )
-            for prompt_id, essays in one.groupby("prompt_id"):
-                pair = essays[kind], other.loc[essays.index, kind]
-                groups.append(paired_scores(essays["score"], *pair, ranges[prompt_id]))
-    return qwk_difference(groups)
+def shown(difference: Estimate) -> str:
+    return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
 
 
-def shown(found: Difference) -> str:
-    return f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
-
-
-def plot(args: argparse.Namespace, found: dict[tuple, Path], path: Path):
+def plot(results: Results, names: Sequence[str], path: Path):
     """Draws each design's difference to the first control, with its interval, alone and with the linear head."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    control = next((name for name in CONTROLS if name in args.design), None)
-    others = [name for name in args.design if name != control]
+    control = next((name for name in CONTROLS if name in names), None)
+    others = [name for name in names if name != control]
     if control is None or not others:
         return
-    figure, axis = plt.subplots(figsize=(7, 0.6 + 0.45 * len(others)), constrained_layout=True)
-    for offset, (kind, label) in enumerate((("alone", "recursive head alone"), ("whole", "whole score"))):
-        points = [difference(args, found, name, control, kind) for name in others]
+    figure, axis = plt.subplots(figsize=(7, 1 + 0.4 * len(others)), constrained_layout=True)
+    for offset, (kind, label) in enumerate(((ALONE, "recursive part alone"), (WHOLE, "with the linear head"))):
+        points = [results.difference(name, control, kind) for name in others]
+        values, lows, highs = (np.array([getattr(point, end) for point in points]) for end in ("value", "low", "high"))
         places = np.arange(len(others)) + 0.2 * offset - 0.1
-        means = np.array([point.mean for point in points])
-        ends = np.array([[point.mean - point.low, point.high - point.mean] for point in points]).T
-        axis.errorbar(means, places, xerr=ends, fmt="o", markersize=4, capsize=2, label=label)
+        axis.errorbar(
+            values, places, xerr=[values - lows, highs - values], fmt="o", markersize=4, capsize=2, label=label
+        )
     axis.axvline(0, color="black", linewidth=0.8)
     axis.axvline(0.01, color="gray", linewidth=0.8, linestyle="--")
     axis.set_yticks(range(len(others)), others)
     axis.invert_yaxis()
-    axis.set_xlabel(f"mean QWK less that of `{control}` (no recursion); dashed: what was asked for")
+    axis.set_xlabel(f"mean QWK less that of `{control}`, which does not recurse; dashed: a gain of 0.01")
     axis.legend(frameon=False, loc="best", fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)

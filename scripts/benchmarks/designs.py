@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from trm_aes.model.essays_trm import EssayBatch
 from trm_aes.model.initialization_trm import start_weights
 from trm_aes.model.latents_trm import LatentInput
-from trm_aes.model.layers_trm import TRMLayer, rms_norm
+from trm_aes.model.layers_trm import TRMLayer, TRMZeroLinear
 from trm_aes.model.modeling_trm import TRMForEssayScoring
 from trm_aes.model.supervision_trm import pool_states
 
@@ -25,10 +25,11 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices", "te
 @dataclass
 class Segment:
     """
-    What a segment gives, all of it in standard deviations from the mean of the prompt's training essays.
+    What a segment gives.
 
     Args:
-        scores: after each step that has one, `(batch,)` each; the last is the answer.
+        scores: after each step that has one, `(batch,)` each, in standard deviations from the mean of the prompt's training
+            essays; the last is the answer.
         pooled: what the heads read, `(batch, hidden_size)`.
         carry: detached states for the next segment.
         extra_loss: beside the scores', a scalar.
@@ -110,7 +111,10 @@ class Once(Design):
 
 
 class OnceLonger(Design):
-    """No recursion, the same parameters, three times the training: the cost of H=L=2, and the optimizer steps of three segments."""
+    """
+    No recursion, the same parameters, three times the training: at least what H=L=2 costs, and as many optimizer steps as
+    three segments take.
+    """
 
     epochs = 9
 
@@ -130,14 +134,15 @@ class Stack(Design):
         super().__init__(model, tokenizer)
         high, low = self.cycles
         depth = len(model.model.layers)
-        self.blocks: Any = nn.ModuleList(
+        # The model's own layers are the first.
+        self.others: Any = nn.ModuleList(
             nn.ModuleList(self.new(TRMLayer(self.config, place)) for place in range(depth))
-            for _ in range(high * (low + 1))
+            for _ in range(high * (low + 1) - 1)
         )
 
     def segment(self, essays, carry, place, batch):
         z_H, z_L = self.start(essays)
-        blocks = iter(self.blocks)
+        blocks = iter((self.model.model.layers, *self.others))
         for _ in range(self.cycles[0]):
             for _ in range(self.cycles[1]):
                 states = z_L + z_H
@@ -149,7 +154,7 @@ class Stack(Design):
 
 class Equilibrium(Design):
     """
-    Deep supervision that is real (EqR, arXiv 2605.21488): one state without a hierarchy, started at random, relaxed towards
+    Deep supervision as EqR has it (arXiv 2605.21488): one state without a hierarchy, started at random, relaxed towards
     what the network makes of it, with noise in training; an optimizer step for each of three segments of two calls.
     """
 
@@ -187,26 +192,27 @@ class Improvement(Design):
         self.tell = self.new(nn.ModuleList(nn.Linear(len(cuts), width) for cuts in self.thresholds))
 
     def segment(self, essays, carry, place, batch):
+        states, answered = carry or (None, None)
         if place:
-            answered = self.classify[place - 1](pool_states(carry[:, 0], None, self.config.pooling)).sigmoid()
-            told = self.tell[place - 1](2 * answered - 1)
+            told = self.tell[place - 1](answered)
             essays.source.identities = essays.source.identities + told[:, None]
-        states = self.model.model(essays=essays, carry=carry)
-        pooled, score = self.answer(states.last_hidden_state, essays)
+        outputs = self.model.model(essays=essays, carry=states)
+        pooled, score = self.answer(outputs.last_hidden_state, essays)
         if place == self.num_segments - 1:
-            return Segment([score], pooled, states.carry)
-        if "standardized" not in batch:
-            return Segment([], pooled, states.carry)
-        cuts = torch.tensor(self.thresholds[place])
-        is_above = (batch["standardized"][:, None] > cuts).float()
-        loss = nn.functional.binary_cross_entropy_with_logits(self.classify[place](pooled), is_above)
-        return Segment([], pooled, states.carry, loss)
+            return Segment([score], pooled, None)
+        logits = self.classify[place](pooled)
+        loss: torch.Tensor | float = 0.0
+        if "standardized" in batch:
+            is_above = (batch["standardized"][:, None] > torch.tensor(self.thresholds[place])).float()
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, is_above)
+        return Segment([], pooled, (outputs.carry, 2 * logits.detach().sigmoid() - 1), loss)
 
 
 class Comparison(Design):
     """
-    A second step that reads scored essays of the prompt: latents attend to what the first step made of 32 training essays of
-    the prompt, each with its score, as raters compare an essay with others. Both steps learn the score.
+    A second step that reads scored essays of the prompt, as raters compare an essay with others: latents attend to what the
+    first step made of 32 training essays of the prompt, and to their scores, most to those that are like the essay. Both
+    steps learn the score.
     """
 
     num_references, refresh_every = 32, 100
@@ -214,35 +220,55 @@ class Comparison(Design):
     def __init__(self, model: TRMForEssayScoring, tokenizer: PreTrainedTokenizerBase):
         super().__init__(model, tokenizer)
         width = self.config.hidden_size
-        self.query = self.new(nn.Linear(width, width, bias=False))
-        self.key_value = self.new(nn.Linear(width + 1, 2 * width, bias=False))
-        self.out = self.new(nn.Linear(width, width, bias=False))
-        # Of the references, a row a prompt: (prompts, references, width), and their scores and places among training essays.
+        self.query = self.new(TRMZeroLinear(width, width, bias=False))
+        # Of essays and references alike, so that like ones attend to one another from the start.
+        self.likeness = self.new(nn.Linear(width, width, bias=False))
+        self.value = self.new(nn.Linear(width, width, bias=False))
+        self.score_value = self.new(nn.Linear(1, width, bias=False))
+        self.out = self.new(TRMZeroLinear(width, width, bias=False))
+        # Of the references, a row a prompt: what the first step made of them, standardized, (prompts, references, width);
+        # the means and spreads of that; scores, and places among the training essays.
         self.states: Any = None
+        self.means: Any = None
+        self.spreads: Any = None
         self.scores: Any = None
         self.rows: Any = None
 
+    def set_references(self, pooled: torch.Tensor, scores: torch.Tensor):
+        """Takes what the first step makes of the references, `(prompts, references, width)`, and their scores."""
+        self.means, self.spreads = pooled.mean(dim=1), pooled.std(dim=1).clamp(min=1e-3)
+        self.states = (pooled - self.means[:, None]) / self.spreads[:, None]
+        self.scores = scores
+
     def segment(self, essays, carry, place, batch):
-        states = self.model.model(essays=essays)
-        first, score = self.answer(states.last_hidden_state, essays)
+        outputs = self.model.model(essays=essays)
+        first, score = self.answer(outputs.last_hidden_state, essays)
         if self.states is None:  # The references themselves are read by the first step alone.
             return Segment([score], first, None)
-        z_H = states.last_hidden_state
+        z_H = outputs.last_hidden_state
         net = self.net()
-        compared = self.compare(z_H + essays.source.identities, essays.prompt_indices, batch["rows"])
+        compared = self.compare(z_H, first, essays.prompt_indices, batch["rows"])
         z_L = net(z_H + essays.source.read(z_H) + compared)
         pooled, second = self.answer(net(z_H + z_L), essays)
         return Segment([score, second], pooled, None)
 
-    def compare(self, states: torch.Tensor, prompts: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """What states `(batch, latents, width)` read of the references of their prompts; no essay reads its own score."""
-        heads = self.config.num_attention_heads
-        scored = torch.cat((self.states[prompts], self.scores[prompts][..., None]), dim=-1)
+    def compare(
+        self, states: torch.Tensor, pooled: torch.Tensor, prompts: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        What latents in these states `(batch, latents, width)`, of essays of which the heads read `pooled`, read of the
+        references of their prompts; no essay reads its own score.
+        """
+        essay = (pooled - self.means[prompts]) / self.spreads[prompts]
+        query = self.query(states) + self.likeness(essay)[:, None]
+        key = self.likeness(self.states[prompts])
+        value = self.value(self.states[prompts]) + self.score_value(self.scores[prompts][..., None])
+        heads = (
+            part.unflatten(-1, (self.config.num_attention_heads, -1)).transpose(1, 2) for part in (query, key, value)
+        )
         is_other = self.rows[prompts] != rows[:, None]  # (batch, references)
-        query, (key, value) = self.query(states), self.key_value(scored).chunk(2, dim=-1)
-        query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
-        read = nn.functional.scaled_dot_product_attention(query, key, value, is_other[:, None, None])
-        return rms_norm(self.out(read.transpose(1, 2).flatten(2)), self.config.rms_norm_eps)
+        read = nn.functional.scaled_dot_product_attention(*heads, attn_mask=is_other[:, None, None])
+        return self.out(read.transpose(1, 2).flatten(2))
 
 
 class Grains(Design):
@@ -266,9 +292,11 @@ class Grains(Design):
         z_H, z_L = self.start(essays)
         net = self.net()
         sentences, tenths, is_read = self.parts(essays, essays.source.key.shape[2])
-        words = torch.arange(is_read.shape[1]).expand(is_read.shape)
-        for parts in (words, sentences, tenths):
-            source = by_parts(essays.source, parts, is_read)
+        for source in (
+            by_words(essays.source, is_read),
+            by_parts(essays.source, sentences, is_read),
+            by_parts(essays.source, tenths, is_read),
+        ):
             states = z_L + z_H
             z_L = net(states + source.read(states))
             z_H = net(z_H + z_L)
@@ -294,6 +322,11 @@ class Grains(Design):
         return is_end.cumsum(dim=1) - is_end, tenths, is_read
 
 
+def by_words(source: LatentInput, is_read: torch.Tensor) -> LatentInput:
+    """A source of words, `(batch, words)`, of which only some are read."""
+    return LatentInput(source.reader, source.key, source.value, _added_mask(is_read, source.key), source.identities)
+
+
 def by_parts(source: LatentInput, parts: torch.Tensor, is_read: torch.Tensor) -> LatentInput:
     """
     A source whose keys and values are means over the words of a part that are read.
@@ -303,16 +336,16 @@ def by_parts(source: LatentInput, parts: torch.Tensor, is_read: torch.Tensor) ->
         parts: the part that each word is in, from 0, `(batch, words)`.
         is_read: which words are, `(batch, words)`.
     """
-    key, value = source.key, source.value
-    num_parts = int(parts.max()) + 1
-    counts = torch.zeros(len(parts), num_parts).scatter_add_(1, parts, is_read.float())
-    if num_parts < parts.shape[1]:
-        weights = is_read / counts.gather(1, parts).clamp(min=1)
-        mean = torch.zeros(*counts.shape, parts.shape[1]).scatter_(1, parts[:, None], weights[:, None])[:, None]
-        key, value = mean @ key, mean @ value
-    # Added to the attention's logits, as the plain implementation wants it.
-    mask = torch.where(counts > 0, 0.0, torch.finfo(key.dtype).min)[:, None, None, :]
-    return LatentInput(source.reader, key, value, mask, source.identities)
+    counts = torch.zeros(len(parts), int(parts.max()) + 1).scatter_add_(1, parts, is_read.float())
+    weights = is_read / counts.gather(1, parts).clamp(min=1)
+    mean = torch.zeros(*counts.shape, parts.shape[1]).scatter_(1, parts[:, None], weights[:, None])[:, None]
+    mask = _added_mask(counts > 0, source.key)
+    return LatentInput(source.reader, mean @ source.key, mean @ source.value, mask, source.identities)
+
+
+def _added_mask(is_read: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """What is added to the attention's logits, as its plain implementation wants it: `(batch, 1, 1, keys)`."""
+    return torch.where(is_read, 0.0, torch.finfo(key.dtype).min)[:, None, None, :]
 
 
 DESIGNS: dict[str, type[Design]] = {

@@ -15,7 +15,8 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase, get_cosine_schedule_with_warmup, set_seed
 
-from trm_aes.data.dataset import EssayDataset, load_essay_dataset
+from trm_aes.data.dataset import EssayDataset
+from trm_aes.errors import TrainingDivergedError
 from trm_aes.evaluation.agreement import mean_qwk
 from trm_aes.model.essay_tokens import EssayCollator
 from trm_aes.model.modeling_trm import TRMForEssayScoring
@@ -33,9 +34,6 @@ from .protocol import calibrated_on_validation
 
 BATCH_SIZE = 16
 SCORING_TOKENS = 16384
-
-# Of the linear head in the whole score, as in the recipe `default`.
-LEXICAL_SHARE = 0.33
 
 
 @dataclass
@@ -58,15 +56,15 @@ class Study:
     splits: tuple[str, ...]
 
     @classmethod
-    def prepare(cls, folder: str, with_test: bool) -> "Study":
+    def prepare(cls, data: EssayDataset, with_test: bool) -> "Study":
         """Reads the essays of a data set with the encoder, and solves the linear head."""
-        data = load_essay_dataset(folder)
         plan = resolve_plan(
-            RunArguments(data=folder, recipe="default", hardware="cpu"),
+            RunArguments(data=str(data.folder), recipe="default", hardware="cpu"),
             {"passage_check": False, "halting_loss_weight": 0.0},
-            {"output_dir": folder},
+            {"output_dir": "not written"},
         )
         tokenizer = data.load_tokenizer()
+        set_seed(plan.training.seed)
         model = build_model(plan, data, tokenizer, Pretrained.find(plan))
         splits = ("validation", "test") if with_test else ("validation",)
         encoder: Any = model.model.encoder
@@ -99,6 +97,8 @@ class Study:
         for (key, weight), (_, value) in zip(model.named_parameters(), started.named_parameters(), strict=True):
             if not any(part in key for part in fixed):
                 weight.data.copy_(value.data)
+        for state in ("initial_z_H", "initial_z_L"):
+            getattr(model.model, state).copy_(getattr(started.model, state))
         model.lexical_head = None
         return DESIGNS[name](model, self.tokenizer)
 
@@ -138,23 +138,23 @@ class Study:
 
     # ---- Training and scoring
 
-    def train(self, design: Design, seed: int) -> tuple[dict[str, list[np.ndarray]], list[float], float]:
+    def train(self, design: Design, seed: int) -> tuple[dict[str, list[np.ndarray]], float]:
         """
-        Trains a design, as the recipe `default` is trained.
+        Trains a design, as the recipe `default` is trained, but that no epoch is chosen: one of more epochs would have more
+        chances.
 
         Returns:
-            Scores of each split, 0-1, after each step that has one, at the epoch that is best on validation; the mean QWK on
-            validation after each epoch, scales matched; and the CPU seconds of training.
+            Scores of each split, 0-1, after each step that has one; and the CPU seconds of training.
+
+        Raises:
+            TrainingDivergedError: where the loss is no longer finite.
         """
         num_batches = -(-len(self.data.splits["train"]) // BATCH_SIZE)
         optimizer, schedule = self._optimizer(design, num_batches * design.epochs * design.num_segments)
         average = WeightAverage(design, self.plan.training.ema_decay)
         rng = np.random.default_rng(seed)
-        best: dict[str, list[np.ndarray]] = {}
-        by_epoch: list[float] = []
-        seconds = 0.0
+        started = time.process_time()
         for epoch in range(design.epochs):
-            started = time.process_time()
             batches = self.batches("train", self._random_order(num_batches, rng))
             for number, batch in enumerate(
                 tqdm(batches, f"Epoch {epoch + 1}", num_batches, unit="batch", disable=None)
@@ -162,16 +162,11 @@ class Study:
                 if isinstance(design, Comparison) and number % design.refresh_every == 0:
                     self.refresh_references(design, seed)
                 self._learn(design, batch, optimizer, schedule, average)
-            seconds += time.process_time() - started
-            with average.applied():
-                if isinstance(design, Comparison):
-                    self.refresh_references(design, seed)
-                scores = {"validation": self.score(design, "validation", seed)}
-                by_epoch.append(self.mean_qwk({"validation": scores["validation"][-1]}, "validation"))
-                if by_epoch[-1] == max(by_epoch):
-                    others = [name for name in self.splits if name not in scores]
-                    best = {**scores, **{name: self.score(design, name, seed) for name in others}}
-        return best, by_epoch, seconds
+        seconds = time.process_time() - started
+        average.copy_to_model()
+        if isinstance(design, Comparison):
+            self.refresh_references(design, seed)
+        return {name: self.score(design, name, seed) for name in self.splits}, seconds
 
     def _optimizer(self, design: Design, num_steps: int):
         """AdamW over all but the encoder, and a cosine schedule after the warm-up, as the Trainer has them."""
@@ -180,7 +175,7 @@ class Study:
         for name, weight in design.named_parameters():
             weight.requires_grad_("encoder" not in name)
             if weight.requires_grad:
-                (others if name.endswith("bias") else decayed).append(weight)
+                (others if "bias" in name else decayed).append(weight)
         optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=args.learning_rate, betas=(args.adam_beta1, args.adam_beta2), fused=True,
@@ -193,12 +188,15 @@ class Study:
         return [places.tolist() for places in np.array_split(order, num_batches)]
 
     def _learn(self, design: Design, batch: dict, optimizer, schedule, average: WeightAverage):
+        """All segments of a batch, with an optimizer step for each."""
         design.train()
         carry = None
         for place in range(design.num_segments):
             segment = design(batch, carry, place)
             carry = segment.carry
             loss = self._loss(design, segment, batch)
+            if not torch.isfinite(loss):
+                raise TrainingDivergedError(f"The loss of {type(design).__name__} is {loss.item()}.")
             loss.backward()
             torch.nn.utils.clip_grad_norm_(design.parameters(), self.plan.training.max_grad_norm)
             optimizer.step()
@@ -211,7 +209,8 @@ class Study:
         for scores in segment.scores:
             loss = loss + (scores - batch["standardized"]).square().mean() / len(segment.scores)
         head = design.model.auxiliary_head
-        if head is not None:
+        # Raters' scores are the finest of targets: a segment that learns a coarser one does not learn them.
+        if head is not None and segment.scores:
             predicted = head(segment.pooled, batch["prompt_indices"])
             loss = loss + design.config.auxiliary_loss_weight * head.loss(
                 predicted, batch["auxiliary_scores"], batch["prompt_indices"]
@@ -241,33 +240,34 @@ class Study:
 
     @torch.no_grad()
     def refresh_references(self, design: Comparison, seed: int):
-        """Lets a design read its reference essays anew: the same for a seed, spread over the scores of each prompt."""
+        """Lets a design read its reference essays anew, the same ones for a seed."""
         if design.rows is None:
-            design.rows = torch.tensor(self._references(design.num_references, seed))
+            design.rows = torch.tensor(self.references(design.num_references, seed))
         was_training = design.training
         design.eval()
         design.states = None
-        states, scores = [], []
-        for batch in self.batches("train", design.rows.tolist()):
-            states.append(design(batch).pooled)
-            scores.append(batch["standardized"])
-        design.states, design.scores = torch.stack(states), torch.stack(scores)
+        read = [(design(batch).pooled, batch["standardized"]) for batch in self.batches("train", design.rows.tolist())]
+        pooled, scores = map(torch.stack, zip(*read, strict=True))
+        design.set_references(pooled, scores)
         design.train(was_training)
 
-    def _references(self, number: int, seed: int) -> list[list[int]]:
-        """Places of training essays, `number` a prompt: of each prompt's, in the order of their scores, every so-and-so-manieth."""
+    def references(self, number: int, seed: int) -> list[list[int]]:
+        """Places of training essays, `number` a prompt: evenly spaced among the prompt's in the order of their scores."""
         frame = self.data.splits["train"].select_columns(["prompt_id", "score"]).to_pandas()
         rng = np.random.default_rng(seed)
         chosen = []
         for prompt_id in self.data.score_ranges:
             of_prompt = frame[frame["prompt_id"] == prompt_id]
-            shuffled = of_prompt.iloc[rng.permutation(len(of_prompt))].sort_values("score", kind="stable")
-            chosen.append(
-                [int(row) for row in shuffled.index[np.linspace(0, len(shuffled) - 1, number).round().astype(int)]]
-            )
+            ordered = of_prompt.iloc[rng.permutation(len(of_prompt))].sort_values("score", kind="stable").index
+            chosen.append(ordered[np.linspace(0, len(ordered) - 1, number).round().astype(int)].tolist())
         return chosen
 
     # ---- Measures
+
+    def whole(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Scores of the recursive part together with the linear head's, in the shares that the recipe gives them."""
+        share = self.model.config.lexical_share
+        return {name: (1 - share) * values + share * self.lexical[name] for name, values in scores.items()}
 
     def frame(self, split: str, scores: np.ndarray) -> pd.DataFrame:
         """A split's essays with scores, given as 0-1, on their own scales."""
