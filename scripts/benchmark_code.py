@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,17 @@ from torch import nn
 from tqdm import tqdm
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
+from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.errors import InputError
 from trm_aes.model.modeling_trm import TRMForEssayScoring
 from trm_aes.presets import load_recipe
-from trm_aes.scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES, batches_by_tokens
+from trm_aes.scoring.onnx import export_onnx, open_graph
+from trm_aes.scoring.scorer import DEFAULT_BATCH_TOKENS, DTYPES, EssayScorer, batches_by_tokens
 
+# Scores a batch: `(batch,)`, 0-1.
+Way = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 # Run by the other checkout: a model of its own, saved with the code.
 SAVE = """
 import json, sys, torch
@@ -55,6 +61,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--essays", type=int, default=64, help="essays in the mix of lengths")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turn")
     parser.add_argument("--latency-calls", type=int, default=30, help="single essays in each round")
+    parser.add_argument("--onnx", action="store_true", help="measure this code's ONNX graph, too (float32)")
     add_output_options(parser)
     return parser
 
@@ -62,6 +69,8 @@ def build_parser() -> CommandParser:
 def run_benchmark(args: argparse.Namespace):
     if not (args.against / "trm_aes").is_dir():
         raise InputError(f"`against` {args.against} is no checkout: it has no folder trm_aes.")
+    if args.onnx and args.dtype != "float32":
+        raise InputError(f"`onnx` with `dtype` {args.dtype}: graphs compute in float32.")
     if args.num_threads:
         torch.set_num_threads(args.num_threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +80,10 @@ def run_benchmark(args: argparse.Namespace):
         dtype = getattr(torch, args.dtype)
         codes: dict[str, type] = {"other": other, "this": TRMForEssayScoring}
         models = {name: code.from_pretrained(folder, dtype=dtype).eval() for name, code in codes.items()}
-    measured, difference = measure(models, args)
+        ways: dict[str, Way] = {name: partial(score, model) for name, model in models.items()}
+        if args.onnx:
+            ways["this, as an ONNX graph"] = onnx_graph(models["this"], Path(folder) / "model.onnx")
+    measured, difference = measure(ways, args)
     rows = {
         name: {
             "essays/s": f"{np.median(values['rates']):.1f}",
@@ -95,26 +107,39 @@ def save_other(checkout: Path, folder: Path):
     subprocess.run(command, check=True, env=environment, cwd=checkout, stdout=subprocess.DEVNULL)
 
 
+def onnx_graph(model: nn.Module, path: Path) -> Way:
+    """Scores batches by a model's graph, which is written to a path, with as many threads as PyTorch has."""
+    session = open_graph(export_onnx(EssayScorer(model, load_tokenizer(find_checkpoint()), "random"), path))
+    taken = [graph_input.name for graph_input in session.get_inputs()]
+
+    def score_by_graph(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        given = without_prompts(batch)
+        [scores] = session.run(["score"], {name: given[name].numpy() for name in taken})
+        return torch.from_numpy(scores)
+
+    return score_by_graph
+
+
 @torch.inference_mode()
-def measure(models: dict[str, nn.Module], args: argparse.Namespace) -> tuple[dict[str, dict], float]:
-    """By code: essays a second of each round, and milliseconds of each single essay; and how far scores differ."""
+def measure(ways: dict[str, Way], args: argparse.Namespace) -> tuple[dict[str, dict], float]:
+    """By code: essays a second of each round, and milliseconds of each single essay; and how far scores differ at most."""
     lengths = essay_lengths(args.essays)
     places = batches_by_tokens([int(length) for length in lengths], DEFAULT_BATCH_TOKENS)
     batches = [with_prompts([int(lengths[place]) for place in group]) for group in places]
     single = with_prompts([MEAN_TOKENS])
-    scores = [torch.cat([score(model, batch) for batch in batches]) for model in models.values()]
-    measured: dict[str, dict] = {name: {"rates": [], "latencies": []} for name in models}
+    first, *others = [torch.cat([way(batch) for batch in batches]) for way in ways.values()]
+    measured: dict[str, dict] = {name: {"rates": [], "latencies": []} for name in ways}
     for _ in tqdm(range(args.rounds), desc="Measuring", unit="round", disable=None):
-        for name, model in models.items():
+        for name, way in ways.items():
             started = time.perf_counter()
             for batch in batches:
-                score(model, batch)
+                way(batch)
             measured[name]["rates"].append(args.essays / (time.perf_counter() - started))
             for _ in range(args.latency_calls):
                 started = time.perf_counter()
-                score(model, single)
+                way(single)
                 measured[name]["latencies"].append(1000 * (time.perf_counter() - started))
-    return measured, float((scores[0] - scores[1]).abs().max())
+    return measured, max(float((first - other).abs().max()) for other in others)
 
 
 def with_prompts(lengths: list[int]) -> dict[str, torch.Tensor]:
@@ -129,12 +154,16 @@ def with_prompts(lengths: list[int]) -> dict[str, torch.Tensor]:
     }
 
 
+def without_prompts(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch as the present scorer gives it to its model: prompts are named and left out."""
+    given = {name: values[:, PROMPT_TOKENS:] for name, values in batch.items()}
+    return {**given, "prompt_indices": torch.zeros(len(batch["input_ids"]), dtype=torch.long)}
+
+
 def score(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Scores of a batch, given to the model as its scorer gave it: the present one leaves out prompts, and names them."""
-    if isinstance(model, TRMForEssayScoring):
-        batch = {name: values[:, PROMPT_TOKENS:] for name, values in batch.items()}
-        batch["prompt_indices"] = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
-    return model(**batch).logits[:, 0].float()
+    """Scores of a batch, given to the model as its scorer gave it."""
+    given = without_prompts(batch) if isinstance(model, TRMForEssayScoring) else batch
+    return model(**given).logits[:, 0].float()
 
 
 main = program(build_parser, run_benchmark)

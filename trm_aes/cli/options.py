@@ -104,14 +104,11 @@ def check_scorer_options(args: argparse.Namespace):
 
 def load_scorer(args: argparse.Namespace, device: str | None = None) -> "EssayScorer":
     """
-    The scorer that the options name, on the given device if any, else on the one that they name. From now on the process
-    keeps freed memory.
+    The scorer that the options name, on the given device if any, else on the one that they name.
 
     Raises:
         InputError: if the scorer is not found or cannot be loaded, or the device is absent.
     """
-    from ..memory import keep_freed_memory
     from ..scoring.scorer import EssayScorer
 
-    keep_freed_memory()
     return EssayScorer.from_pretrained(args.model, device or args.device, args.batch_tokens, args.dtype, args.revision)

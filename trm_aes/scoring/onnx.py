@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from torch import nn
 from ..errors import InputError
 from ..model.modeling_trm import TRMForEssayScoring
 from .scorer import EssayScorer, RawScores, tokenized_rows
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "prompt_indices", "text_features")
 OF_TOKENS = INPUT_NAMES[:3]
@@ -46,9 +50,9 @@ class _ScoresAlone(nn.Module):
         return tuple(scores)
 
 
-def export_onnx(scorer: EssayScorer, path: Path):
+def export_onnx(scorer: EssayScorer, path: Path) -> Path:
     """
-    Writes a scorer as one ONNX file with any batch size and length; the recursion is unrolled in it.
+    Writes a scorer as one ONNX file with any batch size and length, and returns its path; the recursion is unrolled in it.
 
     Args:
         scorer: on the CPU.
@@ -91,6 +95,7 @@ def export_onnx(scorer: EssayScorer, path: Path):
         )
     finally:
         scorer.model.set_attn_implementation(implementation)
+    return path
 
 
 def _output_names(model: TRMForEssayScoring) -> list[str]:
@@ -105,13 +110,18 @@ def quantize_onnx(path: Path, quantized: Path):
     quantize_dynamic(path, quantized, weight_type=QuantType.QInt8)
 
 
-def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> RawScores:
-    """What [`EssayScorer.score_tokens`] gives, computed by onnxruntime on the CPU, with as many threads as PyTorch has."""
+def open_graph(path: Path) -> "onnxruntime.InferenceSession":
+    """A graph, ready to run on the CPU with as many threads as PyTorch has."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def score_with_onnx(path: Path, scorer: EssayScorer, rows: Sequence[dict]) -> RawScores:
+    """What [`EssayScorer.score_tokens`] gives, computed by a graph."""
+    session = open_graph(path)
     # A graph of version 0.1 recognizes prompts by their text, and takes no indices.
     taken = [graph_input.name for graph_input in session.get_inputs()]
     names = [output.name for output in session.get_outputs()]

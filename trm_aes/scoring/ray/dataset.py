@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 import torch
 
 from ...errors import InputError
-from ...memory import keep_freed_memory
 from ...model.score_scale import ScoreRange
 from ..input_rows import (
     REFUSED,
@@ -167,7 +166,6 @@ class ScoringActor:
         threshold: float | None,
     ):
         torch.set_num_threads(workers.cpus)
-        keep_freed_memory()
         found = ray.get(scorer[0])
         self.scorer = EssayScorer(
             found.model, found.tokenizer, found.name, workers.device, found.batch_tokens, found.commit
