@@ -27,6 +27,7 @@ from ..model.outputs_trm import TRMEssayScoringOutput
 from ..model.pipeline_trm import EssayScoringPipeline
 from ..model.score_scale import ScoreRange
 from .explaining import Explanation, explain_essay
+from .side_by_side import side_by_side
 from .trajectory import TrajectoryPoint, trajectory_of
 
 if TYPE_CHECKING:
@@ -447,14 +448,22 @@ class EssayScorer:
             halts[indices] = outputs.step_halt_logits.float().sigmoid().cpu().numpy()
         return scores, halts
 
-    @torch.inference_mode()
     def outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
-        """Outputs of batches of essays of like length, with the essays' places in `rows`."""
+        """
+        Outputs of batches of essays of like length, with the essays' places in `rows`; on a CPU several batches at once (see
+        [`side_by_side`]).
+        """
         if self.model.config.prompt_registers:
             # The model is told its prompts, and reads no text of theirs: without that, batches have no padding for it.
             rows = [_without_prompt(row) for row in rows]
-        for indices, batch in self.batches(rows):
-            yield indices, self.model(**{name: tensor.to(self.device) for name, tensor in batch.items()}, **options)
+
+        @torch.inference_mode()
+        def outputs_of(batch: tuple[list[int], dict[str, torch.Tensor]]) -> tuple[list[int], TRMEssayScoringOutput]:
+            indices, inputs = batch
+            return indices, self.model(**{name: tensor.to(self.device) for name, tensor in inputs.items()}, **options)
+
+        batches = self.batches(rows)
+        yield from side_by_side(outputs_of, batches) if self.device.type == "cpu" else map(outputs_of, batches)
 
     def batches(self, rows: Sequence[dict]) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
         """The model's inputs for tokenized essays, with the essays' places in `rows`; see [`batches_by_tokens`]."""
