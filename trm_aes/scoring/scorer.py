@@ -450,8 +450,8 @@ class EssayScorer:
 
     def outputs(self, rows: Sequence[dict], **options) -> Iterator[tuple[list[int], TRMEssayScoringOutput]]:
         """
-        Outputs of batches of essays of like length, with the essays' places in `rows`; on a CPU several batches at once (see
-        [`side_by_side`]).
+        Outputs of batches of essays of like length, with the essays' places in `rows`; on a CPU several batches at once, in
+        threads of their own (see [`side_by_side`]).
         """
         if self.model.config.prompt_registers:
             # The model is told its prompts, and reads no text of theirs: without that, batches have no padding for it.
