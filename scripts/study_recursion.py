@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from benchmarks import designs, study
 from benchmarks.designs import CONTROLS, DESIGNS
+from benchmarks.protocol import split_with_scores
 from benchmarks.report import markdown_table
 from benchmarks.study import Study
 
@@ -19,6 +20,7 @@ from trm_aes.data.dataset import EssayDataset, load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.evaluation.bootstrap import Estimate, draw_times, estimate, kappas
 from trm_aes.files import owned, read_json, write_json
+from trm_aes.model.score_scale import ScoreRange, by_prompt
 from trm_aes.records import package_versions
 
 # What is compared: the recursive part's scores, and those that it gives together with the linear head.
@@ -116,9 +118,8 @@ def train_and_measure(prepared: Study, name: str, seed: int, split: str, folder:
     scores, seconds = prepared.train(design, seed)
     last = {split: steps[-1] for split, steps in scores.items()}
     of_kind = {ALONE: last, WHOLE: prepared.whole(last)}
-    table = prepared.frame(split, last[split])[["essay_id", "prompt_id", "score"]]
-    ranges = prepared.data.score_ranges
-    gold = np.array([ranges[row.prompt_id].normalize(row.score) for row in table.itertuples()])
+    table = split_with_scores(prepared.data, split, last[split])[["essay_id", "prompt_id", "score"]]
+    gold = by_prompt(ScoreRange.normalize, table["score"], table["prompt_id"], prepared.data.score_ranges)
     errors = [np.abs(step - gold) for step in scores[split]]
     folder.mkdir(parents=True, exist_ok=True)
     table.assign(
@@ -156,7 +157,7 @@ class Results:
 
     def __init__(self, folder: Path, data_sets: dict[str, EssayDataset], seeds: Sequence[int]):
         self.folder, self.data_sets, self.seeds = folder, data_sets, seeds
-        self._differences: dict[tuple[str, str, str], Estimate] = {}
+        self._samples: dict[tuple[str, str], np.ndarray] = {}
 
     def of(self, design: str) -> list[dict]:
         """Those of a design, over data sets and seeds."""
@@ -171,28 +172,24 @@ class Results:
         Mean QWK of one design less that of another over data sets, seeds and prompts, with an interval: a prompt's essays are
         drawn with replacement, the same ones for both designs and all seeds.
         """
-        key = (first, second, kind)
-        if key not in self._differences:
-            samples = [self._samples(data, prompt, *key) for data in self.data_sets for prompt in self._prompts(data)]
-            self._differences[key] = estimate(np.mean(samples, axis=0))
-        return self._differences[key]
+        return estimate(self._mean_qwk(first, kind) - self._mean_qwk(second, kind))
 
-    def _prompts(self, data: str) -> list[str]:
-        return list(self.data_sets[data].score_ranges)
-
-    def _samples(self, data: str, prompt: str, first: str, second: str, kind: str) -> np.ndarray:
-        """The difference on a prompt, mean over seeds, in each sample, see [`estimate`]."""
-        score_range = self.data_sets[data].score_ranges[prompt]
-        signed = []
-        for design, sign in ((first, 1), (second, -1)):
-            for seed in self.seeds:
-                path = run_folder(self.folder, (data, design, seed)) / "predictions.csv"
-                table = pd.read_csv(path, dtype={"prompt_id": str})
-                essays = table[table["prompt_id"] == prompt]
-                gold, scores = (score_range.round(essays[name].to_numpy(dtype=float)) for name in ("score", kind))
-                times = draw_times(len(essays), [*data.encode(), *prompt.encode()])
-                signed.append(sign * kappas(gold, scores, times))
-        return np.sum(signed, axis=0) / len(self.seeds)
+    def _mean_qwk(self, design: str, kind: str) -> np.ndarray:
+        """Of a design, in each sample (see [`estimate`]), which has the same essays whatever the design and seed."""
+        if (design, kind) not in self._samples:
+            samples = []
+            for data, data_set in self.data_sets.items():
+                for seed in self.seeds:
+                    path = run_folder(self.folder, (data, design, seed)) / "predictions.csv"
+                    for prompt, essays in pd.read_csv(path, dtype={"prompt_id": str}).groupby("prompt_id"):
+                        score_range = data_set.score_ranges[prompt]
+                        gold, scores = (
+                            score_range.round(essays[name].to_numpy(dtype=float)) for name in ("score", kind)
+                        )
+                        times = draw_times(len(essays), [*data.encode(), *str(prompt).encode()])
+                        samples.append(kappas(gold, scores, times))
+            self._samples[design, kind] = np.mean(samples, axis=0)
+        return self._samples[design, kind]
 
 
 def table(results: Results, names: Sequence[str]) -> pd.DataFrame:

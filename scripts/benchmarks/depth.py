@@ -9,7 +9,7 @@ from trm_aes.data.dataset import EssayDataset
 from trm_aes.evaluation.agreement import mean_qwk
 from trm_aes.scoring.scorer import EssayScorer
 
-from .protocol import REPORTED_SPLITS, calibrated_on_validation
+from .protocol import REPORTED_SPLITS, calibrated_on_validation, split_with_scores
 
 
 def depth_table(
@@ -91,13 +91,7 @@ def _step_outputs(scorer: EssayScorer, data: EssayDataset, split: str, steps: in
 
 def _mean_qwk(scorer: EssayScorer, data: EssayDataset, normalized: dict[str, np.ndarray]) -> dict[str, float]:
     """Mean QWK by split, calibrated on validation, and that of test as it is."""
-    frames = {}
-    for name, values in normalized.items():
-        frame = data.splits[name].select_columns(["prompt_id", "score"]).to_pandas()
-        # Not clipped: calibration comes first.
-        ranges = [scorer.score_ranges[prompt_id] for prompt_id in frame["prompt_id"]]
-        scores = [r.min_score + value * r.span for r, value in zip(ranges, values, strict=True)]
-        frames[name] = frame.assign(predicted_score=scores)
+    frames = {name: split_with_scores(data, name, values) for name, values in normalized.items()}
     on_equal_terms = {
         name: calibrated_on_validation({"validation": frames["validation"], "test": frame})
         for name, frame in frames.items()

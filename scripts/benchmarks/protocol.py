@@ -16,7 +16,7 @@ from trm_aes.data.splits import Splits, read_folds, select_prompts_in_splits
 from trm_aes.data.tokenizing import TokenLimits
 from trm_aes.evaluation.agreement import metrics_by_prompt
 from trm_aes.evaluation.calibration import apply_calibrations, fit_calibrations
-from trm_aes.model.score_scale import ScoreRange
+from trm_aes.model.score_scale import ScoreRange, by_prompt
 
 REPORTED_SPLITS = ("validation", "test")
 SPLIT_COLUMNS = ("essay_id", "prompt_id", "score", "predicted_score")
@@ -111,6 +111,21 @@ def qwk_by_prompt(predictions: pd.DataFrame, table: EssayTable) -> dict[str, flo
 def read_predictions(folder: Path) -> dict[str, pd.DataFrame]:
     """A run's predictions by split, with the columns of `SPLIT_COLUMNS`."""
     return {name: pd.read_csv(folder / f"{name}.csv", dtype={"prompt_id": str}) for name in REPORTED_SPLITS}
+
+
+def split_with_scores(data: EssayDataset, split: str, normalized: np.ndarray) -> pd.DataFrame:
+    """
+    A split's essays, with the columns of `SPLIT_COLUMNS`.
+
+    Args:
+        normalized: their predicted scores, 0-1. They are not clipped: calibration comes first.
+    """
+    frame = data.splits[split].select_columns(["essay_id", "prompt_id", "score"]).to_pandas()
+
+    def on_scale(scale: ScoreRange, values: np.ndarray) -> np.ndarray:
+        return scale.min_score + values * scale.span
+
+    return frame.assign(predicted_score=by_prompt(on_scale, normalized, frame["prompt_id"], data.score_ranges))
 
 
 def calibrated_on_validation(predictions: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from trm_aes.errors import TrainingDivergedError
 from trm_aes.evaluation.agreement import mean_qwk
 from trm_aes.model.essay_tokens import EssayCollator
 from trm_aes.model.modeling_trm import TRMForEssayScoring
-from trm_aes.scoring.scorer import batches_by_tokens
+from trm_aes.scoring.scorer import EssayScorer, batches_by_tokens
 from trm_aes.training.arguments import RunArguments
 from trm_aes.training.averaging import WeightAverage
 from trm_aes.training.fit.lexical import fit_lexical_head
@@ -29,8 +29,8 @@ from trm_aes.training.run import Essays
 from trm_aes.training.states import read_with_encoder
 from trm_aes.training.untrained import Pretrained, build_model
 
-from .designs import DESIGNS, INPUTS, Comparison, Design
-from .protocol import calibrated_on_validation
+from .designs import DESIGNS, Comparison, Design
+from .protocol import calibrated_on_validation, split_with_scores
 
 BATCH_SIZE = 16
 SCORING_TOKENS = 16384
@@ -124,15 +124,11 @@ class Study:
             for batch in batches_by_tokens(list(map(len, self.data.splits[split]["input_ids"])), SCORING_TOKENS)
         ]
 
-    @torch.no_grad()
     def _score_lexically(self, split: str) -> np.ndarray:
-        scores = np.zeros(len(self.data.splits[split]))
-        order = self.by_length(split)
         config: Any = self.model.config
         share, config.lexical_share = config.lexical_share, 1.0
-        self.model.eval()
-        for places, batch in zip(order, self.batches(split, order), strict=True):
-            scores[places] = self.model(**{name: batch[name] for name in INPUTS}).logits[:, 0].numpy()
+        scorer = EssayScorer(self.model, self.tokenizer, "the linear head", "cpu")
+        scores = scorer.score_tokens(scorer.rows(self.data.splits[split], self.essays.states[split])).normalized
         config.lexical_share = share
         return scores
 
@@ -269,17 +265,9 @@ class Study:
         share = self.model.config.lexical_share
         return {name: (1 - share) * values + share * self.lexical[name] for name, values in scores.items()}
 
-    def frame(self, split: str, scores: np.ndarray) -> pd.DataFrame:
-        """A split's essays with scores, given as 0-1, on their own scales."""
-        frame = self.data.splits[split].select_columns(["essay_id", "prompt_id", "score"]).to_pandas()
-        ranges = [self.data.score_ranges[prompt_id] for prompt_id in frame["prompt_id"]]
-        return frame.assign(
-            predicted_score=[r.min_score + value * r.span for r, value in zip(ranges, scores, strict=True)]
-        )
-
     def matched(self, scores: dict[str, np.ndarray], split: str) -> pd.DataFrame:
         """A split's essays with scores, whose scale is matched on validation."""
-        frames = {name: self.frame(name, values) for name, values in scores.items()}
+        frames = {name: split_with_scores(self.data, name, values) for name, values in scores.items()}
         return calibrated_on_validation({"validation": frames["validation"], "test": frames[split]})
 
     def mean_qwk(self, scores: dict[str, np.ndarray], split: str) -> float:
