@@ -17,6 +17,7 @@ from benchmarks.report import markdown_table
 
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
+from trm_aes.errors import InputError
 from trm_aes.scoring.parts import ScoringParts
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.stream import WINDOW
@@ -29,6 +30,7 @@ def build_parser() -> CommandParser:
     parser = CommandParser(description=__doc__)
     parser.add_argument("--model", required=True, help="folder of a trained scorer")
     parser.add_argument("--essays", type=int, nargs="+", default=[10_000, 100_000], help="numbers of essays, rising")
+    parser.add_argument("--mean-words", type=int, help="mean length of an essay (default: ASAP's, 270)")
     parser.add_argument("--score-options", default="", help="further options of `trm-aes score`, in one string")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks at memory and progress")
     parser.add_argument(
@@ -41,13 +43,17 @@ def build_parser() -> CommandParser:
 
 
 def run_benchmark(args: argparse.Namespace):
+    if args.mean_words is not None and args.mean_words < 1:
+        raise InputError(f"--mean-words is {args.mean_words}; an essay has at least one word.")
     prompt_id = next(iter(EssayScorer.from_pretrained(args.model, "cpu").score_ranges))
     measured = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.work_dir or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for num_essays in args.essays:
-            source = write_essays(folder / f"{num_essays}.parquet", num_essays, args.model)
+            # What lies in the folder is taken, so a name says what the essays are.
+            name = f"{num_essays}" if args.mean_words is None else f"{num_essays}_of_{args.mean_words}_words"
+            source = write_essays(folder / f"{name}.parquet", num_essays, args.model, args.mean_words)
             cost = score(args, source, prompt_id)
             measured.append({"essays": num_essays, **asdict(cost)})
             print(f"\n{num_essays:,} essays:\n{markdown_table(course(cost.samples))}", flush=True)

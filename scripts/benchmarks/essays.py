@@ -30,15 +30,17 @@ def write_rows(path: Path, schema: pa.Schema, num_rows: int, row_of: Callable[[i
     return path
 
 
-def write_essays(path: Path, num_essays: int, model: str) -> Path:
-    """Essays of words of a model's vocabulary, each as likely; where the file is already, it is taken."""
+def write_essays(path: Path, num_essays: int, model: str, mean_words: int | None = None) -> Path:
+    """
+    Essays of words of a model's vocabulary, each as likely; where the file is already, it is taken. Their lengths have ASAP's
+    mix, or that mix made shorter or longer to a mean number of words.
+    """
     if path.is_file():
         return path
-    words, lengths, random = (
-        words_of(AutoTokenizer.from_pretrained(model)),
-        essay_lengths(1000),
-        np.random.default_rng(0),
-    )
+    words, random = words_of(AutoTokenizer.from_pretrained(model)), np.random.default_rng(0)
+    lengths = essay_lengths(1000)
+    if mean_words is not None:
+        lengths = (lengths * mean_words / lengths.mean()).round().clip(1).astype(int)
     schema = pa.schema([("essay_id", pa.string()), ("essay", pa.string())])
     return write_rows(
         path,

@@ -91,6 +91,15 @@ def test_growth(model_dir, tmp_path, capsys):
     assert pq.read_table(tmp_path / "work" / "80.scores.parquet").num_rows == 80
 
 
+def test_growth_with_essays_of_another_length(model_dir, tmp_path):
+    growth = ["--model", str(model_dir), "--essays", "40", "--work-dir", str(tmp_path), "--output", str(tmp_path / "o")]
+    with pytest.raises(InputError, match="--mean-words is 0"):
+        script("benchmark_growth").main([*growth, "--mean-words", "0"])
+    script("benchmark_growth").main([*growth, "--mean-words", "7"])
+    lengths = [len(essay.split()) for essay in pq.read_table(tmp_path / "40_of_7_words.parquet")["essay"].to_pylist()]
+    assert 4 < sum(lengths) / 40 < 10 and min(lengths) >= 1
+
+
 def test_the_course_of_a_run_is_told_in_stretches_of_as_many_essays():
     samples = [Sample(second, 100.0 + second, done) for second, done in enumerate([0, 0, 0, 2, 4, 6, 8, 10, 10, 0])]
     course = script("benchmark_growth").course(samples)
