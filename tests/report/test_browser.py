@@ -100,8 +100,12 @@ def test_the_summary_is_one_screen(opened):
     assert bottom["y"] + bottom["height"] < 800
 
 
-def test_paper_is_white_holds_every_table_and_shows_what_is_folded(opened):
+# Which font a machine has decides how wide a table is; letters of one width are the widest.
+@pytest.mark.parametrize("font", [None, "monospace"])
+def test_paper_is_white_holds_every_table_and_shows_what_is_folded(opened, font):
     tab = opened(PAPER_WIDTH, "dark")
+    if font is not None:
+        tab.add_style_tag(content=f"body, body * {{ font-family: {font} !important }}")
     folded = tab.locator("details:not([open]) table").first
     assert not folded.is_visible()
     tab.emulate_media(media="print", color_scheme="dark")
