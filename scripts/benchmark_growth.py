@@ -54,25 +54,31 @@ def run_benchmark(args: argparse.Namespace):
             # What lies in the folder is taken, so a name says what the essays are.
             name = f"{num_essays}" if args.mean_words is None else f"{num_essays}_of_{args.mean_words}_words"
             source = write_essays(folder / f"{name}.parquet", num_essays, args.model, args.mean_words)
-            cost = score(args, source, prompt_id)
-            measured.append({"essays": num_essays, **asdict(cost)})
+            scored_before, cost = score(args, source, prompt_id)
+            measured.append({"essays": num_essays, "scored_before": scored_before, **asdict(cost)})
             print(f"\n{num_essays:,} essays:\n{markdown_table(course(cost.samples))}", flush=True)
-    rows = [{"essays": r["essays"], "seconds": round(r["seconds"]), "peak_mib": round(r["peak_mib"])} for r in measured]
-    if len(rows) > 1:
-        slope = np.polyfit([row["essays"] for row in rows], [row["seconds"] for row in rows], 1)
+    rows = [{name: round(run[name]) for name in ("essays", "scored_before", "seconds", "peak_mib")} for run in measured]
+    # The time of a run that went on where an earlier one was interrupted is not that of all its essays.
+    whole = [row for row in rows if not row["scored_before"]]
+    if len(whole) > 1:
+        slope = np.polyfit([row["essays"] for row in whole], [row["seconds"] for row in whole], 1)
         hours = slope @ [1e6, 1] / 3600
         print(f"\n{1 / slope[0]:.0f} essays/s once started; 1,000,000 essays would take {hours:.1f} hours")
     print("\n" + markdown_table(pd.DataFrame(rows).set_index("essays")))
     write_measured(args, measured=measured)
 
 
-def score(args: argparse.Namespace, source: Path, prompt_id: str) -> ProcessCost:
-    """What the scoring program costs, in a process of its own. The parts beside its output tell how far it has got."""
+def score(args: argparse.Namespace, source: Path, prompt_id: str) -> tuple[int, ProcessCost]:
+    """
+    How many essays an earlier run that was interrupted had scored, and what the scoring program costs for the others, in a
+    process of its own. The parts beside its output tell how far it has got.
+    """
     program, target = Path(__file__).with_name("score.py"), source.with_name(f"{source.stem}.scores.parquet")
     command = [sys.executable, str(program), "--model", args.model, "--input", str(source), "--output", str(target)]
     command += ["--prompt-id", prompt_id, "--overwrite", *args.score_options.split()]
     parts = ScoringParts(target, {})
-    return run_measured(command, target.with_suffix(".log"), args.every, lambda: len(parts) * WINDOW)
+    scored_before = len(parts) * WINDOW
+    return scored_before, run_measured(command, target.with_suffix(".log"), args.every, lambda: len(parts) * WINDOW)
 
 
 def course(samples: Sequence[Sample]) -> pd.DataFrame:

@@ -134,3 +134,13 @@ def test_outputs_that_cannot_be(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(InputError, match="you may not write to"):
         check_is_file_to_be(tmp_path / "deep" / "out.csv", False)
+
+
+def test_a_folder_that_a_killed_run_left_is_not_in_a_files_way(tmp_path, caplog):
+    left = beside(tmp_path / "scores.parquet", "new")
+    left.mkdir()
+    (left / "part").write_text("of a folder that was to have the same name")
+    with new_file(tmp_path / "scores.parquet") as temporary:
+        temporary.write_text("scores")
+    assert (tmp_path / "scores.parquet").read_text() == "scores" and not left.exists()
+    assert "which an interrupted run had left" in caplog.text

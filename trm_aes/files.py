@@ -282,6 +282,9 @@ def new_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]
     path = followed(check_is_file_to_be(path, overwrite))
     with _made(path.parent):
         temporary = beside(path, "new")
+        if temporary.is_dir():
+            # Of a run that was to write a folder of this name.
+            clear(temporary)
         try:
             yield temporary
             os.replace(temporary, path)

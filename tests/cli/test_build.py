@@ -4,9 +4,11 @@ import csv
 
 import pandas as pd
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from trm_aes.cli import build
 from trm_aes.data.dataset import load_essay_dataset
+from trm_aes.data.sources.hub import as_frame
 from trm_aes.errors import InputError
 
 LEVELS = ["bad", "fair", "good", "excellent"]
@@ -149,6 +151,14 @@ def test_options_of_tables_are_honored_on_the_release(tmp_path, capsys):
     assert rows["score"].isin([1, 2, 3, 4]).all() and (rows["rater1"] == rows["score"]).all()
     printed = capsys.readouterr().out
     assert "Left out, since they have no domain2_score: prompts 1." in printed and "column 'domain2_score'" in printed
+    # Published folds hold the essays of all prompts.
+    (tmp_path / "folds" / "fold_0").mkdir(parents=True)
+    for name, ids in (("train", range(80)), ("dev", range(80, 100)), ("test", range(100, 120))):
+        (tmp_path / "folds" / "fold_0" / f"{name}_ids.txt").write_text("\n".join(map(str, ids)), encoding="utf-8")
+    folds = ["--folds", tmp_path / "folds", "--fold", "0", "--overwrite"]
+    data = run(tmp_path, "--source", source, "--score-column", "domain2_score", "--score-range", "1:4", *folds)
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 40, "validation": 10, "test": 10}
+    assert "60 essays of these folds are left out" in capsys.readouterr().out
 
 
 def test_the_release_as_it_is(tmp_path):
@@ -394,3 +404,79 @@ def test_splits_of_a_data_set_on_the_hub_are_taken(tmp_path):
 def test_a_data_set_on_the_hub_that_is_not_there(tmp_path, source, message):
     hub_copy(tmp_path / "one", train=essays())
     assert_refused(tmp_path, message, "--source", source.format(folder=tmp_path / "one"))
+
+
+def test_rows_that_were_set_aside_and_mended_are_not_replaced(tmp_path):
+    mended = write(tmp_path / "out.rejected.csv", essays())
+    skip = ["--on-error", "skip", "--overwrite"]
+    assert_refused(tmp_path, "--source .*out.rejected.csv is in the output", "--source", mended, *skip)
+    # Nor where none are set aside.
+    before = (tmp_path / "out.rejected.csv").read_bytes()
+    assert len(rows_of(run(tmp_path, "--source", mended, "--overwrite"))) == 60
+    assert (tmp_path / "out.rejected.csv").read_bytes() == before
+
+
+def test_columns_of_raters_that_hold_no_scores_are_said_to(tmp_path, capsys):
+    numbers = essays(rater1=lambda n: 17 + n % 3, rater2=lambda n: n % 4)
+    options = ["--source", tmp_path / "e.csv", "--score-range", "0:3", "--overwrite"]
+    write(tmp_path / "e.csv", numbers)
+    data = run(tmp_path, *options)
+    assert data.rater_columns == ("rater2",) and set(rows_of(data)["rater1"]) == {"17", "18", "19"}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "raters columns 'rater2'" in printed
+    assert (
+        "Column 'rater1' is taken for no rater's: row 1 has 17, and the essay's score is on the scale 0 to 3."
+        in printed
+    )
+    write(
+        tmp_path / "e.csv",
+        numbers.assign(rater1=numbers["score"], rater2=["5,5" if n == 8 else n % 4 for n in range(60)]),
+    )
+    assert run(tmp_path, *options).rater_columns == ("rater1",)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Column 'rater2' is taken for no rater's: " in printed and "row 9, column 'rater2'" in printed
+    mistyped = essays(first=lambda n: 55 if n == 8 else n % 4)
+    named = ["--source", write(tmp_path / "e.csv", mistyped), "--score-range", "0:3", "--rater-columns", "first"]
+    assert run(tmp_path, *named, "--overwrite").rater_columns == ("first",)
+    assert "'first' of raters goes beyond the scale: row 9 has 55" in " ".join(capsys.readouterr().out.split())
+
+
+def test_classes_of_a_data_set_on_the_hub_are_read_by_their_names():
+    features = Features({"grade": ClassLabel(names=["excellent", "good", "poor"]), "essay": Value("string")})
+    rows = Dataset.from_dict({"grade": [0, 2, -1, None], "essay": ["a", "b", "c", "d"]}, features=features)
+    assert as_frame(rows)["grade"].tolist() == ["excellent", "poor", None, None]
+
+
+def test_ids_of_prompts_are_read_alike_in_both_tables(tmp_path):
+    """Whole numbers that come as fractions, as of a column in which cells are empty."""
+    essays(prompt_id=lambda n: float(n % 2)).to_parquet(tmp_path / "e.parquet")
+    prompts = pd.DataFrame({"prompt_id": [0.0, 1.0], "prompt": ["Zero.", "One."]})
+    prompts.to_parquet(tmp_path / "p.parquet")
+    arguments = ["--source", tmp_path / "e.parquet", "--prompts", tmp_path / "p.parquet"]
+    data = run(tmp_path, *arguments)
+    assert set(data.score_ranges) == {"0", "1"} and set(rows_of(data)["prompt"]) == {"Zero.", "One."}
+    prompts.assign(prompt_id=[0.0, float("nan")]).to_parquet(tmp_path / "p.parquet")
+    assert_refused(tmp_path, "row 2, column 'prompt_id': there is no id", *arguments, "--overwrite")
+
+
+def test_a_score_beyond_any_scale_is_named_with_its_row(tmp_path):
+    source = write(tmp_path / "e.csv", essays(score=lambda n: "2E30" if n == 7 else n % 4))
+    assert_refused(tmp_path, "row 8.*2e\\+30", "--source", source)
+
+
+def test_lengths_are_of_all_essays_whatever_becomes_of_them(tmp_path):
+    source = write(tmp_path / "e.csv", essays())
+    for option in (
+        ["--test-share", "0.5"],
+        ["--limit-train-essays", "3"],
+        ["--drop-longer-than", "9"],
+        ["--overwrite"],
+    ):
+        with pytest.raises(InputError, match=f"{option[0]} has no effect with --analyze-lengths"):
+            build.main(["--source", source, "--analyze-lengths", *option])
+
+
+def test_the_output_may_be_called_as_a_source_that_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    build.main(["--source", "demo", "--output-dir", "demo", "--limit-train-essays", "30"])
+    assert len(load_essay_dataset("demo").splits["train"]) == 30

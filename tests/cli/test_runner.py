@@ -66,3 +66,19 @@ def test_closed_streams(closed, tmp_path):
     command = f"{sys.executable} -m trm_aes build --source no.csv --output-dir out {closed}"
     found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert found.returncode == 2 and "Traceback" not in found.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this machine has no disk that is always full")
+@pytest.mark.parametrize("fails", [False, True])
+def test_output_that_does_not_fit_is_an_error_of_one_line(fails, tmp_path):
+    """Python itself would say so when it ends, with a code of its own."""
+    program = "def program(argv):\n    print('scores')\n" + ("    raise InputError('bad')\n" if fails else "")
+    code = (
+        "import sys\nfrom trm_aes.cli.runner import run\nfrom trm_aes.errors import InputError\n"
+        f"{program}sys.exit(run(program, []))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, env=environment)
+    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
+    assert (b"bad" if fails else b"No space left on device") in ended.stderr

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,6 +89,14 @@ def test_published_folds(tmp_path):
     assert [sorted(ids(frame)) for frame in only_a.frames.values()] == [["e0"], ["e2"], ["e4"]]
     with pytest.raises(InputError, match="the test split is empty"):
         select_prompts_in_splits(splits, ["b"], "a test")
+
+
+def test_essays_that_were_left_out_are_in_no_fold(tmp_path):
+    essays = replace(table([0, 1, 2]), left_out=frozenset({"e8", "e9"}))
+    write_fold(tmp_path, ["e0", "e9"], ["e1", "e8"], ["e2"])
+    splits = read_folds(essays, tmp_path, 0)
+    assert [sorted(ids(frame)) for frame in splits.frames.values()] == [["e0"], ["e1"], ["e2"]]
+    assert (splits.num_left_out, splits.num_not_read) == (0, 2)
 
 
 def test_folds_that_do_not_fit(tmp_path):

@@ -352,3 +352,43 @@ def test_a_parquet_file_keeps_its_types(tmp_path, monkeypatch):
     assert (
         list(read_rows(write(tmp_path / "t.parquet.gz", gzip.compress((tmp_path / "t.parquet").read_bytes())))) == rows
     )
+
+
+def test_cells_that_hold_errors_are_not_read_as_empty_ones(tmp_path):
+    path = tmp_path / "t.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        for name, error in (("Fine", None), ("Odd", "#N/A")):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, ["prompt_id", "essay"])
+            sheet.write_row(1, 0, ["a", "Text."])
+            if error:
+                sheet.write_formula(1, 0, "=VLOOKUP(7,B1:B2,1)", None, error)
+    assert list(read_rows(path, TableReading(sheet="Fine"))) == [{"prompt_id": "a", "essay": "Text."}]
+    with pytest.raises(InputError, match=r"t\.xlsx, cell A2: it holds the error #N/A\. Mend its formula"):
+        list(read_rows(path, TableReading(sheet="Odd")))
+    content = (
+        '<?xml version="1.0"?><office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+        'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0" '
+        'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" '
+        'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body><office:spreadsheet><table:table table:name="S">'
+        '<table:table-row><table:table-cell office:value-type="string"><text:p>essay</text:p></table:table-cell></table:table-row>'
+        '<table:table-row table:number-rows-repeated="2"><table:table-cell/></table:table-row>'
+        '<table:table-row><table:table-cell office:value-type="string" calcext:value-type="error"><text:p>#DIV/0!</text:p>'
+        "</table:table-cell></table:table-row></table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    with zipfile.ZipFile(tmp_path / "t.ods", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", content)
+        archive.writestr(
+            "META-INF/manifest.xml",
+            '<?xml version="1.0"?><m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
+    with pytest.raises(InputError, match=r"t\.ods, row 4 of the sheet: it holds the error #DIV/0!"):
+        list(read_rows(tmp_path / "t.ods"))
+
+
+def test_columns_of_one_name_in_parquet_are_refused(tmp_path):
+    table = pa.Table.from_arrays([pa.array(["one"]), pa.array(["two"])], names=["essay", "essay"])
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="several columns named 'essay'"):
+        list(read_rows(tmp_path / "t.parquet"))

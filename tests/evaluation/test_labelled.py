@@ -132,9 +132,9 @@ def test_each_data_set_has_a_folder_of_its_own(model_dir, data_dir, test_essays,
     assert {path.name for path in model.glob("evaluation-*")} == {
         "evaluation-test",
         "evaluation-other-validation",
-        "evaluation-spring",
+        "evaluation-input-spring",
     }
     # Whether it is there is looked at before anything is loaded.
     monkeypatch.setattr("trm_aes.scoring.scorer.EssayScorer.from_pretrained", None)
-    with pytest.raises(InputError, match="evaluation-spring exists"):
+    with pytest.raises(InputError, match="evaluation-input-spring exists"):
         run(model, "--input", tmp_path / "spring.2026.csv")

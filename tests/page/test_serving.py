@@ -1,15 +1,19 @@
 """How the page is served, but for what a browser shows of it."""
 
 import socket
+from dataclasses import asdict, replace
 
 import pytest
+from made_up_report import bare_report
 
 from trm_aes.cli import demo
 from trm_aes.cli.runner import run
 from trm_aes.errors import InputError
+from trm_aes.files import write_json
 from trm_aes.page.about_tab import About
 from trm_aes.page.app import Address, build_page
 from trm_aes.page.limits import MAX_QUEUE
+from trm_aes.report.record import GroupColumn
 from trm_aes.scoring.scorer import EssayScorer
 
 
@@ -59,8 +63,15 @@ def test_what_is_known_of_a_scorer_lies_beside_it(model_dir, tmp_path):
     made = About.of(Checkpoint("mine", model_dir))
     assert made.name == "mine" and made.report is None and made.card.lstrip().startswith(f"# {model_dir.name}")
     (tmp_path / "report-test").mkdir()
+    # What is shown is made of the record, and never of a page that says more, or is somebody else's.
     (tmp_path / "report-test" / "report.html").write_text("<p>Report", encoding="utf-8")
+    left_out = GroupColumn(column="teacher", least_n=100, groups=[], left_out={"Doe": 1, "Roe": 9}, tests={})
+    report = replace(bare_report(), fairness=[left_out], command=["trm-aes", "report", "--model", "/home/jane/model"])
+    write_json(tmp_path / "report-test" / "report.json", asdict(report))
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# Its own card\n", encoding="utf-8")
     own = About.of(Checkpoint("own", tmp_path))
-    assert own.card.strip() == "# Its own card" and own.report == "<p>Report"
+    assert own.card.strip() == "# Its own card" and "2 groups in all" in own.report
+    assert not any(word in own.report for word in ("Doe", "jane", "<p>Report"))
+    (tmp_path / "report-test" / "report.json").unlink()
+    assert About.of(Checkpoint("own", tmp_path)).report is None
     assert About.of(Checkpoint("bare", tmp_path / "report-test")).card is None

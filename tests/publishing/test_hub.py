@@ -253,6 +253,21 @@ def test_a_program_of_ones_own_publishes_without_pickled_files(tmp_path, args):
 
 
 @pytest.mark.parametrize(
+    ("call", "args"), [({"private": True}, {}), ({}, {"hub_private_repo": True})], ids=["call", "arguments"]
+)
+def test_what_is_to_be_private_is_not_published_in_public(tmp_path, call, args):
+    with LocalHub() as hub:
+        assert own_program(hub, tmp_path, call, **args).returncode == 0
+        assert hub.repositories[REPO].private
+    with LocalHub() as hub:
+        assert own_program(hub, tmp_path).returncode == 0
+        files = dict(hub.repositories[REPO].files)
+        run = own_program(hub, tmp_path, call, **args)
+        assert run.returncode == 1 and "exists and is public. Make it private" in run.stderr
+        assert hub.repositories[REPO].files == files and len(hub.repositories[REPO].messages) == 1
+
+
+@pytest.mark.parametrize(
     ("call", "args"),
     [({"blocking": False}, {}), ({"revision": "v1"}, {}), ({}, {"hub_revision": "v1"})],
     ids=["not blocking", "revision", "hub_revision"],

@@ -9,8 +9,9 @@ from made_up_report import bare_report, made_up_report
 
 from trm_aes.errors import InputError
 from trm_aes.files import write_json
-from trm_aes.publishing.model_card import find_report, render_model_card
+from trm_aes.publishing.model_card import find_evaluation, find_report, render_model_card
 from trm_aes.records import EvaluationRecord, RidgeRecord
+from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 
 
@@ -153,3 +154,48 @@ def test_a_report_without_flags_gets_no_table(scorer):
     assert "- Of one essay nothing can be said.\n\n0 figures that are held" in card and "| flag |" not in card
     # What that report has not measured is still said.
     assert "or about groups of writers. Measure both" in card
+
+
+def test_figures_of_other_weights_are_not_the_scorers(scorer, caplog):
+    """Of another scorer, or of this one before it was trained further."""
+    own = EssayScorer.from_pretrained(scorer, "cpu").checksums()
+    for folder, weights, is_taken in (("evaluation-test", own["weights_sha256"], True), ("other", "0" * 64, False)):
+        record = replace(EVALUATION, checksums={**own, "weights_sha256": weights})
+        (scorer / folder).mkdir()
+        record.write(scorer / folder)
+        if is_taken:
+            assert (
+                find_evaluation(scorer)
+                == find_evaluation(scorer, scorer / folder)
+                == scorer / folder / "evaluation.json"
+            )
+            continue
+        with pytest.raises(InputError, match="other is of another scorer than .*Evaluate it anew"):
+            find_evaluation(scorer, scorer / folder)
+    record.write(scorer / "evaluation-test")
+    assert find_evaluation(scorer) is None and "evaluation-test is left out" in caplog.text
+    report = bare_report()
+    (scorer / "report-test").mkdir()
+    for weights, is_taken in ((None, True), (own["weights_sha256"], True), ("0" * 64, False)):
+        subject = replace(report.subject, weights_sha256=weights)
+        write_json(scorer / "report-test" / "report.json", asdict(replace(report, subject=subject)))
+        assert (find_report(scorer) is not None) is is_taken
+    assert "report-test is left out" in caplog.text
+
+
+def test_the_card_says_that_essays_were_held_out_only_where_they_were(scorer):
+    data = json.loads((scorer / "run.json").read_text(encoding="utf-8"))["data"]
+    held_out = "took no part in training"
+    own = {name: data[name] for name in ("source", "source_sha256", "files")}
+    assert held_out in card_of_evaluation(scorer, replace(EVALUATION, split="test", data=own))
+    other_draw = {**own, "files": {}}
+    for evaluation, said in (
+        (replace(EVALUATION, split="train", data=own), "On the split train of essays.csv;"),
+        (replace(EVALUATION, split="test", data=other_draw), "On the split test of essays.csv;"),
+        (
+            replace(EVALUATION, split="input", data={"source": "/home/me/spring.csv", "source_sha256": "1"}),
+            "On the split input of spring.csv;",
+        ),
+    ):
+        card = card_of_evaluation(scorer, evaluation)
+        assert said in card and held_out not in card

@@ -156,6 +156,23 @@ def test_scorer_and_people(low, high, said):
     assert summary_sentences(overall, None, [], 100)[0].endswith("how far people agree with each other is not known.")
 
 
+def test_scorer_and_people_are_compared_on_the_same_prompts():
+    def prompt(name, qwk, **of_raters):
+        measures = {key: Estimate(value=value) for key, value in {"qwk": qwk, **of_raters}.items()}
+        return PromptAgreement(
+            prompt_id=name, n=50, measures=measures, labels=[], confusion=[], scatter=[], by_level=[], by_length=[]
+        )
+
+    prompts = [prompt("1", 0.6, rater_qwk=0.7, degradation_qwk=0.1), prompt("2", 0.96)]
+    overall = {"qwk": 0.78, "rater_qwk": 0.7, "degradation_qwk": 0.1}
+    estimates = {name: Estimate(value=value, low=value - 0.05, high=value + 0.05) for name, value in overall.items()}
+    assert summary_sentences(estimates, None, [], 100, prompts)[0] == (
+        "The scorer agrees with the human scores with a QWK of 0.78 (0.73 to 0.83). On the 1 of 2 prompts that two people rated it "
+        "has 0.60, and they have 0.70 (0.65 to 0.75) with each other: it agrees with people less than they agree with each other, "
+        "by 0.10."
+    )
+
+
 def route(name, *points):
     made = [ReviewPoint(share_released=share, qwk=qwk, exact=0.7, adjacent=adjacent) for share, adjacent, qwk in points]
     return ReviewRoute(name=name, points=made, area=Estimate(value=0.5))
@@ -169,12 +186,12 @@ def confidence(*routes):
 
 
 def test_what_could_be_released_is_the_largest_share_that_agrees():
-    chosen = route("predicted error", (0.2, 1.0, None), (0.6, 0.96, 0.8), (1.0, 0.9, 0.7))
+    chosen = route("predicted error", (0.2, 1.0, None), (0.6, 58 / 60, 0.8), (1.0, 0.9, 0.7))
     others = (route("confidence", (1.0, 1.0, 1.0)), route("random", (1.0, 1.0, 1.0)))
     said = summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0)), chosen, *others), [], 100)[1]
     assert said == (
-        "60 % of the essays, chosen by predicted error, could be released without a second reading: among them 96 % are within one "
-        "step of the scale of the human score and 70 % equal to it, with a QWK of 0.80."
+        "60 % of the essays, chosen by predicted error, could be released without a second reading: of these 60 essays, 97 % (89 to 99) "
+        "are within one step of the scale of the human score and 70 % equal to it, with a QWK of 0.80."
     )
     few = summary_sentences({}, confidence(chosen), [], 29)[1]
     assert few.endswith("cannot be said: that takes at least 30 essays, and there are 29.")

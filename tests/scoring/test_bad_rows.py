@@ -133,3 +133,36 @@ def test_columns_that_are_named_must_be_there(model_dir, tmp_path, options, mess
     with pytest.raises(InputError, match=message):
         run(model_dir, source, tmp_path / "out.csv", *options)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_rows_that_were_set_aside_and_mended_are_not_replaced_by_those_of_the_next_run(model_dir, tmp_path):
+    mended = write(tmp_path / "out.csv.rejected.csv", ROWS[:1])
+    before = mended.read_bytes()
+    with pytest.raises(
+        InputError, match=r"--input .*rejected\.csv is in the output .*rejected\.csv.*Choose another output"
+    ):
+        run(model_dir, mended, tmp_path / "out.csv", "--on-error", "skip", "--overwrite")
+    assert mended.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [mended.name]
+
+
+def test_a_row_of_json_lines_without_an_essay_is_a_bad_row(model_dir, tmp_path):
+    source = tmp_path / "in.jsonl"
+    rows = [{"prompt_id": "a", "essay": "Essay one is good."}, {"prompt_id": "a"}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(InputError, match="row 2: no column 'essay'"):
+        run(model_dir, source, tmp_path / "out.jsonl")
+    run(model_dir, source, tmp_path / "out.jsonl", "--on-error", "skip")
+    assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    assert "no column 'essay'" in read(tmp_path / "out.jsonl.rejected.csv")[0]["reason"]
+    # What the first row lacks, the table lacks.
+    source.write_text(json.dumps({"prompt_id": "a", "text": "Essay one is good."}) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no column 'essay'; there are prompt_id, text"):
+        run(model_dir, source, tmp_path / "other.jsonl", "--on-error", "skip")
+
+
+def test_rows_that_are_set_aside_are_safe_for_spreadsheets_too(model_dir, tmp_path):
+    source = write(tmp_path / "in.csv", [ROWS[0], {"prompt_id": "=1+1", "prompt": "", "essay": "@ is a sign."}])
+    options = ["--on-error", "skip", "--safe-for-spreadsheets"]
+    run(model_dir, source, tmp_path / "out.csv", *options)
+    [rejected] = read(tmp_path / "out.csv.rejected.csv")
+    assert (rejected["prompt_id"], rejected["essay"]) == ("'=1+1", "'@ is a sign.")

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
+import threading
 
 import pandas as pd
 import pytest
@@ -15,7 +17,9 @@ from trm_aes.cli import evaluate, score
 from trm_aes.data.formats import TableReading
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.files import owned
+from trm_aes.model.score_scale import ScoreRange
 from trm_aes.scoring import stream
+from trm_aes.scoring.input_rows import name_in_cell
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.stream import ADDED_COLUMNS, BadRows, score_file
 
@@ -429,3 +433,69 @@ def test_the_documented_use_from_python(model_dir):
 def test_from_python_too_what_cannot_be_scored_is_refused(scorer, essays, prompt_ids, message):
     with pytest.raises(InputError, match=message):
         scorer.score(essays, prompt_ids)
+
+
+def test_standard_input_is_waited_for_where_ctrl_c_is_heard(scorer, tmp_path, monkeypatch):
+    """Python would wait for another thread that waits for input."""
+    readers = set()
+    check_rows = stream.check_rows
+
+    def watched(*args, **kwargs):
+        for row in check_rows(*args, **kwargs):
+            readers.add(threading.current_thread())
+            yield row
+
+    monkeypatch.setattr(stream, "check_rows", watched)
+    monkeypatch.setattr(stream, "WINDOW", 7)
+    content = write(tmp_path / "in.csv").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    summary = score_file(scorer, "-", str(tmp_path / "out.csv"))
+    assert summary.num_scored == 40 and readers == {threading.main_thread()}
+    readers.clear()
+    score_file(scorer, str(tmp_path / "in.csv"), str(tmp_path / "again.csv"))
+    assert len(readers) > 1
+    assert read(tmp_path / "again.csv") == read(tmp_path / "out.csv")
+
+
+def test_what_a_workbook_cannot_hold_once_it_is_safe_is_found_before_the_first_essay(scorer, tmp_path, monkeypatch):
+    monkeypatch.setattr(scorer, "score_encoded", None)
+    source = write(tmp_path / "in.jsonl", [{"prompt_id": "a", "essay": "Good.", "note": "=" * 32_767}])
+    with pytest.raises(InputError, match="row 1, column 'note': 32,768 characters"):
+        score_file(scorer, str(source), str(tmp_path / "out.xlsx"), safe_for_spreadsheets=True)
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "out.csv"])
+def test_numbers_and_labels_do_not_share_a_column_of_parquet(model_dir, tmp_path, monkeypatch, output):
+    scorer = EssayScorer.from_pretrained(model_dir, device="cpu")
+    scorer.score_ranges = {**scorer.score_ranges, "b": ScoreRange.of_labels("DCBA")}
+    source = write(tmp_path / "in.jsonl")
+    one_prompt = write(tmp_path / "b.jsonl", [row for row in ROWS if row["prompt_id"] == "b"])
+    assert score_file(scorer, str(one_prompt), str(tmp_path / f"b-{output}")).num_scored == 20
+    if output == "out.csv":
+        assert score_file(scorer, str(source), str(tmp_path / output)).num_scored == 40
+        return
+    # Before the first essay.
+    monkeypatch.setattr(scorer, "score_encoded", None)
+    with pytest.raises(
+        InputError, match=r"some of these prompts are scored by numbers and others by labels.*Write \.jsonl"
+    ):
+        score_file(scorer, str(source), str(tmp_path / output))
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"), [(1, "1"), (1.0, "1"), (9.5, "9.5"), ("1.0", "1.0"), (float("nan"), None), (" b ", "b")]
+)
+def test_a_prompt_is_named_alike_by_whole_numbers_and_by_fractions_that_are_whole(cell, name):
+    """A column of whole numbers in which cells are empty comes from pandas as fractions."""
+    assert name_in_cell(cell, "row 1", "prompt_id") == name
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "64"), ("9", "9")])
+def test_what_onednn_keeps_is_bounded_unless_the_user_says_otherwise(own, expected):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    environment = {key: value for key, value in os.environ.items() if key != name} | (
+        {} if own is None else {name: own}
+    )
+    code = f"import os, trm_aes.scoring.stream; print(os.environ[{name!r}])"
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == expected

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from benchmarks.processes import Sample
+from benchmarks.processes import ProcessCost, Sample
 from benchmarks.speed import build_system, essay_lengths, ratios
 from benchmarks.words import draw_words
 from helpers import ROOT
@@ -89,6 +89,18 @@ def test_growth(model_dir, tmp_path, capsys):
     samples = measured[1]["samples"]
     assert len(samples) > 10 and max(sample["resident_mib"] for sample in samples) <= measured[1]["peak_mib"] + 1
     assert pq.read_table(tmp_path / "work" / "80.scores.parquet").num_rows == 80
+
+
+def test_the_time_of_a_run_that_went_on_is_not_taken_for_that_of_all_its_essays(
+    model_dir, tmp_path, monkeypatch, capsys
+):
+    growth, measured = script("benchmark_growth"), iter([(0, ProcessCost(2, 2, 300)), (1024, ProcessCost(1, 1, 300))])
+    monkeypatch.setattr(growth, "score", lambda *args: next(measured))
+    output = tmp_path / "growth.json"
+    growth.main(["--model", str(model_dir), "--essays", "40", "80", "--output", str(output)])
+    assert [row["scored_before"] for row in json.loads(output.read_text(encoding="utf-8"))["measured"]] == [0, 1024]
+    # One whole run tells no slope.
+    assert "would take" not in capsys.readouterr().out
 
 
 def test_growth_with_essays_of_another_length(model_dir, tmp_path):

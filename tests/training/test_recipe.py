@@ -12,7 +12,7 @@ from trm_aes.checkpoints import DEFAULT_ENCODER
 from trm_aes.cli import train
 from trm_aes.errors import InputError
 from trm_aes.presets import DEFAULT_RECIPE, hardware_names, load_hardware, load_recipe, recipe_names
-from trm_aes.training.arguments import RunArguments
+from trm_aes.training.arguments import RunArguments, TRMTrainingArguments
 from trm_aes.training.recipe import _check_fields, parse_arguments, resolve_plan
 
 
@@ -308,3 +308,16 @@ def test_bad_options_are_refused_before_anything_is_written(data_dir, tmp_path, 
     with pytest.raises(InputError, match=message):
         train.main(options(data_dir, tmp_path / "m", *more))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater"),
+    [("mean_qwk", True), ("mean_rmse", False), ("prompt_a_mae", False), ("eval_loss", False), ("loss", False)],
+)
+def test_of_errors_and_losses_the_smallest_is_best(tmp_path, metric, greater):
+    args = TRMTrainingArguments(str(tmp_path), metric_for_best_model=metric, use_cpu=True)
+    assert args.greater_is_better is greater
+    told = TRMTrainingArguments(
+        str(tmp_path), metric_for_best_model=metric, greater_is_better=not greater, use_cpu=True
+    )
+    assert told.greater_is_better is not greater

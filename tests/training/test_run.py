@@ -83,6 +83,38 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
 
 
 @pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            ["--learning-rate", "1e-5"],
+            r"is of a run with --learning-rate 0.003, and this one has 1e-05. Resume with the same",
+        ),
+        (["--seed", "7"], "with --seed 42, and this one has 7"),
+        (["--H-cycles", "1"], "with --H-cycles .*, and this one has 1"),
+        (["--traits", "none"], r"with --traits None, and this one has \[\]"),
+    ],
+)
+def test_a_run_goes_on_as_the_one_that_was_begun_or_not_at_all(model_dir, data_dir, tmp_path, changed, message):
+    shutil.copytree(model_dir, tmp_path / "m")
+    before = sorted(path.name for path in (tmp_path / "m").rglob("*"))
+    with pytest.raises(InputError, match=message):
+        train.main(options(data_dir, tmp_path / "m", *changed, "--resume-from-checkpoint", "last"))
+    assert sorted(path.name for path in (tmp_path / "m").rglob("*")) == before
+
+
+def test_a_run_does_not_go_on_with_other_essays(model_dir, data_dir, tmp_path):
+    shutil.copytree(model_dir, tmp_path / "m")
+    shutil.copytree(data_dir, tmp_path / "other")
+    card = json.loads((tmp_path / "other" / "dataset_card.json").read_text(encoding="utf-8"))
+    card["options"]["seed"] = 1
+    (tmp_path / "other" / "dataset_card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(InputError, match="is of a run on another data set, or one that was built anew since"):
+        train.main(options(tmp_path / "other", tmp_path / "m", "--resume-from-checkpoint", "last"))
+    # It may be trained longer.
+    train.main(options(data_dir, tmp_path / "m", "--num-train-epochs", "4", "--resume-from-checkpoint", "last"))
+
+
+@pytest.mark.parametrize(
     "name", ["model.safetensors", "optimizer_weights.safetensors", "optimizer.pt", "rng_state.pth"]
 )
 def test_a_checkpoint_cut_short_is_not_resumed(model_dir, data_dir, tmp_path, name):
@@ -291,3 +323,10 @@ def test_prompts_whose_texts_do_not_tell_them_apart_are_two_by_their_ids(tmp_pat
         ValueError, match="'[ab]' and '[ab]' cannot be told apart by their texts. Pass `prompt_indices`"
     ):
         scorer.model(torch.tensor([encoded.input_ids]), token_type_ids=torch.tensor([encoded.token_type_ids]))
+
+
+@pytest.mark.parametrize("metric", ["mean_smd", "prompt_a_n", "prompt_z_qwk"])
+def test_no_model_is_chosen_by_what_tells_none_better(data_dir, tmp_path, metric):
+    with pytest.raises(InputError, match=f"--metric-for-best-model {metric}: no such metric"):
+        train.main(options(data_dir, tmp_path / "m", "--metric-for-best-model", metric))
+    assert not (tmp_path / "m").exists()

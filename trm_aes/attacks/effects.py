@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..evaluation.bootstrap import Estimate, draw_times_by_prompt, estimate, means
+from ..evaluation.reliability import sampled_share
 from ..model.essay_tokens import known_prompt_texts
 from ..scoring.scorer import EssayScore, EssayScorer
 from .registry import ATTACK_NAMES, Attack, Should, find_attacks
@@ -66,7 +67,7 @@ def attack_effects(
 ) -> list[AttackEffect]:
     """
     Attacks essays and compares the scores with those that they have as written, with a progress bar. Intervals are of the
-    percentile bootstrap over the essays of each prompt.
+    percentile bootstrap over the essays of each prompt; those of shares of all or none are Wilson's.
 
     Args:
         scorer: what is attacked.
@@ -142,9 +143,17 @@ def _effect_of(
         what=attack.what,
         n=len(changed),
         mean_change=_mean(changes[has_unit] / units[has_unit], prompt_ids[has_unit], seed),
-        share_risen=_mean((changes > LEAST_RISE * steps).astype(float), prompt_ids, seed),
+        share_risen=_share(changes > LEAST_RISE * steps, prompt_ids, seed),
         share_advised=advised,
     )
+
+
+def _share(are: np.ndarray, prompt_ids: np.ndarray, seed: int) -> Estimate:
+    """Share of essays, with an interval that holds for other essays where all or none are."""
+    if not len(are):
+        return Estimate(value=None)
+    samples = means(are.astype(float), draw_times_by_prompt(prompt_ids, seed))
+    return sampled_share(samples, len(are)) if len(are) > 1 else Estimate(value=float(samples[0]))
 
 
 def _mean(values: np.ndarray, prompt_ids: np.ndarray, seed: int) -> Estimate:

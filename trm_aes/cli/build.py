@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,11 +145,15 @@ def _check_options(args: argparse.Namespace):
     if not args.output_dir:
         raise InputError("`output_dir` is needed (or `analyze_lengths`, which saves nothing).")
     check_is_folder_to_be(args.output_dir, args.overwrite, DATASET)
-    for parameter in ("source", *SPLIT_SOURCES, "prompts", "traits", "trait_scales", "folds"):
-        if getattr(args, parameter) is not None:
-            check_is_outside(getattr(args, parameter), args.output_dir, parameter)
+    named = ("source", *SPLIT_SOURCES, "prompts", "traits", "trait_scales", "folds")
+    inputs = {parameter: path for parameter in named if (path := getattr(args, parameter)) is not None}
+    if not _is_file(args.source):
+        # A name, which the output's folder may have as well.
+        del inputs["source"]
+    for parameter, path in inputs.items():
+        check_is_outside(path, args.output_dir, parameter)
     if args.on_error == SKIP:
-        check_can_reject(args.output_dir, args.overwrite)
+        check_can_reject(args.output_dir, args.overwrite, inputs)
 
 
 def _is_file(source: str) -> bool:
@@ -186,7 +191,9 @@ def _check_for_idle(args: argparse.Namespace):
         if args.prompt_set != "all":
             raise InputError("`prompt_set` has no effect with `no_prompts`.")
     if args.analyze_lengths:
-        refuse_idle(args, ("output_dir",), "with `analyze_lengths`, which saves nothing")
+        of_splits = ("folds", "fold", "validation_share", "test_share", "limit_train_essays")
+        idle = ("output_dir", "overwrite", "drop_longer_than", *of_splits)
+        refuse_idle(args, idle, "with `analyze_lengths`, which splits and saves nothing")
 
 
 def _shares(args: argparse.Namespace) -> tuple[float, float]:
@@ -220,9 +227,10 @@ def _build(args: argparse.Namespace, parser: CommandParser):
     tokenizer = load_tokenizer(checkpoint)
     options = {**vars(args), "tokenizer_commit": checkpoint.commit}
     card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, options, args.overwrite)
-    rejected = check.write(
-        rejected_path(args.output_dir), args.overwrite, lambda reason: parser.with_flags(reason, RENAMED)
-    )
+    rejected = None
+    if check.skip:
+        in_words = partial(parser.with_flags, renamed=RENAMED)
+        rejected = check.write(rejected_path(args.output_dir), args.overwrite, in_words)
     for sentence in (*cut_sentences(card), rejected):
         if sentence is not None:
             print(parser.with_flags(sentence))
@@ -232,6 +240,11 @@ def _build(args: argparse.Namespace, parser: CommandParser):
 def _notes(splits: "Splits") -> list[str]:
     """What is to be said of texts that are in several splits."""
     notes = []
+    if splits.num_not_read:
+        notes.append(
+            f"Note: {splits.num_not_read} essays of these folds are left out: their rows are set aside, or their prompts have none "
+            "of the scores that are read."
+        )
     if splits.num_texts_across:
         notes.append(f"Note: {splits.num_texts_across} texts are in more than one split of these folds.")
     if splits.num_copies_dropped:

@@ -96,7 +96,8 @@ def _check_options(args: argparse.Namespace):
 
 def _default_output_dir(args: argparse.Namespace) -> Path:
     if args.input is not None:
-        return Path(args.model) / f"evaluation-{Path(args.input).name.partition('.')[0]}"
+        # Whatever the table is called, it is no split of a data set.
+        return Path(args.model) / f"evaluation-input-{Path(args.input).name.partition('.')[0]}"
     return folder_in_model("evaluation", Path(args.model), Path(args.data), args.split or DEFAULT_SPLIT)
 
 
@@ -120,7 +121,8 @@ def _is_trained_on(model: Path, data: Path) -> bool:
     of_model = record.get("data") if isinstance(record, dict) else None
     if not isinstance(of_model, dict) or not isinstance(card, dict):
         return False
-    return all(of_model.get(name) == card.get(name) for name in ("source_sha256", "num_essays"))
+    told = ("source_sha256", "num_essays", "files") if of_model.get("files") else ("source_sha256", "num_essays")
+    return all(of_model.get(name) == card.get(name) for name in told)
 
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):

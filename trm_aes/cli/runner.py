@@ -39,16 +39,28 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
     try:
         with termination:
             program(words)
+            # Python itself would say it later, when nobody can explain it.
+            sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         _say(str(interrupt) or "interrupted; nothing that was there before has changed.", interrupt, is_debugged)
         return TERMINATED if termination.came else INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output (head, say) has had enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except Exception as error:
-        return _explain(error, is_debugged)
+        code = _explain(error, is_debugged)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        return code
     return 0
+
+
+def _drop_output() -> None:
+    """What is left of the output goes nowhere: Python would try once more to write it, and end with a code of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _without_debug_flag(words: Sequence[str]) -> tuple[list[str], bool]:

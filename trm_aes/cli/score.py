@@ -147,7 +147,7 @@ def _check_files(args: argparse.Namespace):
         check_is_file_to_be(args.output, args.overwrite)
         check_is_outside(args.input, args.output, "input")
     if args.on_error == SKIP:
-        check_can_reject(args.output, args.overwrite)
+        check_can_reject(args.output, args.overwrite, {"input": args.input})
 
 
 def _check_files_for_ray(args: argparse.Namespace):

@@ -125,6 +125,14 @@ def check_essay_text(essay: Any, where: str) -> str:
     return essay
 
 
+def id_in_words(value: Any) -> str:
+    """
+    An id as text. Whole numbers have no decimal point: a column of them in which cells are empty comes as fractions from some
+    files.
+    """
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def is_missing(value: Any) -> bool:
     """Whether a cell is not there: None, or what pandas puts in its place."""
     # Of numbers and times, NaN and NaT alone are unlike themselves.

@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..naming import MAX_LISTED, is_same_name, listing
-from .cells import parse_score_range
+from .cells import id_in_words, is_blank, parse_score_range
 from .choices import expand_prompt_set
 from .formats import AS_FOUND, TableReading
 from .tables import read_rows
@@ -41,7 +41,9 @@ def read_prompt_infos(path: str | Path, reading: TableReading = AS_FOUND) -> dic
         for column in (name, "prompt"):
             if column not in row:
                 raise InputError(f"{path} has no column {column!r}; it has {listing(row, column)}")
-        prompt_id = str(row[name]).strip()
+        if is_blank(row[name]):
+            raise InputError(f"{path}, row {number}, column {name!r}: there is no id.")
+        prompt_id = id_in_words(row[name]).strip()
         if prompt_id in prompt_infos:
             raise InputError(f"{path}, row {number}: prompt {prompt_id!r} is listed twice.")
         score_range = parse_score_range(row, number, str(path))

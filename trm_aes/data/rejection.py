@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import check_is_file_to_be, new_file
+from ..files import check_is_file_to_be, check_is_outside, new_file
 from .formats import STANDARD_STREAM
 from .tables import UnreadRow, write_rows
 
@@ -74,14 +74,21 @@ class RowCheck:
         """What is said where all rows of a source are set aside."""
         return f"{source}: no row can be used. The first: {next(iter(self.reasons.values()))}"
 
-    def write(self, path: Path, overwrite: bool, in_words: Callable[[str], str] = str) -> str | None:
+    def write(
+        self,
+        path: Path,
+        overwrite: bool,
+        in_words: Callable[[str], str] = str,
+        safe_for_spreadsheets: bool = False,
+    ) -> str | None:
         """
-        Writes the rows that were set aside as CSV, with a last column `reason`.
+        Writes the rows that were set aside, which are in memory until then, as CSV, with a last column `reason`.
 
         Args:
             path: of the file, which appears whole; where there are no such rows, there is no file.
             overwrite: whether an existing file may be replaced.
             in_words: makes of a reason what the file says.
+            safe_for_spreadsheets: as of [`write_rows`].
 
         Returns:
             A sentence on how many they are and where; None if there are none.
@@ -96,7 +103,7 @@ class RowCheck:
             for row, cells in self.rows.items()
         )
         with new_file(path, overwrite) as temporary:
-            write_rows(rejected, temporary, path)
+            write_rows(rejected, temporary, path, safe_for_spreadsheets)
         return f"{len(self.rows):,} rows cannot be used; they are in {path}, each with the reason."
 
 
@@ -106,13 +113,21 @@ def rejected_path(output: str | Path) -> Path:
     return output.with_name(f"{output.name}.rejected.csv")
 
 
-def check_can_reject(output: str | Path, overwrite: bool):
+def check_can_reject(output: str | Path, overwrite: bool, inputs: Mapping[str, str | Path]):
     """
     Checks that rows may be set aside on the way to an output.
 
+    Args:
+        output, overwrite: of the run.
+        inputs: `parameter -> path` of what it reads.
+
     Raises:
-        InputError: if the output is standard output, which has no file beside it, or there is such a file already.
+        InputError: if the output is standard output, which has no file beside it, there is such a file already, or it is one of
+            the inputs (rows that an earlier run had set aside, mended).
     """
     if str(output) == STANDARD_STREAM:
         raise InputError("`on_error` skip needs an `output` that is a file: the rows are set aside beside it.")
-    check_is_file_to_be(rejected_path(output), overwrite)
+    rejected = rejected_path(output)
+    check_is_file_to_be(rejected, overwrite)
+    for parameter, path in inputs.items():
+        check_is_outside(path, rejected, parameter)

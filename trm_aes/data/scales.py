@@ -11,6 +11,8 @@ SCALE_COLUMNS = ("min_score", "max_score", "score_step", "score_labels")
 USUAL_STEPS = (1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 0.005, 0.001)
 # More are likelier a mistyped score than a scale.
 MAX_STEPS = 1000
+# Beyond it decimal numbers of 28 digits cannot be divided by the smallest step.
+LARGEST_EXACT = 1e20
 
 
 def scale_columns(scales: Sequence[ScoreRange]) -> dict[str, list]:
@@ -37,7 +39,9 @@ def scale_of_row(row: Mapping[str, Any]) -> ScoreRange:
 
 
 def usual_step(scores: Sequence[float]) -> float | None:
-    """The largest of `USUAL_STEPS` of which all scores are multiples; None if there is none."""
+    """The largest of `USUAL_STEPS` of which all scores are multiples; None if there is none, as for one beyond any scale."""
+    if any(abs(score) > LARGEST_EXACT for score in scores):
+        return None
     # As people write them: 0.3 is three times 0.1, which as floats it is not.
     exact = [Decimal(repr(float(score))) for score in set(scores)]
     for step in USUAL_STEPS:

@@ -36,6 +36,8 @@ class EssayTable:
             where it gives none.
         values: columns that hold values beside the score.
         provenance: what was taken for what.
+        left_out: ids of essays that the source has and the table lacks: their rows were set aside, or their prompts have none of
+            the scores that are read.
     """
 
     frame: pd.DataFrame
@@ -45,6 +47,7 @@ class EssayTable:
     split_of: pd.Series | None = None
     values: ValueColumns = ValueColumns()
     provenance: Provenance = Provenance()
+    left_out: frozenset[str] = frozenset()
 
     def select(self, prompt_ids: list[str]) -> "EssayTable":
         """The essays of some prompts."""

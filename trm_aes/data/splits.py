@@ -36,6 +36,7 @@ class Splits:
     Args:
         frames: `train`, `validation` and `test`, none of them empty; without `test` where there is none.
         num_left_out: essays in no split.
+        num_not_read: ids of published folds whose essays the table has left out.
         num_texts_across: texts that are in more than one split; only published folds have any.
         num_copies_dropped: essays that were dropped because a later split (train, validation, test) has the same text;
             only splits of the source's own have any.
@@ -43,6 +44,7 @@ class Splits:
 
     frames: dict[str, pd.DataFrame]
     num_left_out: int = 0
+    num_not_read: int = 0
     num_texts_across: int = 0
     num_copies_dropped: int = 0
 
@@ -136,13 +138,15 @@ def _without_copies(frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataF
 def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
     """
     Splits by published ids: `FOLDS/fold_K/{train,dev,test}_ids.txt`, one `essay_id` a line. Call it on the whole
-    source, and select prompts afterwards: an id that the source lacks is an error.
+    source, and select prompts afterwards: an id that the source lacks is an error. Essays that the table has left out are in no
+    split.
 
     Raises:
         InputError: if a file is missing, an id is not in the source, an id is in two splits, or a split is empty.
     """
     known = set(table.frame["essay_id"])
     seen: dict[str, str] = {}
+    not_read = set[str]()
     frames = {}
     for split, name in FOLD_FILES.items():
         path = Path(folds) / f"fold_{fold}" / name
@@ -150,6 +154,9 @@ def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
             raise InputError(f"{path} does not exist: `folds` is the folder that holds fold_0, fold_1 and so on.")
         ids = read_ids(path)
         for essay_id in ids:
+            if essay_id in table.left_out:
+                not_read.add(essay_id)
+                continue
             if essay_id not in known:
                 raise InputError(f"{path}: essay_id {essay_id} is not in {table.source}.")
             if essay_id in seen:
@@ -157,7 +164,7 @@ def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
             seen[essay_id] = split
         frames[split] = table.frame[table.frame["essay_id"].isin(ids)]
     _check_not_empty(frames, str(Path(folds) / f"fold_{fold}"))
-    return Splits(frames, len(table.frame) - len(seen), _num_texts_across(frames))
+    return Splits(frames, len(table.frame) - len(seen), len(not_read), _num_texts_across(frames))
 
 
 def select_prompts_in_splits(splits: Splits, prompt_ids: list[str], source: str) -> Splits:

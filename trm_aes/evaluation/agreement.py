@@ -87,13 +87,13 @@ def kappa_of_numbers(references: ArrayLike, predictions: ArrayLike, sample_weigh
 
 def rater_agreement(first: ArrayLike, second: ArrayLike) -> float | None:
     """
-    QWK of two raters of one prompt, over the essays that both rated; None where there are none. They may use another scale
+    QWK of two raters of one prompt, over the essays that both rated; None where neither varies there. They may use another scale
     than the label's (half of it, where the label is their sum): neither its step nor how far it goes beyond the ratings that
     occur changes kappa.
     """
     both = np.column_stack([np.asarray(first, dtype=float), np.asarray(second, dtype=float)])
     both = both[np.isfinite(both).all(axis=1)]
-    return kappa_of_numbers(both[:, 0], both[:, 1]) if len(both) else None
+    return kappa_of_numbers(both[:, 0], both[:, 1]) if (both != both[:1]).any() else None
 
 
 def standardized_mean_difference(references: np.ndarray, predictions: np.ndarray) -> float:

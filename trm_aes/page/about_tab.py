@@ -11,13 +11,14 @@ from ..checkpoints import Checkpoint
 from ..errors import InputError
 from ..publishing.hub import CARD_NAME
 from ..publishing.model_card import DEFAULT_LICENSE, find_evaluation, find_report, render_model_card
-from ..records import RUN_RECORD_NAME
-from ..report.files import PAGE_NAME
+from ..publishing.privacy import published_report
+from ..records import REPORT_NAME, RUN_RECORD_NAME
+from ..report.files import read_report
 from .rendering import render
 
 REPORT_PATH = "/report"
 REPORT_FOLDER = "report-test"
-SHOWN_FILES = [CARD_NAME, f"{REPORT_FOLDER}/{PAGE_NAME}"]
+SHOWN_FILES = [CARD_NAME, f"{REPORT_FOLDER}/{REPORT_NAME}"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class About:
     Args:
         name: of the scorer.
         card: its model card as Markdown, without metadata; None where there is none.
-        report: the page of its report, HTML; None where there is none.
+        report: the page of its report, HTML, as it would be published; None where there is none.
     """
 
     name: str
@@ -45,8 +46,7 @@ class About:
             # Without them the scorer can be tried all the same.
             with contextlib.suppress(Exception):
                 snapshot_download(scorer.hub_id, revision=scorer.commit, allow_patterns=SHOWN_FILES)
-        page = scorer.folder / REPORT_FOLDER / PAGE_NAME
-        return cls(scorer.name, _card(scorer.folder), page.read_text(encoding="utf-8") if page.is_file() else None)
+        return cls(scorer.name, _card(scorer.folder), _report(scorer.folder / REPORT_FOLDER))
 
 
 def about_tab(about: About):
@@ -55,6 +55,22 @@ def about_tab(about: About):
         gr.HTML(render("about", about=about, report_path=REPORT_PATH.lstrip("/")), apply_default_css=False)
         if about.card is not None:
             gr.Markdown(about.card, latex_delimiters=[], elem_id="card")
+
+
+def _report(folder: Path) -> str | None:
+    """
+    The page of a report, made anew from its record: the page in the folder of one's own has names and paths that are for
+    oneself alone, and one from the Hub could hold anything.
+    """
+    from ..report.page import render_page
+
+    if not (folder / REPORT_NAME).is_file():
+        return None
+    try:
+        return render_page(published_report(read_report(folder)))
+    except InputError:
+        # Of an earlier version: the scorer can be tried all the same.
+        return None
 
 
 def _card(folder: Path) -> str | None:

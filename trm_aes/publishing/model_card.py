@@ -1,5 +1,6 @@
 """The model card of a trained scorer: `model_card.md`, filled in with what its run, its evaluation and its report say."""
 
+import logging
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..records import EVALUATION_NAME, REPORT_NAME, DataRecord, EvaluationRecord
 from ..report.files import PAGE_NAME, read_report
 from ..report.formats import flag_value
 from ..report.record import Report
+from ..scoring.scorer import EssayScorer
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 from .privacy import published_report
 
@@ -25,6 +27,9 @@ TEMPLATE = "model_card.md"
 DEFAULT_LICENSE = "apache-2.0"
 TAGS = ["automated-essay-scoring", "essay-scoring", "tiny-recursive-model", "trm", "regression"]
 SHOWN_PROMPT_LETTERS = 200
+OF_OTHER_WEIGHTS = "%s is left out: it was made with other weights than %s has now. Run `%s --overwrite` for these."
+
+logger = logging.getLogger(__name__)
 
 
 def render_model_card(
@@ -66,6 +71,8 @@ def render_model_card(
         data=data,
         added=_describe_added(run),
         evaluation=evaluation,
+        is_held_out=evaluation is not None and evaluation.split == "test" and _is_on_data_of(run, evaluation),
+        evaluated_data=_data_of(run, evaluation, data["name"]) if evaluation else None,
         evaluated_prompts=_evaluation_rows(evaluation),
         traits=_trait_rows(config),
         trait_results=_trait_results(evaluation),
@@ -76,32 +83,50 @@ def render_model_card(
 def find_evaluation(folder: Path, evaluation_dir: Path | None = None) -> Path | None:
     """
     The evaluation's file: of the given folder, or of the test split's beside the model; None where nothing is given and
-    there is none.
+    there is none of this scorer.
 
     Raises:
-        InputError: if a folder is given that holds none.
+        InputError: if a folder is given that holds none, or one of another scorer.
     """
     file = (evaluation_dir or folder / "evaluation-test") / EVALUATION_NAME
-    if file.is_file():
-        return file
-    if evaluation_dir is not None:
+    if not file.is_file():
+        if evaluation_dir is None:
+            return None
         raise InputError(
             f"`evaluation_dir` {evaluation_dir} holds no {EVALUATION_NAME}: `trm-aes evaluate` did not write it."
         )
+    if _is_of(folder, EvaluationRecord.read(file.parent).checksums.get("weights_sha256")):
+        return file
+    if evaluation_dir is not None:
+        raise InputError(
+            f"`evaluation_dir` {evaluation_dir} is of another scorer than {folder}, or of this one before it was trained "
+            "further: their weights differ. Evaluate it anew."
+        )
+    logger.warning(OF_OTHER_WEIGHTS, file.parent, folder, "trm-aes evaluate")
     return None
 
 
 def find_report(folder: Path) -> Path | None:
-    """The folder of the report on the test split that lies beside the model; None where there is none."""
+    """The folder of the report on the test split that lies beside the model; None where there is none of this scorer."""
     found = folder / "report-test"
-    return found if (found / REPORT_NAME).is_file() else None
+    if not (found / REPORT_NAME).is_file():
+        return None
+    if _is_of(folder, read_report(found).subject.weights_sha256):
+        return found
+    logger.warning(OF_OTHER_WEIGHTS, found, folder, "trm-aes report")
+    return None
+
+
+def _is_of(folder: Path, weights_sha256: str | None) -> bool:
+    """Whether the scorer in a folder has these weights. Records of earlier versions do not tell: they count as its own."""
+    return weights_sha256 in (None, EssayScorer.from_pretrained(folder, "cpu").checksums()["weights_sha256"])
 
 
 def _metadata(
     run: RunRecord, evaluation: EvaluationRecord | None, data: dict[str, Any], title: str, license: str
 ) -> ModelCardData:
     """What the Hub indexes; the results as a model-index, a data set for each prompt, with the score's QWK and its traits'."""
-    results = _results(evaluation, data["name"]) if evaluation else []
+    results = _results(evaluation, _data_of(run, evaluation, data["name"])) if evaluation else []
     return ModelCardData(
         language="en",
         license=license,
@@ -114,6 +139,18 @@ def _metadata(
         model_name=title,
         eval_results=results or None,
     )
+
+
+def _is_on_data_of(run: RunRecord, evaluation: EvaluationRecord) -> bool:
+    """Whether an evaluation is on a split of the data set that the scorer was trained on."""
+    told = ("source_sha256", "files") if run.data.files else ("source_sha256",)
+    return all(evaluation.data.get(name) == getattr(run.data, name) for name in told)
+
+
+def _data_of(run: RunRecord, evaluation: EvaluationRecord, own: str) -> str:
+    """The name of what a scorer was evaluated on, where `own` is that of what it was trained on."""
+    source = evaluation.data.get("source")
+    return own if source is None or _is_on_data_of(run, evaluation) else Path(source).name
 
 
 def _results(evaluation: EvaluationRecord, data_name: str) -> list[EvalResult]:

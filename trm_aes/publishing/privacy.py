@@ -40,8 +40,9 @@ def published_record(path: Path) -> bytes:
 
 def published_report(report: Report) -> Report:
     """
-    A report in which every path is its last name alone, and groups that were too small to be measured have no names: they may
-    be those of single people. A scorer that has a commit is one of the Hub, and keeps its id.
+    A report in which every path is its last name alone, groups that were too small to be measured have no names, which may be
+    those of single people, and essays' scores are in the order of their size: in that of the data, who has the list of the
+    pupils could read theirs. A scorer that has a commit is one of the Hub, and keeps its id.
     """
     subject, drift = report.subject, report.drift
     hub_ids = {subject.model} if subject.commit else set()
@@ -50,6 +51,7 @@ def published_report(report: Report) -> Report:
         subject=replace(
             subject, model=_without_paths(subject.model, hub_ids), data=_without_paths(subject.data, hub_ids)
         ),
+        agreement=[replace(prompt, scatter=sorted(prompt.scatter)) for prompt in report.agreement],
         fairness=[replace(column, left_out=_without_names(column.left_out)) for column in report.fairness],
         drift=drift and replace(drift, reference=_without_paths(drift.reference, hub_ids)),
         command=_without_paths(report.command, hub_ids),

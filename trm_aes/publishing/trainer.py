@@ -10,7 +10,7 @@ from transformers.trainer_utils import HubStrategy
 
 from ..errors import InputError, TRMError
 from ..records import RUN_RECORD_NAME
-from .hub import explain_hub_errors, publish
+from .hub import check_may_be_written, explain_hub_errors, publish
 from .model_card import DEFAULT_LICENSE, find_evaluation, find_report, render_model_card
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class PublishingTrainer(Trainer):
         As `Trainer`'s, with one clear message where the Hub refuses or cannot be reached.
 
         Raises:
-            InputError: if `args.hub_revision` is given (a scorer is published on the main branch), or the token is refused.
+            InputError: if `args.hub_revision` is given (a scorer is published on the main branch), the token is refused, or
+                the repository is public and a private one was asked for.
             OutputError: if the Hub cannot be reached.
         """
         if self.args.hub_revision is not None:
@@ -57,6 +58,10 @@ class PublishingTrainer(Trainer):
             self.args.hub_private_repo = private
         with explain_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
             super().init_hf_repo(token or self._hub_token)
+        if self.args.hub_private_repo:
+            # One that was there stays as it was.
+            repo_id = str(self.hub_model_id)
+            check_may_be_written(repo_id, private=True, overwrite=True, token=token or self._hub_token)
 
     def push_to_hub(  # type: ignore[override]  # Trainer's returns what its own upload does
         self,
@@ -105,6 +110,7 @@ class PublishingTrainer(Trainer):
             card,
             evaluation,
             report,
+            private=bool(private or self.args.hub_private_repo),
             overwrite=True,
             token=token or self._hub_token,
             message=commit_message,
@@ -120,6 +126,7 @@ class PublishingTrainer(Trainer):
                 Path(checkpoint_folder),
                 str(self.hub_model_id),
                 None,
+                private=bool(self.args.hub_private_repo),
                 overwrite=True,
                 token=self._hub_token,
                 message=message,

@@ -11,12 +11,10 @@ from ..evaluation.reliability import sampled_share
 from ..evaluation.true_score import LabelRule, find_label_rule
 from .essays import PromptEssays, ReportEssays
 from .formats import SHARES
-from .record import MEASURES, ErrorRow, PromptAgreement, RaterPair
+from .record import MEASURES, OF_RATERS, OF_TRUE_SCORES, ErrorRow, PromptAgreement, RaterPair
 
 MAX_SCATTERED = 500
 LENGTH_BINS = 5
-OF_RATERS = ("rater_qwk", "degradation_qwk", "degradation_pearson")
-OF_TRUE_SCORES = ("disattenuated_pearson", "prmse", "ceiling_qwk")
 OF_REFERENCES = ("length_qwk", "ridge_qwk")
 
 
@@ -51,7 +49,12 @@ class AgreementSections:
     def by_prompt(self) -> list[PromptAgreement]:
         """Measures, and what pictures are drawn of, for each prompt."""
         return [
-            _prompt_agreement(prompt, self._samples[prompt.prompt_id], [self._essays.seed, place])
+            _prompt_agreement(
+                prompt,
+                self._samples[prompt.prompt_id],
+                [self._essays.seed, place],
+                _main_pair(self._pairs[prompt.prompt_id]),
+            )
             for place, prompt in enumerate(self._essays.prompts)
         ]
 
@@ -111,7 +114,9 @@ def estimate_of(name: str, samples: np.ndarray, num_essays: int) -> Estimate:
     return sampled_share(samples, num_essays) if name in SHARES and num_essays > 1 else _estimate(samples, num_essays)
 
 
-def _prompt_agreement(prompt: PromptEssays, samples: Mapping[str, np.ndarray], seed: list[int]) -> PromptAgreement:
+def _prompt_agreement(
+    prompt: PromptEssays, samples: Mapping[str, np.ndarray], seed: list[int], pair: RaterPairSamples | None
+) -> PromptAgreement:
     scores, n = prompt.scores, len(prompt.frame)
     steps, predicted_steps = scores.scale.steps(scores.gold), scores.scale.steps(scores.predicted)
     occurring = np.unique(np.concatenate([steps, predicted_steps]))
@@ -121,7 +126,11 @@ def _prompt_agreement(prompt: PromptEssays, samples: Mapping[str, np.ndarray], s
     return PromptAgreement(
         prompt_id=prompt.prompt_id,
         n=n,
-        measures={name: estimate_of(name, values, n) for name, values in samples.items()},
+        num_rated_twice=None if pair is None else pair.n,
+        measures={
+            name: estimate_of(name, values, pair.n if pair and name in (*OF_RATERS, *OF_TRUE_SCORES) else n)
+            for name, values in samples.items()
+        },
         labels=[scores.scale.format(scores.scale.min_score + step * scores.scale.step) for step in occurring],
         confusion=confusion.tolist(),
         scatter=np.column_stack([scores.gold, scores.predicted])[shown].tolist(),

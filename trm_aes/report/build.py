@@ -33,6 +33,17 @@ STANDING_LIMITS = (
     "The share that could be released is the largest that was good enough among these very essays: of others it may be less.",
     "Agreement with human scores is not by itself a reason to use the scores: it says nothing of what the scores are used for.",
 )
+# Of the splits that training uses.
+SEEN_IN_TRAINING = {
+    "train": (
+        "These are training essays. If the scorer was trained on them, all figures are better than of essays that it has not seen."
+    ),
+    "validation": (
+        "These are validation essays. If they are those of the scorer's training, its epoch, its scale, its confidence, its "
+        "predicted errors and its prediction sets were fitted to them, and the figures are better than of essays that it has not "
+        "seen."
+    ),
+}
 NO_GROUPS = "No column tells groups of writers: fairness was not measured. Name columns with --group-columns."
 NO_TRAITS = "The essays have no human scores of the scorer's traits: how far those agree with people was not measured."
 NO_ATTACKS = "No attack was run: how the scorer takes tampered texts was not measured."
@@ -94,7 +105,7 @@ def build_report(
     return Report(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         subject=_subject(scorer, data, split, essays),
-        sentences=summary_sentences(overall, confidence, in_order(of_people), essays.num_essays),
+        sentences=summary_sentences(overall, confidence, in_order(of_people), essays.num_essays, by_prompt),
         flags=in_order([*of_people, *attack_flags(robustness), *drift_flags(drift)]),
         overall=overall,
         agreement=by_prompt,
@@ -114,6 +125,7 @@ def build_report(
             *([] if robustness else [NO_ATTACKS]),
             *_about_advisories(advisories, prompts_without_advisories(predictions, scorer.model)),
             *not_compared,
+            *([SEEN_IN_TRAINING[split]] if split in SEEN_IN_TRAINING else []),
             *STANDING_LIMITS,
         ],
         packages=package_versions(),
@@ -138,6 +150,7 @@ def _subject(scorer: EssayScorer, data: EssayDataset, split: str, essays: Report
         n=essays.num_essays,
         scales={prompt.prompt_id: str(prompt.scores.scale) for prompt in essays.prompts},
         seed=essays.seed,
+        weights_sha256=scorer.checksums()["weights_sha256"],
     )
 
 

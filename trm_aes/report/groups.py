@@ -48,7 +48,10 @@ def _measure_column(
     essays: ReportEssays, frame: pd.DataFrame | None, column: str, least_n: int
 ) -> tuple[GroupColumn, dict[str, GroupTest]]:
     groups = named_groups(essays.group_of(column))
-    sizes = group_sizes(groups)
+    # Essays of prompts whose scores do not vary tell nothing of groups.
+    is_comparable = np.ones(len(groups), dtype=bool) if frame is None else frame["difference"].notna().to_numpy()
+    counts = dict.fromkeys(group_sizes(groups), 0) | group_sizes(groups[is_comparable])
+    sizes = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
     # Those who gave no group are compared with the others, and never the others with them.
     large = sorted((name for name, n in sizes.items() if n >= least_n), key=lambda name: name == EMPTY)
     left_out = {name: n for name, n in sizes.items() if n < least_n}
@@ -78,7 +81,7 @@ def _group_row(
     measures = group_measures(frame, is_member, times)
     return GroupRow(
         group=name,
-        n=int(is_member.sum()),
+        n=int((is_member & frame["difference"].notna().to_numpy()).sum()),
         is_reference=is_reference,
         smd=estimate(measures["smd"]),
         dsm=estimate(measures["dsm"]),

@@ -52,6 +52,8 @@ class Subject:
         n: essays.
         scales: `prompt_id -> scale in words`.
         seed: of all draws.
+        weights_sha256: checksum of the scorer's weights, by which a later program knows whose report this is; None in reports
+            of earlier versions.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Subject:
     n: int
     scales: dict[str, str]
     seed: int
+    weights_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,8 @@ class PromptAgreement:
 
     Args:
         prompt_id, n: the prompt and its essays.
+        num_rated_twice: essays that both of the raters scored who share the most; measures that take two raters are of these.
+            None where there are none.
         measures: `name -> Estimate`; see `MEASURES` for the names, which are those of all tables. A measure that is not
             defined here (raters where there are none) is absent.
         labels: scores of the scale that occur, as people write them, lowest first.
@@ -105,6 +110,7 @@ class PromptAgreement:
     scatter: list[list[float]]
     by_level: list[ErrorRow]
     by_length: list[ErrorRow]
+    num_rated_twice: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,3 +287,6 @@ MEASURES: dict[str, str] = {
     "length_qwk": "QWK of length alone",
     "ridge_qwk": "QWK of ridge regression on words",
 }
+# Those that take two ratings of an essay.
+OF_RATERS = ("rater_qwk", "degradation_qwk", "degradation_pearson")
+OF_TRUE_SCORES = ("disattenuated_pearson", "prmse", "ceiling_qwk")

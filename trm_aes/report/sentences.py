@@ -1,12 +1,14 @@
 """The three sentences of a report's summary, in plain words."""
 
 from collections.abc import Sequence
+from statistics import mean
 
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.confidence import Confidence
+from ..evaluation.reliability import share_estimate
 from ..evaluation.review import LEAST_RELEASED, ORACLE, RANDOM, ReviewRoute
-from .formats import percent
-from .record import Flag
+from .formats import number, percent
+from .record import Flag, PromptAgreement
 
 # What agreement within one step of the scale among the released essays is asked for (Cambridge, arXiv 2505.23315).
 RELEASE_AT = 0.95
@@ -15,13 +17,21 @@ MOST_NAMED = 4
 
 
 def summary_sentences(
-    overall: dict[str, Estimate], confidence: Confidence | None, flags: Sequence[Flag], num_essays: int
+    overall: dict[str, Estimate],
+    confidence: Confidence | None,
+    flags: Sequence[Flag],
+    num_essays: int,
+    by_prompt: Sequence[PromptAgreement] = (),
 ) -> list[str]:
     """How far scorer and people agree; what share could be released unread; what needs a look."""
-    return [_agreement_sentence(overall, num_essays), _release_sentence(confidence, num_essays), _look_sentence(flags)]
+    return [
+        _agreement_sentence(overall, num_essays, by_prompt),
+        _release_sentence(confidence, num_essays),
+        _look_sentence(flags),
+    ]
 
 
-def _agreement_sentence(overall: dict[str, Estimate], num_essays: int) -> str:
+def _agreement_sentence(overall: dict[str, Estimate], num_essays: int, by_prompt: Sequence[PromptAgreement]) -> str:
     if "qwk" not in overall:
         why = "there is one essay" if num_essays == 1 else "the human scores do not vary"
         return f"How far the scorer agrees with people cannot be said: {why}."
@@ -29,6 +39,15 @@ def _agreement_sentence(overall: dict[str, Estimate], num_essays: int) -> str:
     if "degradation_qwk" not in overall:
         return f"{scorer}; how far people agree with each other is not known."
     difference, raters = overall["degradation_qwk"], overall["rater_qwk"]
+    of_scorer = {prompt.prompt_id: prompt.measures["qwk"].value for prompt in by_prompt if "qwk" in prompt.measures}
+    rated = [prompt.prompt_id for prompt in by_prompt if "degradation_qwk" in prompt.measures]
+    if rated and len(rated) < len(of_scorer):
+        # Means over other prompts are not to be compared.
+        there = mean(value for name in rated if (value := of_scorer[name]) is not None)
+        return (
+            f"{scorer}. On the {len(rated)} of {len(of_scorer)} prompts that two people rated it has {there:.2f}, and they have "
+            f"{_with_interval(raters)} with each other: {_comparison(difference)}."
+        )
     return f"{scorer}, two human raters with each other with {_with_interval(raters)}: {_comparison(difference)}."
 
 
@@ -62,10 +81,13 @@ def _release_sentence(confidence: Confidence | None, num_essays: int) -> str:
         )
     best = max(good, key=lambda point: point.share_released)
     qwk = "" if best.qwk is None else f", with a QWK of {best.qwk:.2f}"
+    released = round(best.share_released * num_essays)
+    of_others = share_estimate(round(best.adjacent * released), released)
+    low, high = (number(100 * end, 0) for end in (of_others.low or 0.0, of_others.high or 1.0))
     return (
         f"{percent(best.share_released, 0)} of the essays, chosen by {route.name}, could be released without a second reading: "
-        f"among them {percent(best.adjacent, 0)} are within one step of the scale of the human score and {percent(best.exact, 0)} "
-        f"equal to it{qwk}."
+        f"of these {released:,} essays, {percent(best.adjacent, 0)} ({low} to {high}) are within one step of the scale of the human "
+        f"score and {percent(best.exact, 0)} equal to it{qwk}."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..data.tables import write_rows
 from ..evaluation.bootstrap import Estimate
-from .record import MEASURES, Report
+from .record import MEASURES, OF_RATERS, OF_TRUE_SCORES, Report
 
 
 def report_tables(report: Report) -> dict[str, list[dict[str, Any]]]:
@@ -66,7 +66,9 @@ def _confidence_tables(report: Report) -> dict[str, list[dict[str, Any]]]:
 
 def _agreement_rows(report: Report) -> Iterable[dict[str, Any]]:
     for prompt in report.agreement:
-        yield from _measure_rows(f"prompt {prompt.prompt_id}", prompt.n, prompt.measures)
+        for name, figure in prompt.measures.items():
+            n = prompt.num_rated_twice if name in (*OF_RATERS, *OF_TRUE_SCORES) else None
+            yield from _measure_rows(f"prompt {prompt.prompt_id}", n or prompt.n, {name: figure})
 
 
 def _measure_rows(where: str, n: int, measures: Mapping[str, Estimate]) -> list[dict[str, Any]]:

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.cells import check_essay_text, is_missing
+from ..data.cells import check_essay_text, id_in_words, is_missing
 from ..data.formats import STANDARD_STREAM, TableReading, output_format
 from ..data.rejection import RowCheck
-from ..data.tables import CHUNK, ParquetTypes, check_fits_sheet, read_or_unread_rows
+from ..data.tables import CHUNK, ParquetTypes, check_fits_sheet, read_or_unread_rows, safe_row
 from ..data.tables.unpacking import called
 from ..errors import InputError
+from ..model.score_scale import ScoreRange
 from ..naming import listing
 from .review import NEEDS_REVIEW, ReviewRule
 from .unknown_prompts import ERROR, PromptRule
@@ -39,6 +40,11 @@ def added_columns(traits: Iterable[str], review: ReviewRule | None) -> tuple[str
 def trait_columns(trait: str) -> tuple[str, str]:
     """The columns of a trait's score, and of it rounded."""
     return f"predicted_{trait}", f"rounded_{trait}"
+
+
+def shown_types(scales: Iterable[ScoreRange]) -> set[type]:
+    """The types (int, float, str) of rounded scores of these scales, as they are written."""
+    return {type(scale.shown(scale.min_score + step)) for scale in scales for step in (0, scale.step)}
 
 
 # A row, and the id of the prompt as whose its essay is scored; None for an essay that is not scored.
@@ -107,11 +113,15 @@ def check_rows(
         InputError: if a column that is named is not there or one of the scores' is, and for a row that cannot be used where
             such rows are not set aside.
     """
-    name = called(source)
+    name, is_first = called(source), True
     for number, row in check.readable(read_or_unread_rows(source, reading, [columns.usual("essay")]), name):
         where = f"{name}, row {number}"
-        check_columns(row, where, columns, (*rule.added(""), *added))
+        if is_first:
+            # What the first row lacks, the table lacks.
+            check_columns(row, where, columns, (*rule.added(""), *added))
+            is_first = False
         with check.of(number, row):
+            check_columns(row, where, columns, (*rule.added(""), *added))
             found = check_row(row, where, columns, prompt_id, rule)
         if number not in check.reasons:
             yield {**row, **rule.added(found)}, found
@@ -153,7 +163,8 @@ def check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | Non
 
 def name_in_cell(value: Any, where: str, column: str) -> str | None:
     """
-    A prompt's id or text; None for a blank cell, which names no prompt.
+    A prompt's id or text; None for a blank cell, which names no prompt. A whole number is named alike whether its column holds
+    whole numbers or, since some of its cells are empty, fractions.
 
     Args:
         value: of the cell.
@@ -166,11 +177,11 @@ def name_in_cell(value: Any, where: str, column: str) -> str | None:
         raise InputError(
             f"{where}, column {column!r}: a {type(value).__name__} names no prompt. Give text or a number."
         )
-    return None if is_missing(value) else str(value).strip() or None
+    return None if is_missing(value) else id_in_words(value).strip() or None
 
 
-def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
-    """The rows as they come, as long as the output's format can hold them."""
+def writable(rows: Iterable[CheckedRow], output: str, safe_for_spreadsheets: bool = False) -> Iterator[CheckedRow]:
+    """The rows as they come, as long as the output's format can hold them as they are to be written."""
     written_as = "csv" if output == STANDARD_STREAM else output_format(output)
     first = None
     types, chunk = ParquetTypes(output), []
@@ -179,7 +190,7 @@ def writable(rows: Iterable[CheckedRow], output: str) -> Iterator[CheckedRow]:
         if written_as != "jsonl":
             check_is_like_first(row, first, f"Row {number}", output)
         if written_as == "xlsx":
-            check_fits_sheet(row, number, output)
+            check_fits_sheet(safe_row(row) if safe_for_spreadsheets else row, number, output)
         if written_as == "parquet":
             chunk.append(row)
             if len(chunk) == CHUNK:

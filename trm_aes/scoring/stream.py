@@ -1,9 +1,10 @@
 """Scores a stream of essays of any length: rows in, the same rows with their scores out, in order."""
 
 import contextlib
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -33,6 +34,7 @@ from .input_rows import (
     InputColumns,
     added_columns,
     check_rows,
+    shown_types,
     trait_columns,
     writable,
 )
@@ -42,6 +44,9 @@ from .scorer import EssayScore, EssayScorer
 from .source_file import SourceFile
 from .unknown_prompts import PromptRule
 
+# oneDNN, with which PyTorch multiplies on a CPU, keeps what it has compiled for 1,024 shapes of products; a stream of essays has
+# so many, and they took 900 MB in bfloat16 (docs/lab/performance.md). It reads this when it is first used.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 # Essays that are sorted by length among themselves, and kept as one part; three such windows are in memory at once.
 WINDOW = 1024
 
@@ -75,16 +80,16 @@ def score_file(
     review: ReviewRule | None = None,
 ) -> ScoringSummary:
     """
-    Scores every essay of a table, in memory that does not grow with their number.
+    Scores every essay of a table, in memory that does not grow with their number, but for rows that are set aside.
 
     The output has the input's rows and columns in the input's order, each cell as it stands there, and after them
     `predicted_score` (in the prompt's range), `rounded_score`, `confidence` (the halting head's, that the rounded score is
     right), `supervision_steps`, where the scorer has an error model `predicted_error` (points of the scale, or steps from label
     to label), `score_low` and `score_high` (ends of the set of scores that holds the human one with a probability of 0.9), which
     are empty otherwise, for each trait of the scorer its score and that rounded (`predicted_style` and `rounded_style`, say,
-    empty where the prompt lacks it), and `advisories` (their names, joined by "; "). A file is checked from end to end before its
-    first essay is scored. Scores are kept in parts beside the output until that is whole: the same call goes on where an
-    earlier one was interrupted.
+    empty where the prompt lacks it), and `advisories` (their names, joined by "; "). A file that is scored to a file is checked
+    from end to end before its first essay is scored. Scores are kept in parts beside the output until that is whole: the same
+    call goes on where an earlier one was interrupted.
 
     Args:
         scorer: what scores.
@@ -116,7 +121,7 @@ def score_file(
     rule, check = PromptRule(scorer, bad_rows.unknown_prompt), RowCheck(bad_rows.skip)
     added = added_columns(scorer.trait_ranges, review)
     if bad_rows.skip:
-        check_can_reject(output, overwrite)
+        check_can_reject(output, overwrite, {"source": source})
 
     def checked_rows() -> Iterator[CheckedRow]:
         return check_rows(source, reading, columns, prompt_id, rule, check, added)
@@ -124,10 +129,15 @@ def score_file(
     if STANDARD_STREAM in (source, output):
         rows = writable(checked_rows(), output)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
-            streamed = _score_stream(
-                scorer, rows, columns.usual("essay"), output, overwrite, safe_for_spreadsheets, review, added
+            windows = enumerate(_windows(rows))
+            encoded = (
+                # Ctrl-C would wait for another thread that waits for input.
+                _encoded_in_turn(scorer, windows, columns.usual("essay"))
+                if source == STANDARD_STREAM
+                else _encoded_ahead(scorer, windows, columns.usual("essay"))
             )
-            return _summary(streamed, check, output, overwrite, bad_rows, review)
+            streamed = _score_stream(scorer, encoded, output, overwrite, safe_for_spreadsheets, review, added)
+            return _summary(streamed, check, output, overwrite, bad_rows, review, safe_for_spreadsheets)
 
     with owned(output):
         file = SourceFile(source)
@@ -147,11 +157,14 @@ def score_file(
             "window": WINDOW,
         }
         parts = ScoringParts(output, settings)
-        num_essays = sum(1 for _ in writable(checked_rows(), output))
+        found = Counter(prompt_id for _, prompt_id in writable(checked_rows(), output, safe_for_spreadsheets))
+        num_essays = found.total()
         if not num_essays:
             raise InputError(
                 check.no_row_left(source) if check.reasons else f"{source} holds no essays that can be scored."
             )
+        if output_format(output) == "parquet":
+            _check_is_one_type(scorer, found, output)
         parts.prepare()
         try:
             _score_parts(scorer, checked_rows(), columns.usual("essay"), parts, num_essays, file)
@@ -168,13 +181,32 @@ def score_file(
             parts.remove()
             raise
         parts.remove()
-        return _summary(counts, check, output, overwrite, bad_rows, review)
+        return _summary(counts, check, output, overwrite, bad_rows, review, safe_for_spreadsheets)
+
+
+def _check_is_one_type(scorer: EssayScorer, prompt_ids: Collection[str | None], output: str):
+    """Refuses prompts of which some are scored by numbers and others by labels, where a column holds values of one type."""
+    for ranges in (scorer.score_ranges, *scorer.trait_ranges.values()):
+        shown = shown_types(scale for prompt_id, scale in ranges.items() if prompt_id in prompt_ids)
+        if str in shown and len(shown) > 1:
+            raise InputError(
+                f"{output}: some of these prompts are scored by numbers and others by labels, and Parquet holds values of one "
+                "type in a column. Write .jsonl instead."
+            )
 
 
 def _summary(
-    counts: Counter, check: RowCheck, output: str, overwrite: bool, bad_rows: BadRows, review: ReviewRule | None
+    counts: Counter,
+    check: RowCheck,
+    output: str,
+    overwrite: bool,
+    bad_rows: BadRows,
+    review: ReviewRule | None,
+    safe_for_spreadsheets: bool,
 ) -> ScoringSummary:
-    rejected = check.write(rejected_path(output), overwrite, bad_rows.in_words) if check.skip else None
+    rejected = None
+    if check.skip:
+        rejected = check.write(rejected_path(output), overwrite, bad_rows.in_words, safe_for_spreadsheets)
     num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
     num_to_review = None if review is None else counts["to review"]
     return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected, num_to_review)
@@ -186,24 +218,29 @@ def _windows(rows: Iterable[CheckedRow]) -> Iterator[list[CheckedRow]]:
         yield window
 
 
-def _encoded_ahead(
-    scorer: EssayScorer, windows: Iterator[tuple[int, list[CheckedRow]]], essay_column: str
-) -> Iterator[tuple[int, list[CheckedRow], list[EncodedEssay]]]:
-    """Windows with their tokens; the next is read and tokenized while the last is being scored."""
+# The number of a window, from 0, its rows, and the tokens of those that are scored.
+EncodedWindow = tuple[int, list[CheckedRow], list[EncodedEssay]]
 
-    def read_next():
-        number, window = next(windows, (None, []))
+
+def _encoded_in_turn(
+    scorer: EssayScorer, windows: Iterable[tuple[int, list[CheckedRow]]], essay_column: str
+) -> Iterator[EncodedWindow]:
+    """Windows with their tokens."""
+    for number, window in windows:
         to_score = [(row[essay_column], prompt_id) for row, prompt_id in window if prompt_id is not None]
-        return number, window, scorer.encode([essay for essay, _ in to_score], [prompt_id for _, prompt_id in to_score])
+        yield number, window, scorer.encode([essay for essay, _ in to_score], [prompt_id for _, prompt_id in to_score])
 
+
+def _encoded_ahead(
+    scorer: EssayScorer, windows: Iterable[tuple[int, list[CheckedRow]]], essay_column: str
+) -> Iterator[EncodedWindow]:
+    """Windows with their tokens; the next is read and tokenized while the last is being scored."""
+    encoded = _encoded_in_turn(scorer, windows, essay_column)
     with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = reader.submit(read_next)
-        while True:
-            number, window, encoded = coming.result()
-            if not window:
-                return
-            coming = reader.submit(read_next)
-            yield number, window, encoded
+        coming = reader.submit(next, encoded, None)
+        while (window := coming.result()) is not None:
+            coming = reader.submit(next, encoded, None)
+            yield window
 
 
 def _score_parts(
@@ -252,8 +289,7 @@ def _rows_with_parts(
 
 def _score_stream(
     scorer: EssayScorer,
-    rows: Iterable[CheckedRow],
-    essay_column: str,
+    windows: Iterable[EncodedWindow],
     output: str,
     overwrite: bool,
     safe_for_spreadsheets: bool,
@@ -265,7 +301,7 @@ def _score_stream(
 
     def scored() -> Iterator[dict]:
         with tqdm(desc="Scoring", unit="essay", disable=None) as bar:
-            for _, window, encoded in _encoded_ahead(scorer, enumerate(_windows(rows)), essay_column):
+            for _, window, encoded in windows:
                 scores = scorer.score_encoded(encoded, _prompt_ids(window))
                 yield from with_scores(window, scores, counts, review, added)
                 bar.update(len(window))

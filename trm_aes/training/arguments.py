@@ -79,6 +79,10 @@ class RunArguments:
     overwrite: bool = field(default=False, metadata={"help": "Replace an existing --output-dir."})
 
 
+# How names of metrics end of which less is better.
+SMALLER_IS_BETTER = ("loss", "rmse", "mae")
+
+
 @dataclass
 class TRMTrainingArguments(TrainingArguments):
     """
@@ -98,7 +102,10 @@ class TRMTrainingArguments(TrainingArguments):
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best model, not the last."})
     metric_for_best_model: str | None = field(default="mean_qwk", metadata={"help": "What makes a model the best."})
     greater_is_better: bool | None = field(
-        default=True, metadata={"help": "Whether a higher --metric-for-best-model is better."}
+        default=None,
+        metadata={
+            "help": "Whether a higher --metric-for-best-model is better; if not given, yes, but for losses and errors."
+        },
     )
     logging_steps: float = field(default=50, metadata={"help": "Steps from one line of the log to the next."})
     # TRMTrainer stops at such a loss; to filter each step's would be to wait for it.
@@ -138,6 +145,9 @@ class TRMTrainingArguments(TrainingArguments):
         if self.fsdp:
             check_sharding()
         check_bounds(vars(self))
+        if self.greater_is_better is None:
+            metric = self.metric_for_best_model or "loss"
+            self.greater_is_better = not metric.endswith(SMALLER_IS_BETTER)
         super().__post_init__()
         if self.early_stopping_patience is not None and not self.load_best_model_at_end:
             raise ValueError("`early_stopping_patience` needs `load_best_model_at_end` true.")

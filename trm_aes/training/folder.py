@@ -31,6 +31,7 @@ CHECKPOINT_PREFIX = "checkpoint"
 MODEL_TYPE = "trm"
 # What a checkpoint holds first of all.
 AVERAGE_STATE_NAME = "weight_average.json"
+SETTINGS_NAME = "run_settings.json"
 STATE_NAME = "trainer_state.json"
 
 

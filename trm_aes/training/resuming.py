@@ -1,5 +1,6 @@
 """The checkpoint in the folder of a training run to go on from."""
 
+import json
 import os
 import re
 import zipfile
@@ -10,11 +11,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
+from ..data.dataset import EssayDataset
 from ..errors import InputError
 from ..files import read_json
 from ..model.modeling_trm import FORMER_NAMES
 from ..typed_json import check_types
-from .folder import AVERAGE_STATE_NAME, STATE_NAME, checkpoints, unfinished_folder
+from .folder import AVERAGE_STATE_NAME, SETTINGS_NAME, STATE_NAME, checkpoints, unfinished_folder
+from .recipe import TrainingPlan
 
 LAST_CHECKPOINT = "last"
 # Without each of these a run cannot go on as if it had not been interrupted. Under FSDP and with several processes the
@@ -25,7 +28,18 @@ OWN_WEIGHTS_NAME = "optimizer_weights.safetensors"
 JSON_FILES: dict[str, dict[str, Any]] = {
     STATE_NAME: {"global_step": int, "epoch": float, "max_steps": int},
     AVERAGE_STATE_NAME: {"num_updates": int},
+    SETTINGS_NAME: {"data": str, "model": dict, "choices": dict, "training": dict},
 }
+# Of a plan's choices and training arguments, those that the same run has.
+SAME_CHOICES = (
+    "embeddings", "rescale_embeddings", "freeze_embeddings", "encoder", "encoder_layers", "freeze_encoder", "text_features",
+    "shrink_recursion", "auxiliary_columns", "traits",
+)  # fmt: skip
+SAME_TRAINING = (
+    "seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
+    "embedding_learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "optim",
+    "lr_scheduler_type", "warmup_steps", "ema_decay", "halt_exploration_prob", "metric_for_best_model", "greater_is_better",
+)  # fmt: skip
 
 
 def last_checkpoint(output_dir: str | os.PathLike) -> Path | None:
@@ -41,7 +55,18 @@ def last_good_checkpoint(output_dir: str | os.PathLike) -> Path | None:
     return None
 
 
-def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> Path | None:
+def settings_of(plan: TrainingPlan, data: EssayDataset) -> dict[str, Any]:
+    """
+    What a run that goes on must have in common with the one that it goes on from, as JSON has it: what decides the model, the
+    essays, their order and each step. How long it trains, how often it saves, and on what machine may change.
+    """
+    choices = {name: plan.choices[name] for name in SAME_CHOICES}
+    training = {name: getattr(plan.training, name) for name in SAME_TRAINING}
+    settings = {"data": data.checksum, "model": plan.model, "choices": choices, "training": training}
+    return json.loads(json.dumps(settings, default=str))
+
+
+def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None, settings: dict[str, Any]) -> Path | None:
     """
     The checkpoint that a run goes on from.
 
@@ -49,9 +74,11 @@ def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> P
         output_dir: of the run.
         wanted: folder of a checkpoint, `last` for the newest of the run that is to take the place of `output_dir` where
             there is one, else of `output_dir`; or None to start anew.
+        settings: of the run (see [`settings_of`]).
 
     Raises:
-        InputError: if there is no such checkpoint, a file in it is missing or damaged, or it cannot be gone on from.
+        InputError: if there is no such checkpoint, a file in it is missing or damaged, it is of a run with other settings, or it
+            cannot be gone on from.
     """
     if wanted is None:
         return None
@@ -69,7 +96,29 @@ def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None) -> P
             f"{folder} was written by version 0.1, which called some weights otherwise: it can be evaluated and score, but "
             "its training cannot be resumed. Leave `resume_from_checkpoint` out, or go on with version 0.1."
         )
+    _check_settings(folder, settings)
     return folder
+
+
+def _check_settings(folder: Path, settings: dict[str, Any]):
+    """Refuses to go on as another run than was begun: half of its steps would be of either."""
+    if not (folder / SETTINGS_NAME).exists():
+        # Of version 0.1.
+        return
+    begun = read_json(folder / SETTINGS_NAME)
+    if begun["data"] != settings["data"]:
+        raise InputError(
+            f"{folder} is of a run on another data set, or one that was built anew since: some of its training essays may be "
+            "validation or test essays of `data`. Resume with the data set of that run, or start anew."
+        )
+    for part in ("model", "choices", "training"):
+        for name in dict.fromkeys((*begun[part], *settings[part])):
+            before, now = begun[part].get(name), settings[part].get(name)
+            if before != now:
+                raise InputError(
+                    f"{folder} is of a run with `{name}` {before}, and this one has {now}. Resume with the same options, or "
+                    "start anew."
+                )
 
 
 def _check_files(folder: Path):

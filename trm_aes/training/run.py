@@ -23,6 +23,7 @@ from ..data.dataset import EssayDataset, load_essay_dataset
 from ..errors import InputError, InterruptedRun
 from ..evaluation.agreement import build_compute_metrics, metric_names
 from ..files import check_is_outside, new_files
+from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
 from ..naming import nearest_name
@@ -40,7 +41,7 @@ from .fit.prompts import set_signatures
 from .folder import folder_to_train_in
 from .interrupts import StopOnInterrupt
 from .recipe import TrainingPlan
-from .resuming import LAST_CHECKPOINT, checkpoint_to_resume, last_checkpoint
+from .resuming import LAST_CHECKPOINT, checkpoint_to_resume, last_checkpoint, settings_of
 from .states import EssayStates, EssaysWithStates, read_with_encoder
 from .trainer import TRMTrainer
 from .untrained import Pretrained, build_model
@@ -91,18 +92,24 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     output_dir = plan.training.run_folder
     check_is_outside(plan.data, output_dir, "data")
     _check_metric(plan.training.metric_for_best_model, data)
-    resume_from = checkpoint_to_resume(output_dir, plan.training.resume_from_checkpoint)
+    settings = settings_of(plan, data)
+    resume_from = checkpoint_to_resume(output_dir, plan.training.resume_from_checkpoint, settings)
     with _folder_of_all(plan, resume_from) as folder:
-        trainer, record = _train_in(folder, plan, data, resume_from, started)
+        trainer, record = _train_in(folder, plan, data, resume_from, settings, started)
     if plan.training.push_to_hub:
         trainer.args.output_dir = str(output_dir)
         trainer.push_to_hub()
     return record
 
 
+# How names of metrics end by which no model can be chosen: a difference is best near 0, and a number of essays says nothing.
+NOT_TO_CHOOSE_BY = ("_smd", "_n")
+
+
 def _check_metric(wanted: str | None, data: EssayDataset):
     """The Trainer itself notices a metric that it is not given only after the first epoch."""
-    names = ["loss", *metric_names(data.score_ranges)]
+    of_validation = sort_prompt_ids(set(data.splits["validation"]["prompt_id"]))
+    names = [name for name in ["loss", *metric_names(of_validation)] if not name.endswith(NOT_TO_CHOOSE_BY)]
     name = (wanted or "loss").removeprefix("eval_")
     if name not in names:
         near = nearest_name(name, names)
@@ -125,7 +132,12 @@ def _folder_of_all(plan: TrainingPlan, resume_from: Path | None) -> Iterator[Pat
 
 
 def _train_in(
-    folder: Path, plan: TrainingPlan, data: EssayDataset, resume_from: Path | None, started: float
+    folder: Path,
+    plan: TrainingPlan,
+    data: EssayDataset,
+    resume_from: Path | None,
+    settings: dict[str, Any],
+    started: float,
 ) -> tuple[TRMTrainer, RunRecord]:
     """Trains a scorer and writes it into a folder; the trainer and the record, as written."""
     args = _writing_to(plan.training, folder)
@@ -140,7 +152,7 @@ def _train_in(
     if model.passage_check is not None:
         fit_passage_check(model, data, essays.states.get("train"), plan.training.seed)
     sizes = _count_parameters(model)
-    trainer = _build_trainer(plan, args, model, essays)
+    trainer = _build_trainer(plan, args, model, essays, settings)
     train_metrics = _train(trainer, resume_from)
     # In full precision, as essays will be scored, whatever the precision of the training.
     scorer = EssayScorer(trainer.model, tokenizer, str(plan.training.output_dir), args.device)
@@ -197,7 +209,7 @@ def _read_states(
 
 
 def _build_trainer(
-    plan: TrainingPlan, args: TRMTrainingArguments, model: TRMForEssayScoring, essays: Essays
+    plan: TrainingPlan, args: TRMTrainingArguments, model: TRMForEssayScoring, essays: Essays, settings: dict[str, Any]
 ) -> TRMTrainer:
     config = model.config
     if model.config.num_latents and args.device.type == "cpu":
@@ -210,6 +222,7 @@ def _build_trainer(
     return TRMTrainer(
         model=model,
         args=args,
+        settings=settings,
         train_dataset=essays.rows("train", config),
         eval_dataset=essays.rows("validation", config),
         data_collator=EssayCollator.for_model(essays.tokenizer, config),

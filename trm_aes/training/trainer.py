@@ -24,7 +24,7 @@ from ..publishing.trainer import PublishingTrainer
 from .arguments import TRMTrainingArguments
 from .averaging import WeightAverage
 from .callbacks import BriefProgress, EvaluateEveryFewEpochs, SetSamplersEpoch
-from .folder import AVERAGE_STATE_NAME
+from .folder import AVERAGE_STATE_NAME, SETTINGS_NAME
 from .resuming import OWN_WEIGHTS_NAME, last_checkpoint, last_good_checkpoint
 from .sampler import DeepSupervisionBatchSampler
 from .supervision import MicroBatch
@@ -81,6 +81,12 @@ class TRMTrainer(PublishingTrainer):
     **FSDP** (version 2) shards the weights, so the average is sharded, too. What is saved is whole. When training ends
     `model` is a new object, whole on every process.
 
+    Args:
+        model, args: the model, and how it is trained.
+        settings: written into each checkpoint, for the run that goes on from it to be compared with (see [`settings_of`]); none
+            where a program of one's own gives none.
+        kwargs: of `Trainer`.
+
     Raises:
         InputError: for arguments that deep supervision cannot honor.
         TrainingDivergedError: where the loss is no longer finite.
@@ -90,8 +96,15 @@ class TRMTrainer(PublishingTrainer):
     model: Any
     train_dataset: Any
 
-    def __init__(self, model: TRMForEssayScoring, args: TRMTrainingArguments, **kwargs):
+    def __init__(
+        self,
+        model: TRMForEssayScoring,
+        args: TRMTrainingArguments,
+        settings: dict[str, Any] | None = None,
+        **kwargs,
+    ):
         super().__init__(model=model, args=args, **kwargs)
+        self.settings = settings
         self.num_supervision_steps = self.model.config.num_supervision_steps
         self._check_saving(args)
         if getattr(args, "train_sampling_strategy", "random") != "random":
@@ -390,6 +403,7 @@ class TRMTrainer(PublishingTrainer):
         folder = self.args.run_folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         try:
             # Written first: rotation of checkpoints and the trainer state come last, when the rest is whole.
+            self._save_settings(folder)
             self._save_average(folder)
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:
@@ -400,6 +414,11 @@ class TRMTrainer(PublishingTrainer):
                 f"{folder} could not be saved ({brief(error)}). Is the disk full? Free some space and "
                 f"{'start anew' if earlier is None else f'go on from {earlier} with `resume_from_checkpoint` last'}."
             ) from error
+
+    def _save_settings(self, folder: Path) -> None:
+        if self.settings is not None and self.args.should_save:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / SETTINGS_NAME, self.settings)
 
     def _save_average(self, folder: Path) -> None:
         if self.average is None:

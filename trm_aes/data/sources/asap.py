@@ -19,8 +19,8 @@ from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
 from ..schema import EssayTable
 from ..tables import UnreadRow, first_line, release_lines
-from .hub import load_splits
-from .own import make_table
+from .hub import as_frame, load_splits
+from .own import left_out_of, make_table
 from .rows import SourceRows, frame_of_rows, read_source
 
 # The ranges over which published work computes QWK.
@@ -170,7 +170,7 @@ def _load_hub_dataset(repo_id: str, held: Sequence[str]) -> pd.DataFrame:
     from datasets import concatenate_datasets
 
     splits, _ = load_splits(repo_id)
-    frame = concatenate_datasets(list(splits.values())).to_pandas()
+    frame = as_frame(concatenate_datasets(list(splits.values())))
     for column in ("prompt", "essay", "domain1_score"):
         if column not in frame:
             raise InputError(f"{repo_id} has no column {column!r}; it has {listing(frame.columns, column)}")
@@ -221,7 +221,7 @@ def _make_table(
     check: RowCheck,
 ) -> EssayTable:
     """The table of the release's rows: read as one's own tables are, with what is known of ASAP."""
-    score = columns.score or OWN_SCORE
+    score, release = columns.score or OWN_SCORE, raw
     columns = replace(columns, score=score)
     infos = dict(prompt_infos or {})
     notes: list[str] = []
@@ -240,7 +240,8 @@ def _make_table(
     if prompt_infos:
         check_prompt_infos(prompt_infos, set(raw["essay_set"]), source)
     known = KnownPrompts(infos, score_ranges or {}, infos_from="table of prompts" if prompt_infos else "ASAP")
-    return make_table(rows, columns, known, check)
+    table = make_table(rows, columns, known, check)
+    return replace(table, left_out=left_out_of(release, columns.essay_id or "essay_id", table.frame))
 
 
 def _rows_of_known_prompts(raw: pd.DataFrame, source: str, check: RowCheck) -> list[Hashable]:

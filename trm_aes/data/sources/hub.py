@@ -12,7 +12,7 @@ from ...errors import InputError, one_line
 from .rows import SourceRows, join_splits
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
 # `hub:user/name`, `hub:user/name@revision`, `hub:user/name:config` or `hub:user/name@revision:config`.
 PREFIX = "hub:"
@@ -50,11 +50,24 @@ def read_hub_source(source: str) -> SourceRows:
     splits, commit = load_splits(name, config, revision)
     if commit is not None:
         name = f"{name}@{commit}"
-    parts = {str(split): _rows(rows.to_pandas(), f"{name} ({split})") for split, rows in splits.items()}
+    parts = {str(split): _rows(as_frame(rows), f"{name} ({split})") for split, rows in splits.items()}
     if len(parts) == 1:
         [only] = parts.values()
         return only
     return join_splits(parts, name)
+
+
+def as_frame(rows: "Dataset") -> pd.DataFrame:
+    """The rows of a split; classes by their names, which are what people gave, and not by their numbers."""
+    from datasets import ClassLabel
+
+    frame = rows.to_pandas()
+    for column, feature in rows.features.items():
+        if isinstance(feature, ClassLabel):
+            names = dict(enumerate(feature.names))
+            # What has no class is empty: no code, or -1.
+            frame[column] = frame[column].map(names).astype(object).where(frame[column].isin(names), None)
+    return frame
 
 
 def load_splits(name: str, config: str | None = None, revision: str | None = None) -> tuple["DatasetDict", str | None]:

@@ -1,6 +1,7 @@
 """Your own scored essays: tables whose columns you name."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ...model.configuration_trm import RESERVED_TRAITS
 from ...model.essay_tokens import stand_in_text
 from ...model.score_scale import ScoreRange
 from ...naming import listing
-from ..cells import check_essay_text, is_blank, is_missing, parse_score, parse_value
+from ..cells import check_essay_text, id_in_words, is_blank, is_missing, parse_score, parse_value
 from ..columns import USUAL_COLUMNS, ColumnNames, TakenColumns
 from ..formats import AS_FOUND, TableReading
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
@@ -84,7 +85,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     frame = cells[["essay_id"]].assign(prompt_id=prompt_ids, prompt=texts, essay=cells["essay"])
     scales, range_from = _scales(raw, prompt_ids, taken, known, rows.source, check)
     raw, frame = raw.loc[list(scales)], frame.loc[list(scales)]
-    frame["score"], values = _scores(raw, scales, taken, rows.source, check)
+    frame["score"], values, no_raters = _scores(raw, scales, taken, rows.source, check)
     frame = frame[frame["score"].notna()]
     traits = read_traits(rows, frame["prompt_id"].to_dict(), taken.traits, check)
     frame = frame[[row not in check.reasons for row in frame.index]]
@@ -93,6 +94,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     found = scales_from_scores(frame[[scales[row] is None for row in frame.index]], rows.source, known.observe)
     of_rows = [scales[row] or found[prompt_id] for row, prompt_id in frame["prompt_id"].items()]
     frame = frame.assign(**scale_columns(of_rows))
+    values, beyond = _without_ids(values, frame.index, of_rows, taken)
     _set_aside(frame, of_rows, raw, rows.source, check)
     frame = frame.assign(**_riding(raw.loc[frame.index], taken, {**values, **traits.scores}))
     frame = frame.drop(index=[row for row in check.reasons if row in frame.index])
@@ -105,15 +107,23 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
         None if split_of is None else split_of.loc[frame.index],
         _value_columns(taken, values, traits),
         Provenance(
-            _describe(taken, known, columns),
+            _describe(replace(taken, raters=tuple(values)), known, columns),
             range_from,
             text_from,
             traits.ranges_from,
-            (*rows.notes, *_notes(taken, raw)),
+            (*rows.notes, *no_raters, *beyond, *_notes(taken, raw)),
         ),
+        left_out_of(rows.frame, taken.essay_id, frame),
     )
     check_table(table)
     return table
+
+
+def left_out_of(raw: pd.DataFrame, id_column: str | None, kept: pd.DataFrame) -> frozenset[str]:
+    """The ids in a source's column of which the essays that were kept have none; none where rows are numbered."""
+    if id_column is None:
+        return frozenset()
+    return frozenset(map(id_in_words, raw[id_column].dropna())) - set(kept["essay_id"])
 
 
 def _riding(raw: pd.DataFrame, taken: TakenColumns, values: Mapping[str, pd.Series]) -> dict[str, pd.Series]:
@@ -155,7 +165,7 @@ def _read_id(value: Any, row: Hashable, rows: SourceRows, column: str) -> str:
         )
     if is_blank(value):
         raise InputError(f"{rows.source}, row {row}, column {column!r}: there is no id.")
-    return str(value)
+    return id_in_words(value)
 
 
 def _prompts(
@@ -221,11 +231,12 @@ def _scores(
     taken: TakenColumns,
     source: str,
     check: RowCheck,
-) -> tuple[pd.Series, dict[str, pd.Series]]:
+) -> tuple[pd.Series, dict[str, pd.Series], list[str]]:
     """
     The scores as numbers, NaN in rows that are set aside, and the columns of raters' scores. Columns of the usual names of
-    raters that hold something else are not among them: they stay as they are.
+    raters that hold something else are not among them: they stay as they are, and a note on each says why.
     """
+    notes: list[str] = []
     scores = pd.Series(float("nan"), index=raw.index)
     values = {name: pd.Series(float("nan"), index=raw.index) for name in taken.raters}
     for row, cells in raw.to_dict("index").items():
@@ -236,12 +247,42 @@ def _scores(
             for name in list(values):
                 try:
                     values[name][row] = parse_value(cells[name], row, source, name, labels)
-                except InputError:
+                except InputError as error:
                     if name not in taken.optional:
                         raise
                     del values[name]
+                    notes.append(f"Column {name!r} is taken for no rater's: {error}")
             scores[row] = score
-    return scores, values
+    return scores, values, notes
+
+
+def _without_ids(
+    values: dict[str, pd.Series], rows: Sequence[Hashable], scales: Sequence[ScoreRange], taken: TakenColumns
+) -> tuple[dict[str, pd.Series], list[str]]:
+    """
+    The columns of raters' scores that can be such, and notes on the others. Raters of a score that is a sum, or a mean of some,
+    have scales of their own, but none goes beyond the score's, or half of its lowest score. A column of a usual name that does
+    holds something else (numbers of raters); one that was named is kept.
+    """
+    kept, notes = {}, []
+    for name, scores in values.items():
+        lowest = [min(scale.min_score, scale.min_score / 2) for scale in scales]
+        beyond = [
+            (row, scores[row], scale)
+            for row, low, scale in zip(rows, lowest, scales, strict=True)
+            if not scale.labels and not (pd.isna(scores[row]) or low <= scores[row] <= scale.max_score)
+        ]
+        if beyond:
+            row, score, scale = beyond[0]
+            found = f"row {row} has {score:g}, and the essay's score is on the scale {scale}"
+            notes.append(
+                f"Column {name!r} is taken for no rater's: {found}."
+                if name in taken.optional
+                else f"Column {name!r} of raters goes beyond the scale: {found}. Is it mistyped?"
+            )
+        if not beyond or name not in taken.optional:
+            kept[name] = scores
+    return kept, notes
 
 
 def _set_aside(frame: pd.DataFrame, scales: Sequence[ScoreRange], raw: pd.DataFrame, source: str, check: RowCheck):

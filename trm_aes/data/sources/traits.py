@@ -10,7 +10,7 @@ from ...errors import InputError
 from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange, as_number
 from ...naming import listing
-from ..cells import is_blank, is_missing, parse_value
+from ..cells import id_in_words, is_blank, is_missing, parse_value
 from ..columns import ColumnNames
 from ..rejection import RowCheck
 from ..scales import MAX_STEPS, usual_step
@@ -60,7 +60,7 @@ def join_traits(rows: SourceRows, columns: ColumnNames) -> tuple[SourceRows, Col
             "`columns.essay_id`."
         )
     own = {str(name) for name in rows.frame.columns}
-    ids = rows.frame[id_column].map(lambda value: "" if is_missing(value) else str(value).strip())
+    ids = rows.frame[id_column].map(lambda value: "" if is_missing(value) else id_in_words(value).strip())
     by_id = _rows_by_id(table.path, read_rows(table.path, table.reading, [id_column]), id_column)
     cells = pd.DataFrame.from_dict(by_id, orient="index", dtype=object)
     names, others = _chosen(cells, columns, own, table.path)
@@ -94,7 +94,7 @@ def _rows_by_id(path: str, rows: Iterable[dict[str, Any]], id_column: str) -> di
     for number, row in enumerate(rows, start=1):
         if id_column not in row:
             raise InputError(f"{path} has no column {id_column!r}; it has {listing(row, id_column)}")
-        essay_id = "" if is_missing(row[id_column]) else str(row[id_column]).strip()
+        essay_id = "" if is_missing(row[id_column]) else id_in_words(row[id_column]).strip()
         if not essay_id:
             raise InputError(f"{path}, row {number}, column {id_column!r}: there is no id.")
         if essay_id in found:

@@ -8,6 +8,7 @@ from .writing import (
     as_text,
     check_fits_sheet,
     check_safe_for_spreadsheets,
+    safe_row,
     write_rows,
     write_rows_to_stream,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "read_or_unread_rows",
     "read_rows",
     "release_lines",
+    "safe_row",
     "write_rows",
     "write_rows_to_stream",
 ]

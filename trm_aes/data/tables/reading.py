@@ -22,7 +22,7 @@ from ..formats import (
 )
 from .json_lines import json_rows
 from .lines import UNDECODED, TextLines, UnreadRow
-from .separated import DELIMITERS, SEPARATOR_LINE, columns_of, is_consistent, separated_rows
+from .separated import DELIMITERS, SEPARATOR_LINE, check_columns, columns_of, is_consistent, separated_rows
 from .unpacking import ZIP, called, is_zip_of_parts, opened, seekable
 from .workbooks import workbook_rows
 
@@ -276,6 +276,7 @@ def _parquet_rows(file: Any, source: str) -> Iterator[dict[str, Any]]:
     try:
         # PyArrow would else hold a whole file, or of each column as much as lies in one row group, which may be all of it.
         with contextlib.closing(pq.ParquetFile(file, pre_buffer=False, buffer_size=PARQUET_BUFFER)) as parquet:
+            check_columns(parquet.schema_arrow.names, source)
             for batch in parquet.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError, OverflowError, ValueError) as error:

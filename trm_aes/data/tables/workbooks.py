@@ -5,12 +5,14 @@ import io
 import zipfile
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 from ...errors import InputError, brief
 from ...naming import listing
 from ..formats import TableReading
 from .separated import check_columns
 from .unpacking import ALWAYS_UNPACKED, MAX_RATIO
+from .workbook_errors import error_cell
 
 # Above it, numbers are shown with an exponent.
 MAX_WRITTEN_OUT = 1e21
@@ -19,7 +21,8 @@ MAX_WRITTEN_OUT = 1e21
 def workbook_rows(content: bytes, source: str, reading: TableReading) -> Iterator[dict[str, str]]:
     """
     The rows of a workbook's sheet. The first row that is not empty names the columns; empty rows are none. Text is text,
-    whole numbers have no decimal point, dates and times are ISO 8601, formulas are their results.
+    whole numbers have no decimal point, dates and times are ISO 8601, formulas are their results. (The results of an .xls that
+    are errors are empty: they cannot be told from blank cells there.)
 
     Args:
         content: the file.
@@ -27,7 +30,8 @@ def workbook_rows(content: bytes, source: str, reading: TableReading) -> Iterato
         reading: names the sheet, where several hold rows.
 
     Raises:
-        InputError: if it cannot be read, the sheet cannot be told, or a cell stands in a column without a name.
+        InputError: if it cannot be read, the sheet cannot be told, a cell holds an error (#N/A), or one stands in a column
+            without a name.
     """
     import python_calamine
 
@@ -35,10 +39,11 @@ def workbook_rows(content: bytes, source: str, reading: TableReading) -> Iterato
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
         sheet = _choose_sheet(workbook, source, reading.sheet)
+        _check_has_no_error(content, source, sheet.name)
         yield from _rows(sheet.iter_rows(), source)
     except InputError:
         raise
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
+    except (python_calamine.CalamineError, ElementTree.ParseError, OSError, KeyError, ValueError) as error:
         raise InputError(f"{source} is not a workbook that can be read: {brief(error)}.") from None
 
 
@@ -50,6 +55,15 @@ def _check_size(content: bytes, source: str):
         size = sum(member.file_size for member in archive.infolist())
     if size > max(ALWAYS_UNPACKED, MAX_RATIO * len(content)):
         raise InputError(f"{source} unpacks to more than {MAX_RATIO} times its size. Save it as .csv.")
+
+
+def _check_has_no_error(content: bytes, source: str, sheet: str):
+    """Refuses a sheet with a cell that holds an error: it would be read as an empty one."""
+    found = error_cell(io.BytesIO(content), sheet)
+    if found is not None:
+        raise InputError(
+            f"{source}, {found.place}: it holds the error {found.error or 'of a formula'}. Mend its formula, or clear the cell."
+        )
 
 
 def _choose_sheet(workbook: Any, source: str, wanted: str | None) -> Any:

@@ -55,7 +55,7 @@ def write_rows(rows: Iterable[dict[str, Any]], path: Path, output: str | Path, s
         InputError: if the format cannot hold a value; it names the row.
     """
     name = output_format(output)
-    written: Iterator[dict[str, Any]] = map(_safe, rows) if safe_for_spreadsheets else iter(rows)
+    written: Iterator[dict[str, Any]] = map(safe_row, rows) if safe_for_spreadsheets else iter(rows)
     if name == "parquet":
         _write_parquet(written, path, str(output))
     elif name == "xlsx":
@@ -66,11 +66,13 @@ def write_rows(rows: Iterable[dict[str, Any]], path: Path, output: str | Path, s
 
 
 def write_rows_to_stream(rows: Iterable[dict[str, Any]], file: TextIO, safe_for_spreadsheets: bool = False):
-    """Writes a table as CSV to a stream of text, such as standard output."""
+    """Writes a table as CSV to a stream of text, such as standard output; what cannot be written to its end is an error."""
     if isinstance(file, io.TextIOWrapper):
         # Whatever the terminal's encoding is.
         file.reconfigure(encoding="utf-8", newline="")
-    _write_text(map(_safe, rows) if safe_for_spreadsheets else iter(rows), file, "csv")
+    _write_text(map(safe_row, rows) if safe_for_spreadsheets else iter(rows), file, "csv")
+    # Not when Python ends, when nobody can say any more that the disk is full.
+    file.flush()
 
 
 @contextlib.contextmanager
@@ -273,7 +275,8 @@ def _json(value: Any) -> str:
         return json.dumps(finite(value), ensure_ascii=False, default=as_text)
 
 
-def _safe(row: dict[str, Any]) -> dict[str, Any]:
+def safe_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without anything that a spreadsheet could take for a formula: such text has an apostrophe before it."""
     return {_safe_cell(name): _safe_cell(value) for name, value in row.items()}
 
 

@@ -17,6 +17,7 @@ from ..input_rows import (
     BadRows,
     InputColumns,
     added_columns,
+    shown_types,
     trait_columns,
 )
 from ..review import NEEDS_REVIEW, ReviewRule
@@ -207,7 +208,7 @@ def _types(scorer: EssayScorer, added: Iterable[str]) -> dict[str, pa.DataType]:
 
 def _score_type(name: str, scales: Iterable[ScoreRange]) -> pa.DataType:
     """The type that holds the rounded scores of all these scales."""
-    shown = {type(scale.shown(scale.min_score + step)) for scale in scales for step in (0, scale.step)}
+    shown = shown_types(scales)
     if shown == {int}:
         return pa.int64()
     if str not in shown:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -152,7 +152,13 @@ def read_file(
     name = files.names[number]
     with files.on_disk(number) as path:
         try:
-            for start, rows, columns in _chunks(read_or_unread_rows(path, reading, [essay_column]), name):
+            read = read_or_unread_rows(path, reading, [essay_column])
+            # People know the file by its name, and not by that of its copy on this disk.
+            named = (
+                replace(row, reason=row.reason.replace(path, name)) if isinstance(row, UnreadRow) else row
+                for row in read
+            )
+            for start, rows, columns in _chunks(named, name):
                 yield _with_places(rows, columns if schema is None else conformed(columns, schema), number, start)
         except InputError as error:
             raise InputError(str(error).replace(path, name)) from None

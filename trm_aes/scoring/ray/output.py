@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from ...data.formats import check_is_parquet_folder, is_local
-from ...data.rejection import RowCheck, rejected_path
+from ...data.rejection import RowCheck, check_can_reject, rejected_path
 from ...errors import InputError, explained
-from ...files import FolderKind, check_is_file_to_be, check_is_folder_to_be, check_is_outside, new_folder
+from ...files import FolderKind, check_is_folder_to_be, check_is_outside, new_folder
 from ..review import NEEDS_REVIEW
 from .files import file_system_of
 from .rows import FILE, PREFIX, ROW, WAS_CUT
@@ -53,7 +53,7 @@ class ScoredFolder:
             if is_local(source):
                 check_is_outside(source, self.output, "source")
             if with_rejected:
-                check_is_file_to_be(rejected_path(self.output), self.overwrite)
+                check_can_reject(self.output, self.overwrite, {"source": source} if is_local(source) else {})
             return
         if self.overwrite:
             raise InputError(

@@ -42,7 +42,8 @@ def score_files(
     address: str | None = None,
 ) -> ScoringSummary:
     """
-    Scores every essay of one or many tables on a cluster of Ray, in memory that does not grow with their number.
+    Scores every essay of one or many tables on a cluster of Ray, in memory that does not grow with their number, but for
+    rows that are set aside.
 
     Rows are read, checked and scored as by [`score_file`], and have the same columns with the same values. The output is a
     folder of Parquet files whose names sort as the rows do, with a file `_SUCCESS` that says that it is whole.

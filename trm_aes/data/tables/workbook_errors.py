@@ -1,0 +1,102 @@
+"""Cells of workbooks that hold an error (#N/A, #DIV/0!), which the library that reads their sheets takes for empty ones."""
+
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
+from xml.etree import ElementTree
+
+SHEETS, RELATIONS, ODS_CONTENT = "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "content.xml"
+# Looked for first: parsing a large sheet takes seconds.
+IN_XLSX = re.compile(rb"""\bt=["']e["']""")
+IN_ODS = re.compile(rb"""value-type=["']error["']""")
+READ_AT_ONCE = 2**20
+
+
+class ErrorCell(NamedTuple):
+    """A cell that holds an error: where (`B7`, or a row), and which."""
+
+    place: str
+    error: str
+
+
+def error_cell(workbook: BinaryIO, sheet: str) -> ErrorCell | None:
+    """
+    The first cell of a sheet of an .xlsx or .ods that holds an error; None if there is none. (An .xls does not tell.)
+
+    Raises:
+        ElementTree.ParseError, KeyError: if the workbook is damaged.
+    """
+    if not zipfile.is_zipfile(workbook):
+        return None
+    with zipfile.ZipFile(workbook) as archive:
+        if SHEETS in archive.namelist():
+            return _first(archive, _part_of_xlsx(archive, sheet), IN_XLSX, _errors_of_xlsx)
+        return _first(archive, ODS_CONTENT, IN_ODS, lambda part: _errors_of_ods(part, sheet))
+
+
+def _first(
+    archive: zipfile.ZipFile, name: str, pattern: re.Pattern[bytes], errors: Callable[[BinaryIO], Iterator[ErrorCell]]
+) -> ErrorCell | None:
+    if not _holds(archive, name, pattern):
+        return None
+    with archive.open(name) as part:
+        return next(errors(part), None)
+
+
+def _holds(archive: zipfile.ZipFile, name: str, pattern: re.Pattern[bytes]) -> bool:
+    end = b""
+    with archive.open(name) as part:
+        while read := part.read(READ_AT_ONCE):
+            if pattern.search(end + read):
+                return True
+            # It may lie across two reads.
+            end = read[-64:]
+    return False
+
+
+def _part_of_xlsx(archive: zipfile.ZipFile, sheet: str) -> str:
+    """The name of the part that holds a sheet."""
+    [relation] = [
+        value
+        for element in ElementTree.fromstring(archive.read(SHEETS)).iter()
+        if _tag(element) == "sheet" and element.get("name") == sheet
+        for name, value in element.attrib.items()
+        if name.endswith("}id")
+    ]
+    targets = {element.get("Id"): element.get("Target") for element in ElementTree.fromstring(archive.read(RELATIONS))}
+    target = targets[relation] or ""
+    return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+
+
+def _errors_of_xlsx(part: BinaryIO) -> Iterator[ErrorCell]:
+    for _, element in ElementTree.iterparse(part):
+        if _tag(element) == "c" and element.get("t") == "e":
+            shown = [child.text or "" for child in element if _tag(child) == "v"]
+            yield ErrorCell(f"cell {element.get('r')}", "".join(shown))
+        elif _tag(element) == "row":
+            # What was read is not needed any more.
+            element.clear()
+
+
+def _errors_of_ods(part: BinaryIO, sheet: str) -> Iterator[ErrorCell]:
+    found, row = False, 0
+    for event, element in ElementTree.iterparse(part, ("start", "end")):
+        tag = _tag(element)
+        if event == "start" and tag == "table":
+            found, row = any(name.endswith("}name") and value == sheet for name, value in element.attrib.items()), 0
+        if not found or event == "start":
+            continue
+        if tag == "table-cell" and any(
+            name.endswith("}value-type") and value == "error" for name, value in element.attrib.items()
+        ):
+            yield ErrorCell(f"row {row + 1} of the sheet", "".join(element.itertext()))
+        if tag == "table-row":
+            repeated = [value for name, value in element.attrib.items() if name.endswith("}number-rows-repeated")]
+            row += int(repeated[0]) if repeated else 1
+            element.clear()
+
+
+def _tag(element: ElementTree.Element) -> str:
+    """An element's name without its namespace."""
+    return element.tag.rpartition("}")[2]
