@@ -14,6 +14,7 @@ from trm_aes.model.score_scale import ScoreRange
 from trm_aes.report.build import ReportChoices, build_report
 
 SCORER = SimpleNamespace(
+    checksums=lambda: {"weights_sha256": "0" * 64},
     name="scorer",
     commit=None,
     trait_ranges={},

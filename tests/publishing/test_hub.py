@@ -256,13 +256,16 @@ def test_a_program_of_ones_own_publishes_without_pickled_files(tmp_path, args):
     ("call", "args"), [({"private": True}, {}), ({}, {"hub_private_repo": True})], ids=["call", "arguments"]
 )
 def test_what_is_to_be_private_is_not_published_in_public(tmp_path, call, args):
+    described = {"license": "mit", "language": "en"}
     with LocalHub() as hub:
-        assert own_program(hub, tmp_path, call, **args).returncode == 0
+        run = own_program(hub, tmp_path, {**described, **call}, **args)
+        assert run.returncode == 0, run.stderr[-3000:]
         assert hub.repositories[REPO].private
     with LocalHub() as hub:
-        assert own_program(hub, tmp_path).returncode == 0
+        run = own_program(hub, tmp_path, described)
+        assert run.returncode == 0, run.stderr[-3000:]
         files = dict(hub.repositories[REPO].files)
-        run = own_program(hub, tmp_path, call, **args)
+        run = own_program(hub, tmp_path, {**described, **call}, **args)
         assert run.returncode == 1 and "exists and is public. Make it private" in run.stderr
         assert hub.repositories[REPO].files == files and len(hub.repositories[REPO].messages) == 1
 

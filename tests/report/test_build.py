@@ -269,7 +269,7 @@ def test_prompts_without_limits_of_advisories_are_said():
     predictions = predictions_of(data, frame["score"]).assign(advisories=["Too Brief", *[""] * 39])
     known = next(rule.name for rule in ADVISORY_RULES if rule.advisory == "Too Brief")
     model = SimpleNamespace(config=SimpleNamespace(advisory_limits={"a": {known: 9.0}}, review_by=None))
-    scorer = SimpleNamespace(name="scorer", commit=None, trait_ranges={}, model=model)
+    scorer = SimpleNamespace(**{**vars(SCORER), "model": model})
 
     def of(rows):
         return advisory_rows(rows, model), prompts_without_advisories(rows, model)

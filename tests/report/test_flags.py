@@ -190,8 +190,8 @@ def test_what_could_be_released_is_the_largest_share_that_agrees():
     others = (route("confidence", (1.0, 1.0, 1.0)), route("random", (1.0, 1.0, 1.0)))
     said = summary_sentences({}, confidence(route("oracle", (1.0, 1.0, 1.0)), chosen, *others), [], 100)[1]
     assert said == (
-        "60 % of the essays, chosen by predicted error, could be released without a second reading: of these 60 essays, 97 % (89 to 99) "
-        "are within one step of the scale of the human score and 70 % equal to it, with a QWK of 0.80."
+        "60 % of the essays, chosen by predicted error, could be released without a second reading: of these 60 essays, "
+        "97 % (89 to 99) are within one step of the scale of the human score and 70 % equal to it, with a QWK of 0.80."
     )
     few = summary_sentences({}, confidence(chosen), [], 29)[1]
     assert few.endswith("cannot be said: that takes at least 30 essays, and there are 29.")

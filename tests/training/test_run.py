@@ -82,6 +82,10 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
+# How the scorer of the fixture was trained, beside what `options` gives.
+AS_BEGUN = ["--per-device-train-batch-size", "4"]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -98,7 +102,7 @@ def test_a_run_goes_on_as_the_one_that_was_begun_or_not_at_all(model_dir, data_d
     shutil.copytree(model_dir, tmp_path / "m")
     before = sorted(path.name for path in (tmp_path / "m").rglob("*"))
     with pytest.raises(InputError, match=message):
-        train.main(options(data_dir, tmp_path / "m", *changed, "--resume-from-checkpoint", "last"))
+        train.main(options(data_dir, tmp_path / "m", *AS_BEGUN, *changed, "--resume-from-checkpoint", "last"))
     assert sorted(path.name for path in (tmp_path / "m").rglob("*")) == before
 
 
@@ -109,9 +113,12 @@ def test_a_run_does_not_go_on_with_other_essays(model_dir, data_dir, tmp_path):
     card["options"]["seed"] = 1
     (tmp_path / "other" / "dataset_card.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(InputError, match="is of a run on another data set, or one that was built anew since"):
-        train.main(options(tmp_path / "other", tmp_path / "m", "--resume-from-checkpoint", "last"))
+        train.main(options(tmp_path / "other", tmp_path / "m", *AS_BEGUN, "--resume-from-checkpoint", "last"))
     # It may be trained longer.
-    train.main(options(data_dir, tmp_path / "m", "--num-train-epochs", "4", "--resume-from-checkpoint", "last"))
+    longer = [*AS_BEGUN, "--num-train-epochs", "13", "--resume-from-checkpoint", "last"]
+    train.main(options(data_dir, tmp_path / "m", *longer))
+    record = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))
+    assert max(entry["epoch"] for entry in record["history"]) == 13
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def _release_sentence(confidence: Confidence | None, num_essays: int) -> str:
     low, high = (number(100 * end, 0) for end in (of_others.low or 0.0, of_others.high or 1.0))
     return (
         f"{percent(best.share_released, 0)} of the essays, chosen by {route.name}, could be released without a second reading: "
-        f"of these {released:,} essays, {percent(best.adjacent, 0)} ({low} to {high}) are within one step of the scale of the human "
-        f"score and {percent(best.exact, 0)} equal to it{qwk}."
+        f"of these {released:,} essays, {percent(best.adjacent, 0)} ({low} to {high}) are within one step of the scale of "
+        f"the human score and {percent(best.exact, 0)} equal to it{qwk}."
     )
 
 
