@@ -65,8 +65,8 @@ class DataRecord:
         options: what the data set was built with.
         tokenizer: `name` and `vocabulary_sha256`.
         token_limits: `max_tokens`, `max_prompt_tokens` and `drop_longer_than`, in word pieces.
-        files: checksums of the data set's files, which tell two draws of the same essays apart; empty in records of earlier
-            versions.
+        essays_sha256: checksum of the essays of its splits, which tells two draws of the same table apart; None in records of
+            earlier versions.
     """
 
     source: str
@@ -76,12 +76,13 @@ class DataRecord:
     options: dict[str, Any] = field(default_factory=dict)
     tokenizer: dict[str, str] = field(default_factory=dict)
     token_limits: dict[str, int | None] = _holds("max_tokens")
-    files: dict[str, str] = field(default_factory=dict)
+    essays_sha256: str | None = None
 
     @classmethod
-    def of_card(cls, card: dict[str, Any]) -> Self:
-        """The part of a data set's card that belongs on record."""
-        return cls(**{item.name: card[item.name] for item in fields(cls) if item.name in card})
+    def of_card(cls, card: dict[str, Any], essays_sha256: str | None) -> Self:
+        """The part of a data set's card that belongs on record, and the checksum of its essays."""
+        told = {item.name: card[item.name] for item in fields(cls) if item.name in card}
+        return cls(**told, essays_sha256=essays_sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +270,7 @@ class EvaluationRecord:
         commit: of the scorer on the Hub, where it was downloaded.
         split: name of the split.
         device: on which essays were scored.
-        data: `source`, `source_sha256`, `options` and `files` (checksums) of the data set.
+        data: `source`, `source_sha256`, `options` and `essays_sha256` of the data set, as of [`DataRecord`].
         by_prompt: `prompt_id -> metric -> value`, see [`score_metrics`]; None for what is not defined.
         means: plain means over prompts, by `mean_<metric>`.
         constant_mean_qwk: of a predictor that gives every essay its prompt's mean training score; None without training

@@ -435,6 +435,11 @@ def test_columns_of_raters_that_hold_no_scores_are_said_to(tmp_path, capsys):
     assert run(tmp_path, *options).rater_columns == ("rater1",)
     printed = " ".join(capsys.readouterr().out.split())
     assert "Column 'rater2' is taken for no rater's: " in printed and "row 9, column 'rater2'" in printed
+    # The scores that occur are no scale: raters of a mean go beyond them.
+    means = essays(rater1=lambda n: n % 4 + 1, rater2=lambda n: n % 4 - 1)
+    options = ["--source", write(tmp_path / "e.csv", means), "--overwrite"]
+    assert run(tmp_path, *options).rater_columns == ("rater1", "rater2")
+    capsys.readouterr()
     mistyped = essays(first=lambda n: 55 if n == 8 else n % 4)
     named = ["--source", write(tmp_path / "e.csv", mistyped), "--score-range", "0:3", "--rater-columns", "first"]
     assert run(tmp_path, *named, "--overwrite").rater_columns == ("first",)

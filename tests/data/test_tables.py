@@ -364,6 +364,15 @@ def test_cells_that_hold_errors_are_not_read_as_empty_ones(tmp_path):
             if error:
                 sheet.write_formula(1, 0, "=VLOOKUP(7,B1:B2,1)", None, error)
     assert list(read_rows(path, TableReading(sheet="Fine"))) == [{"prompt_id": "a", "essay": "Text."}]
+    # Where the parts of a sheet lie may be said from the root of the archive.
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "rooted.xlsx", "w") as rooted:
+        for name in archive.namelist():
+            content = archive.read(name)
+            is_relations = name == "xl/_rels/workbook.xml.rels"
+            rooted.writestr(name, content.replace(b'"worksheets/', b'"/xl/worksheets/') if is_relations else content)
+    assert list(read_rows(tmp_path / "rooted.xlsx", TableReading(sheet="Fine")))
+    with pytest.raises(InputError, match="cell A2: it holds the error #N/A"):
+        list(read_rows(tmp_path / "rooted.xlsx", TableReading(sheet="Odd")))
     with pytest.raises(InputError, match=r"t\.xlsx, cell A2: it holds the error #N/A\. Mend its formula"):
         list(read_rows(path, TableReading(sheet="Odd")))
     content = (

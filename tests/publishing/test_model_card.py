@@ -159,7 +159,12 @@ def test_a_report_without_flags_gets_no_table(scorer):
 def test_figures_of_other_weights_are_not_the_scorers(scorer, caplog):
     """Of another scorer, or of this one before it was trained further."""
     own = EssayScorer.from_pretrained(scorer, "cpu").checksums()
-    for folder, weights, is_taken in (("evaluation-test", own["weights_sha256"], True), ("other", "0" * 64, False)):
+    halved = EssayScorer.from_pretrained(scorer, "cpu", dtype="bfloat16").checksums()["weights_sha256"]
+    for folder, weights, is_taken in (
+        ("evaluation-test", own["weights_sha256"], True),
+        ("halved", halved, True),
+        ("other", "0" * 64, False),
+    ):
         record = replace(EVALUATION, checksums={**own, "weights_sha256": weights})
         (scorer / folder).mkdir()
         record.write(scorer / folder)
@@ -186,9 +191,9 @@ def test_figures_of_other_weights_are_not_the_scorers(scorer, caplog):
 def test_the_card_says_that_essays_were_held_out_only_where_they_were(scorer):
     data = json.loads((scorer / "run.json").read_text(encoding="utf-8"))["data"]
     held_out = "took no part in training"
-    own = {name: data[name] for name in ("source", "source_sha256", "files")}
+    own = {name: data[name] for name in ("source", "source_sha256", "essays_sha256")}
     assert held_out in card_of_evaluation(scorer, replace(EVALUATION, split="test", data=own))
-    other_draw = {**own, "files": {}}
+    other_draw = {**own, "essays_sha256": "0" * 64}
     for evaluation, said in (
         (replace(EVALUATION, split="train", data=own), "On the split train of essays.csv;"),
         (replace(EVALUATION, split="test", data=other_draw), "On the split test of essays.csv;"),

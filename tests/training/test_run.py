@@ -18,6 +18,7 @@ from trm_aes import TRMForEssayScoring
 from trm_aes.cli import build, train
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.files import read_json, write_json
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.training.resuming import last_checkpoint
 from trm_aes.training.trainer import TRMTrainer
@@ -108,17 +109,22 @@ def test_a_run_goes_on_as_the_one_that_was_begun_or_not_at_all(model_dir, data_d
 
 def test_a_run_does_not_go_on_with_other_essays(model_dir, data_dir, tmp_path):
     shutil.copytree(model_dir, tmp_path / "m")
-    shutil.copytree(data_dir, tmp_path / "other")
-    card = json.loads((tmp_path / "other" / "dataset_card.json").read_text(encoding="utf-8"))
-    card["options"]["seed"] = 1
-    (tmp_path / "other" / "dataset_card.json").write_text(json.dumps(card), encoding="utf-8")
-    with pytest.raises(InputError, match="is of a run on another data set, or one that was built anew since"):
-        train.main(options(tmp_path / "other", tmp_path / "m", *AS_BEGUN, "--resume-from-checkpoint", "last"))
-    # It may be trained longer.
+    # The same essays, built again, are the same data set.
+    shutil.copytree(data_dir, tmp_path / "again")
+    card = read_json(tmp_path / "again" / "dataset_card.json")
+    write_json(tmp_path / "again" / "dataset_card.json", {**card, "created": "later", "options": {}})
     longer = [*AS_BEGUN, "--num-train-epochs", "13", "--resume-from-checkpoint", "last"]
-    train.main(options(data_dir, tmp_path / "m", *longer))
+    train.main(options(tmp_path / "again", tmp_path / "m", *longer))
+    # It may be trained longer.
     record = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))
     assert max(entry["epoch"] for entry in record["history"]) == 13
+    shutil.copytree(data_dir, tmp_path / "other")
+    fewer = load_essay_dataset(data_dir).splits["train"].select(range(30))
+    shutil.rmtree(tmp_path / "other" / "train")
+    fewer.save_to_disk(str(tmp_path / "other" / "train"))
+    seal(tmp_path / "other")
+    with pytest.raises(InputError, match="is of a run on another data set, or another draw of the same essays"):
+        train.main(options(tmp_path / "other", tmp_path / "m", *AS_BEGUN, "--resume-from-checkpoint", "last"))
 
 
 @pytest.mark.parametrize(
@@ -332,7 +338,19 @@ def test_prompts_whose_texts_do_not_tell_them_apart_are_two_by_their_ids(tmp_pat
         scorer.model(torch.tensor([encoded.input_ids]), token_type_ids=torch.tensor([encoded.token_type_ids]))
 
 
-@pytest.mark.parametrize("metric", ["mean_smd", "prompt_a_n", "prompt_z_qwk"])
+def test_no_model_is_chosen_by_a_prompt_that_has_no_validation_essays(data_dir, tmp_path):
+    shutil.copytree(data_dir, tmp_path / "data")
+    rows = load_essay_dataset(data_dir).splits["validation"]
+    shutil.rmtree(tmp_path / "data" / "validation")
+    rows.filter(lambda row: row["prompt_id"] == "b").save_to_disk(str(tmp_path / "data" / "validation"))
+    seal(tmp_path / "data")
+    with pytest.raises(
+        InputError, match="--metric-for-best-model prompt_a_qwk: no such metric. Did you mean prompt_b_qwk"
+    ):
+        train.main(options(tmp_path / "data", tmp_path / "m", "--metric-for-best-model", "prompt_a_qwk"))
+
+
+@pytest.mark.parametrize("metric", ["mean_smd", "prompt_a_n"])
 def test_no_model_is_chosen_by_what_tells_none_better(data_dir, tmp_path, metric):
     with pytest.raises(InputError, match=f"--metric-for-best-model {metric}: no such metric"):
         train.main(options(data_dir, tmp_path / "m", "--metric-for-best-model", metric))

@@ -227,10 +227,8 @@ def _build(args: argparse.Namespace, parser: CommandParser):
     tokenizer = load_tokenizer(checkpoint)
     options = {**vars(args), "tokenizer_commit": checkpoint.commit}
     card = build_dataset(table, splits, tokenizer, checkpoint.name, limits, args.output_dir, options, args.overwrite)
-    rejected = None
-    if check.skip:
-        in_words = partial(parser.with_flags, renamed=RENAMED)
-        rejected = check.write(rejected_path(args.output_dir), args.overwrite, in_words)
+    in_words = partial(parser.with_flags, renamed=RENAMED)
+    rejected = check.write(rejected_path(args.output_dir), args.overwrite, in_words)
     for sentence in (*cut_sentences(card), rejected):
         if sentence is not None:
             print(parser.with_flags(sentence))

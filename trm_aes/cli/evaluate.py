@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.folder import CARD_NAME, check_is_dataset
+from ..data.folder import CARD_NAME, check_is_dataset, essays_checksum
 from ..data.formats import check_is_file, file_format
 from ..errors import InputError
 from ..files import check_is_folder_to_be, new_folder, read_json
@@ -121,8 +121,10 @@ def _is_trained_on(model: Path, data: Path) -> bool:
     of_model = record.get("data") if isinstance(record, dict) else None
     if not isinstance(of_model, dict) or not isinstance(card, dict):
         return False
-    told = ("source_sha256", "num_essays", "files") if of_model.get("files") else ("source_sha256", "num_essays")
-    return all(of_model.get(name) == card.get(name) for name in told)
+    if any(of_model.get(name) != card.get(name) for name in ("source_sha256", "num_essays")):
+        return False
+    # Records of earlier versions do not tell two draws apart.
+    return of_model.get("essays_sha256") in (None, essays_checksum(card))
 
 
 def _evaluate(args: argparse.Namespace, output_dir: Path):

@@ -20,7 +20,7 @@ from ..model.text_features_trm import FEATURE_NAMES
 from ..naming import listing
 from ..records import package_versions
 from .columns import USUAL_RATERS
-from .folder import CARD_NAME, DATASET, TOKENIZER_FOLDER, check_is_dataset, file_checksums, read_card
+from .folder import CARD_NAME, DATASET, TOKENIZER_FOLDER, check_is_dataset, essays_checksum, file_checksums, read_card
 from .scales import scale_columns, scale_of_row
 from .schema import EssayTable, prompt_rows
 from .splits import SPLITS, Splits
@@ -92,6 +92,11 @@ class EssayDataset:
     def checksum(self) -> str:
         """SHA-256 of the card, which holds those of the files."""
         return hashlib.sha256(json.dumps(self.card, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def essays_checksum(self) -> str | None:
+        """See [`essays_checksum`]."""
+        return essays_checksum(self.card)
 
     @property
     def group_columns(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What the folder of a data set holds, known without the libraries that read it."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,18 @@ def file_checksums(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != CARD_NAME
     }
+
+
+def essays_checksum(card: dict[str, Any]) -> str | None:
+    """
+    SHA-256 of the essays of all splits, their scores and tokens, by which a data set that was built again is the same one, and
+    another draw of the same table is not; None where a card has no checksums.
+
+    Args:
+        card: of a data set. Beside the essays' files it keeps checksums of others, which are new with every build.
+    """
+    files = {name: checksum for name, checksum in card.get("files", {}).items() if name.endswith(".arrow")}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest() if files else None
 
 
 def read_card(folder: Path) -> dict[str, Any]:

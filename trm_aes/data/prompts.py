@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..naming import MAX_LISTED, is_same_name, listing
-from .cells import id_in_words, is_blank, parse_score_range
+from .cells import id_in_words, is_blank, is_missing, parse_score_range
 from .choices import expand_prompt_set
 from .formats import AS_FOUND, TableReading
 from .tables import read_rows
@@ -47,7 +47,9 @@ def read_prompt_infos(path: str | Path, reading: TableReading = AS_FOUND) -> dic
         if prompt_id in prompt_infos:
             raise InputError(f"{path}, row {number}: prompt {prompt_id!r} is listed twice.")
         score_range = parse_score_range(row, number, str(path))
-        prompt_infos[prompt_id] = PromptInfo(str(row["prompt"] or "").strip(), score_range)
+        prompt_infos[prompt_id] = PromptInfo(
+            "" if is_missing(row["prompt"]) else id_in_words(row["prompt"]).strip(), score_range
+        )
     if not prompt_infos:
         raise InputError(f"{path} holds no prompts.")
     return prompt_infos

@@ -86,13 +86,15 @@ class RowCheck:
 
         Args:
             path: of the file, which appears whole; where there are no such rows, there is no file.
-            overwrite: whether an existing file may be replaced.
+            overwrite: whether an existing file may be replaced, or removed where there are no such rows.
             in_words: makes of a reason what the file says.
             safe_for_spreadsheets: as of [`write_rows`].
 
         Returns:
-            A sentence on how many they are and where; None if there are none.
+            A sentence on how many they are and where; None if there are none. Where rows are not set aside, nothing is done.
         """
+        if not self.skip:
+            return None
         if not self.rows:
             if overwrite:
                 path.unlink(missing_ok=True)

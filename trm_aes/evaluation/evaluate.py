@@ -242,7 +242,10 @@ def evaluation_record(evaluation: Evaluation, scorer: EssayScorer, data: EssayDa
         commit=scorer.commit,
         split=split,
         device=str(scorer.device),
-        data={key: data.card[key] for key in ("source", "source_sha256", "options", "files") if key in data.card},
+        data={
+            **{key: data.card[key] for key in ("source", "source_sha256", "options")},
+            "essays_sha256": data.essays_checksum,
+        },
         by_prompt=evaluation.by_prompt,
         means=evaluation.means,
         constant_mean_qwk=evaluation.constant_mean_qwk,

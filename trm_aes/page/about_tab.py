@@ -46,7 +46,10 @@ class About:
             # Without them the scorer can be tried all the same.
             with contextlib.suppress(Exception):
                 snapshot_download(scorer.hub_id, revision=scorer.commit, allow_patterns=SHOWN_FILES)
-        return cls(scorer.name, _card(scorer.folder), _report(scorer.folder / REPORT_FOLDER))
+        report_dir = None
+        with contextlib.suppress(InputError):  # Of an earlier version: the scorer can be tried all the same.
+            report_dir = find_report(scorer.folder)
+        return cls(scorer.name, _card(scorer.folder, report_dir), None if report_dir is None else _report(report_dir))
 
 
 def about_tab(about: About):
@@ -57,32 +60,24 @@ def about_tab(about: About):
             gr.Markdown(about.card, latex_delimiters=[], elem_id="card")
 
 
-def _report(folder: Path) -> str | None:
+def _report(report_dir: Path) -> str:
     """
     The page of a report, made anew from its record: the page in the folder of one's own has names and paths that are for
     oneself alone, and one from the Hub could hold anything.
     """
     from ..report.page import render_page
 
-    if not (folder / REPORT_NAME).is_file():
-        return None
-    try:
-        return render_page(published_report(read_report(folder)))
-    except InputError:
-        # Of an earlier version: the scorer can be tried all the same.
-        return None
+    return render_page(published_report(read_report(report_dir)))
 
 
-def _card(folder: Path) -> str | None:
+def _card(folder: Path, report_dir: Path | None) -> str | None:
     file = folder / CARD_NAME
     if file.is_file():
         return ModelCard(file.read_text(encoding="utf-8"), ignore_metadata_errors=True).text
     if not (folder / RUN_RECORD_NAME).is_file():
         return None
     try:
-        return render_model_card(
-            folder, folder.name, find_evaluation(folder), DEFAULT_LICENSE, find_report(folder)
-        ).text
+        return render_model_card(folder, folder.name, find_evaluation(folder), DEFAULT_LICENSE, report_dir).text
     except InputError:
         # Records of an earlier version: the scorer can be tried all the same.
         return None

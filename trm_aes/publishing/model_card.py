@@ -19,7 +19,7 @@ from ..records import EVALUATION_NAME, REPORT_NAME, DataRecord, EvaluationRecord
 from ..report.files import PAGE_NAME, read_report
 from ..report.formats import flag_value
 from ..report.record import Report
-from ..scoring.scorer import EssayScorer
+from ..scoring.scorer import DTYPES, EssayScorer
 from ..version import MIN_TRANSFORMERS_WITHOUT_PACKAGE
 from .privacy import published_report
 
@@ -118,8 +118,14 @@ def find_report(folder: Path) -> Path | None:
 
 
 def _is_of(folder: Path, weights_sha256: str | None) -> bool:
-    """Whether the scorer in a folder has these weights. Records of earlier versions do not tell: they count as its own."""
-    return weights_sha256 in (None, EssayScorer.from_pretrained(folder, "cpu").checksums()["weights_sha256"])
+    """
+    Whether the scorer in a folder has these weights, whatever they were measured in. Records of earlier versions do not tell:
+    they count as its own.
+    """
+    return weights_sha256 is None or any(
+        EssayScorer.from_pretrained(folder, "cpu", dtype=dtype).checksums()["weights_sha256"] == weights_sha256
+        for dtype in DTYPES
+    )
 
 
 def _metadata(
@@ -143,7 +149,7 @@ def _metadata(
 
 def _is_on_data_of(run: RunRecord, evaluation: EvaluationRecord) -> bool:
     """Whether an evaluation is on a split of the data set that the scorer was trained on."""
-    told = ("source_sha256", "files") if run.data.files else ("source_sha256",)
+    told = ("source_sha256",) if run.data.essays_sha256 is None else ("source_sha256", "essays_sha256")
     return all(evaluation.data.get(name) == getattr(run.data, name) for name in told)
 
 

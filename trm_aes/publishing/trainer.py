@@ -58,7 +58,7 @@ class PublishingTrainer(Trainer):
             self.args.hub_private_repo = private
         with explain_hub_errors(str(self.args.hub_model_id or self.args.output_dir), "Nothing was published."):
             super().init_hf_repo(token or self._hub_token)
-        if self.args.hub_private_repo:
+        if self.args.hub_private_repo and self.is_world_process_zero():
             # One that was there stays as it was.
             repo_id = str(self.hub_model_id)
             check_may_be_written(repo_id, private=True, overwrite=True, token=token or self._hub_token)

@@ -11,7 +11,7 @@ from ..evaluation.reliability import sampled_share
 from ..evaluation.true_score import LabelRule, find_label_rule
 from .essays import PromptEssays, ReportEssays
 from .formats import SHARES
-from .record import MEASURES, OF_RATERS, OF_TRUE_SCORES, ErrorRow, PromptAgreement, RaterPair
+from .record import MEASURES, OF_ESSAYS_RATED_TWICE, OF_TRUE_SCORES, ErrorRow, PromptAgreement, RaterPair
 
 MAX_SCATTERED = 500
 LENGTH_BINS = 5
@@ -128,7 +128,7 @@ def _prompt_agreement(
         n=n,
         num_rated_twice=None if pair is None else pair.n,
         measures={
-            name: estimate_of(name, values, pair.n if pair and name in (*OF_RATERS, *OF_TRUE_SCORES) else n)
+            name: estimate_of(name, values, pair.n if pair and name in OF_ESSAYS_RATED_TWICE else n)
             for name, values in samples.items()
         },
         labels=[scores.scale.format(scores.scale.min_score + step * scores.scale.step) for step in occurring],

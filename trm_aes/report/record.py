@@ -92,7 +92,7 @@ class PromptAgreement:
 
     Args:
         prompt_id, n: the prompt and its essays.
-        num_rated_twice: essays that both of the raters scored who share the most; measures that take two raters are of these.
+        num_rated_twice: essays that both of the raters scored who share the most; the raters' QWK and the ceiling are of these.
             None where there are none.
         measures: `name -> Estimate`; see `MEASURES` for the names, which are those of all tables. A measure that is not
             defined here (raters where there are none) is absent.
@@ -287,6 +287,7 @@ MEASURES: dict[str, str] = {
     "length_qwk": "QWK of length alone",
     "ridge_qwk": "QWK of ridge regression on words",
 }
-# Those that take two ratings of an essay.
+# Those that take two ratings of an essay; the first and the last are of such essays alone.
 OF_RATERS = ("rater_qwk", "degradation_qwk", "degradation_pearson")
 OF_TRUE_SCORES = ("disattenuated_pearson", "prmse", "ceiling_qwk")
+OF_ESSAYS_RATED_TWICE = ("rater_qwk", "ceiling_qwk")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..data.tables import write_rows
 from ..evaluation.bootstrap import Estimate
-from .record import MEASURES, OF_RATERS, OF_TRUE_SCORES, Report
+from .record import MEASURES, OF_ESSAYS_RATED_TWICE, Report
 
 
 def report_tables(report: Report) -> dict[str, list[dict[str, Any]]]:
@@ -67,7 +67,7 @@ def _confidence_tables(report: Report) -> dict[str, list[dict[str, Any]]]:
 def _agreement_rows(report: Report) -> Iterable[dict[str, Any]]:
     for prompt in report.agreement:
         for name, figure in prompt.measures.items():
-            n = prompt.num_rated_twice if name in (*OF_RATERS, *OF_TRUE_SCORES) else None
+            n = prompt.num_rated_twice if name in OF_ESSAYS_RATED_TWICE else None
             yield from _measure_rows(f"prompt {prompt.prompt_id}", n or prompt.n, {name: figure})
 
 

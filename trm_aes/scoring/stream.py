@@ -127,7 +127,7 @@ def score_file(
         return check_rows(source, reading, columns, prompt_id, rule, check, added)
 
     if STANDARD_STREAM in (source, output):
-        rows = writable(checked_rows(), output)
+        rows = writable(checked_rows(), output, safe_for_spreadsheets)
         with owned(output) if output != STANDARD_STREAM else contextlib.nullcontext():
             windows = enumerate(_windows(rows))
             encoded = (
@@ -204,9 +204,7 @@ def _summary(
     review: ReviewRule | None,
     safe_for_spreadsheets: bool,
 ) -> ScoringSummary:
-    rejected = None
-    if check.skip:
-        rejected = check.write(rejected_path(output), overwrite, bad_rows.in_words, safe_for_spreadsheets)
+    rejected = check.write(rejected_path(output), overwrite, bad_rows.in_words, safe_for_spreadsheets)
     num_read = counts["scored"] + counts["unknown"] + len(check.reasons)
     num_to_review = None if review is None else counts["to review"]
     return ScoringSummary(counts["scored"], counts["cut"], num_read, counts["unknown"], rejected, num_to_review)

@@ -30,15 +30,17 @@ JSON_FILES: dict[str, dict[str, Any]] = {
     AVERAGE_STATE_NAME: {"num_updates": int},
     SETTINGS_NAME: {"data": str, "model": dict, "choices": dict, "training": dict},
 }
+# Essays in a batch: of all processes, and of all parts that are accumulated.
+ESSAYS_AT_ONCE = "essays in a batch"
 # Of a plan's choices and training arguments, those that the same run has.
 SAME_CHOICES = (
     "embeddings", "rescale_embeddings", "freeze_embeddings", "encoder", "encoder_layers", "freeze_encoder", "text_features",
-    "shrink_recursion", "auxiliary_columns", "traits",
+    "revision", "shrink_recursion", "auxiliary_columns", "traits",
 )  # fmt: skip
 SAME_TRAINING = (
-    "seed", "data_seed", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
-    "embedding_learning_rate", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "optim",
-    "lr_scheduler_type", "warmup_steps", "ema_decay", "halt_exploration_prob", "metric_for_best_model", "greater_is_better",
+    "seed", "data_seed", "learning_rate", "embedding_learning_rate", "weight_decay", "adam_beta1", "adam_beta2",
+    "adam_epsilon", "max_grad_norm", "optim", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "ema_decay",
+    "halt_exploration_prob", "metric_for_best_model", "greater_is_better",
 )  # fmt: skip
 
 
@@ -61,8 +63,15 @@ def settings_of(plan: TrainingPlan, data: EssayDataset) -> dict[str, Any]:
     essays, their order and each step. How long it trains, how often it saves, and on what machine may change.
     """
     choices = {name: plan.choices[name] for name in SAME_CHOICES}
-    training = {name: getattr(plan.training, name) for name in SAME_TRAINING}
-    settings = {"data": data.checksum, "model": plan.model, "choices": choices, "training": training}
+    args = plan.training
+    training = {name: getattr(args, name) for name in SAME_TRAINING}
+    training[ESSAYS_AT_ONCE] = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    settings = {
+        "data": data.essays_checksum or data.checksum,
+        "model": plan.model,
+        "choices": choices,
+        "training": training,
+    }
     return json.loads(json.dumps(settings, default=str))
 
 
@@ -108,16 +117,17 @@ def _check_settings(folder: Path, settings: dict[str, Any]):
     begun = read_json(folder / SETTINGS_NAME)
     if begun["data"] != settings["data"]:
         raise InputError(
-            f"{folder} is of a run on another data set, or one that was built anew since: some of its training essays may be "
+            f"{folder} is of a run on another data set, or another draw of the same essays: some of its training essays may be "
             "validation or test essays of `data`. Resume with the data set of that run, or start anew."
         )
     for part in ("model", "choices", "training"):
         for name in dict.fromkeys((*begun[part], *settings[part])):
             before, now = begun[part].get(name), settings[part].get(name)
             if before != now:
+                what = name if name == ESSAYS_AT_ONCE else f"`{name}`"
                 raise InputError(
-                    f"{folder} is of a run with `{name}` {before}, and this one has {now}. Resume with the same options, or "
-                    "start anew."
+                    f"{folder} is of a run with {what} {before}, and this one has {now}. Resume with the same options, or start "
+                    "anew."
                 )
 
 

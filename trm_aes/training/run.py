@@ -307,7 +307,7 @@ def _describe_run(plan: TrainingPlan, data: EssayDataset, pretrained: Pretrained
         "run": plan.choices,
         "training": args.to_dict(),
         "seed": args.seed,
-        "data": DataRecord.of_card(data.card),
+        "data": DataRecord.of_card(data.card, data.essays_checksum),
         "embeddings": _describe_checkpoint(pretrained.embeddings),
         "encoder": _describe_checkpoint(pretrained.encoder),
         "packages": package_versions(),

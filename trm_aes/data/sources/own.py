@@ -30,6 +30,9 @@ from .own_scales import given_scales, scales_from_scores
 from .rows import SourceRows, read_source
 from .traits import TraitScores, join_traits, read_traits
 
+# Of an essay whose score is the sum of their scores.
+MOST_RATERS = 3
+
 
 def load_own_table(
     path: str | Path,
@@ -94,7 +97,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     found = scales_from_scores(frame[[scales[row] is None for row in frame.index]], rows.source, known.observe)
     of_rows = [scales[row] or found[prompt_id] for row, prompt_id in frame["prompt_id"].items()]
     frame = frame.assign(**scale_columns(of_rows))
-    values, beyond = _without_ids(values, frame.index, of_rows, taken)
+    values, beyond = _without_ids(values, {row: scales[row] for row in frame.index}, taken)
     _set_aside(frame, of_rows, raw, rows.source, check)
     frame = frame.assign(**_riding(raw.loc[frame.index], taken, {**values, **traits.scores}))
     frame = frame.drop(index=[row for row in check.reasons if row in frame.index])
@@ -174,7 +177,7 @@ def _prompts(
     """Prompt ids, and the texts that the source itself gives, row by row."""
     own_texts = [""] * len(raw)
     if taken.prompt is not None:
-        own_texts = ["" if is_missing(value) else str(value).strip() for value in raw[taken.prompt]]
+        own_texts = ["" if is_missing(value) else id_in_words(value).strip() for value in raw[taken.prompt]]
     if known.only_id is not None:
         return [known.only_id] * len(raw), own_texts
     if taken.prompt_id is not None:
@@ -257,26 +260,29 @@ def _scores(
 
 
 def _without_ids(
-    values: dict[str, pd.Series], rows: Sequence[Hashable], scales: Sequence[ScoreRange], taken: TakenColumns
+    values: dict[str, pd.Series], scales: Mapping[Hashable, ScoreRange | None], taken: TakenColumns
 ) -> tuple[dict[str, pd.Series], list[str]]:
     """
-    The columns of raters' scores that can be such, and notes on the others. Raters of a score that is a sum, or a mean of some,
-    have scales of their own, but none goes beyond the score's, or half of its lowest score. A column of a usual name that does
-    holds something else (numbers of raters); one that was named is kept.
+    The columns of raters' scores that can be such, and notes on the others. Where the score is the mean of the raters' they are
+    on its scale, and where it is their sum each is at most that, and at least the lowest sum by their number. A column of a usual
+    name with others holds something else (numbers of raters, say); one that was named is kept. Only scales that were given tell:
+    raters may well go beyond the scores that occur.
     """
     kept, notes = {}, []
     for name, scores in values.items():
-        lowest = [min(scale.min_score, scale.min_score / 2) for scale in scales]
         beyond = [
             (row, scores[row], scale)
-            for row, low, scale in zip(rows, lowest, scales, strict=True)
-            if not scale.labels and not (pd.isna(scores[row]) or low <= scores[row] <= scale.max_score)
+            for row, scale in scales.items()
+            if scale is not None
+            and not scale.labels
+            and not pd.isna(scores[row])
+            and not min(scale.min_score, scale.min_score / MOST_RATERS) <= scores[row] <= scale.max_score
         ]
         if beyond:
             row, score, scale = beyond[0]
             found = f"row {row} has {score:g}, and the essay's score is on the scale {scale}"
             notes.append(
-                f"Column {name!r} is taken for no rater's: {found}."
+                f"Column {name!r} is taken for no rater's: {found}. If it is one's, name it with `columns.raters`."
                 if name in taken.optional
                 else f"Column {name!r} of raters goes beyond the scale: {found}. Is it mistyped?"
             )

@@ -1,5 +1,6 @@
 """Cells of workbooks that hold an error (#N/A, #DIV/0!), which the library that reads their sheets takes for empty ones."""
 
+import contextlib
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -22,17 +23,16 @@ class ErrorCell(NamedTuple):
 
 def error_cell(workbook: BinaryIO, sheet: str) -> ErrorCell | None:
     """
-    The first cell of a sheet of an .xlsx or .ods that holds an error; None if there is none. (An .xls does not tell.)
-
-    Raises:
-        ElementTree.ParseError, KeyError: if the workbook is damaged.
+    The first cell of a sheet of an .xlsx or .ods that holds an error; None if there is none, or the sheet's part is not found:
+    the library that reads sheets says what is damaged. (An .xls does not tell.)
     """
     if not zipfile.is_zipfile(workbook):
         return None
-    with zipfile.ZipFile(workbook) as archive:
+    with zipfile.ZipFile(workbook) as archive, contextlib.suppress(ElementTree.ParseError, KeyError, ValueError):
         if SHEETS in archive.namelist():
             return _first(archive, _part_of_xlsx(archive, sheet), IN_XLSX, _errors_of_xlsx)
         return _first(archive, ODS_CONTENT, IN_ODS, lambda part: _errors_of_ods(part, sheet))
+    return None
 
 
 def _first(
@@ -65,8 +65,9 @@ def _part_of_xlsx(archive: zipfile.ZipFile, sheet: str) -> str:
         if name.endswith("}id")
     ]
     targets = {element.get("Id"): element.get("Target") for element in ElementTree.fromstring(archive.read(RELATIONS))}
-    target = targets[relation] or ""
-    return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+    # From the root of the archive, or from the folder of the part that has the relation.
+    target = (targets[relation] or "").lstrip("/")
+    return target if target.startswith("xl/") else f"xl/{target}"
 
 
 def _errors_of_xlsx(part: BinaryIO) -> Iterator[ErrorCell]:

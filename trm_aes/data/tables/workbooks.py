@@ -5,7 +5,6 @@ import io
 import zipfile
 from collections.abc import Iterator
 from typing import Any
-from xml.etree import ElementTree
 
 from ...errors import InputError, brief
 from ...naming import listing
@@ -43,7 +42,7 @@ def workbook_rows(content: bytes, source: str, reading: TableReading) -> Iterato
         yield from _rows(sheet.iter_rows(), source)
     except InputError:
         raise
-    except (python_calamine.CalamineError, ElementTree.ParseError, OSError, KeyError, ValueError) as error:
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise InputError(f"{source} is not a workbook that can be read: {brief(error)}.") from None
 
 

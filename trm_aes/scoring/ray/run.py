@@ -80,7 +80,7 @@ def score_files(
         check_parts(counts["parts"], system, path, output)
         record = {"version": __version__, "packages": package_versions(), "counts": counts, **scorer.checksums()}
         write_success(system, path, record)
-    rejected = folder.write_rejected(survey.check, bad_rows.in_words) if bad_rows.skip else None
+    rejected = folder.write_rejected(survey.check, bad_rows.in_words)
     return ScoringSummary(
         counts["scored"],
         counts["cut"],
