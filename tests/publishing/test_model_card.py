@@ -169,11 +169,8 @@ def test_figures_of_other_weights_are_not_the_scorers(scorer, caplog):
         (scorer / folder).mkdir()
         record.write(scorer / folder)
         if is_taken:
-            assert (
-                find_evaluation(scorer)
-                == find_evaluation(scorer, scorer / folder)
-                == scorer / folder / "evaluation.json"
-            )
+            assert find_evaluation(scorer, scorer / folder) == scorer / folder / "evaluation.json"
+            assert find_evaluation(scorer) == scorer / "evaluation-test" / "evaluation.json"
             continue
         with pytest.raises(InputError, match="other is of another scorer than .*Evaluate it anew"):
             find_evaluation(scorer, scorer / folder)

@@ -94,7 +94,12 @@ def test_growth(model_dir, tmp_path, capsys):
 def test_the_time_of_a_run_that_went_on_is_not_taken_for_that_of_all_its_essays(
     model_dir, tmp_path, monkeypatch, capsys
 ):
-    growth, measured = script("benchmark_growth"), iter([(0, ProcessCost(2, 2, 300)), (1024, ProcessCost(1, 1, 300))])
+    growth, measured = (
+        script("benchmark_growth"),
+        iter(
+            [(0, ProcessCost(2, 2, 300, [Sample(1, 300, 0)])), (1024, ProcessCost(1, 1, 300, [Sample(1, 300, 1024)]))]
+        ),
+    )
     monkeypatch.setattr(growth, "score", lambda *args: next(measured))
     output = tmp_path / "growth.json"
     growth.main(["--model", str(model_dir), "--essays", "40", "80", "--output", str(output)])
