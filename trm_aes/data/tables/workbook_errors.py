@@ -4,7 +4,7 @@ import contextlib
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 from xml.etree import ElementTree
 
 SHEETS, RELATIONS, ODS_CONTENT = "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "content.xml"
@@ -36,7 +36,7 @@ def error_cell(workbook: BinaryIO, sheet: str) -> ErrorCell | None:
 
 
 def _first(
-    archive: zipfile.ZipFile, name: str, pattern: re.Pattern[bytes], errors: Callable[[BinaryIO], Iterator[ErrorCell]]
+    archive: zipfile.ZipFile, name: str, pattern: re.Pattern[bytes], errors: Callable[[IO[bytes]], Iterator[ErrorCell]]
 ) -> ErrorCell | None:
     if not _holds(archive, name, pattern):
         return None
@@ -70,7 +70,7 @@ def _part_of_xlsx(archive: zipfile.ZipFile, sheet: str) -> str:
     return target if target.startswith("xl/") else f"xl/{target}"
 
 
-def _errors_of_xlsx(part: BinaryIO) -> Iterator[ErrorCell]:
+def _errors_of_xlsx(part: IO[bytes]) -> Iterator[ErrorCell]:
     for _, element in ElementTree.iterparse(part):
         if _tag(element) == "c" and element.get("t") == "e":
             shown = [child.text or "" for child in element if _tag(child) == "v"]
@@ -80,7 +80,7 @@ def _errors_of_xlsx(part: BinaryIO) -> Iterator[ErrorCell]:
             element.clear()
 
 
-def _errors_of_ods(part: BinaryIO, sheet: str) -> Iterator[ErrorCell]:
+def _errors_of_ods(part: IO[bytes], sheet: str) -> Iterator[ErrorCell]:
     found, row = False, 0
     for event, element in ElementTree.iterparse(part, ("start", "end")):
         tag = _tag(element)
