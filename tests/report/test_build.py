@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from made_up_report import made_up_report
 from report_data import SCORER, constant_frame, demo_frame, essay_data, predictions_of, report_of
 from sklearn.metrics import cohen_kappa_score
 
@@ -18,6 +19,7 @@ from trm_aes.model.score_scale import ScoreRange
 from trm_aes.report.advisories import advisory_rows, prompts_without_advisories
 from trm_aes.report.build import ReportChoices, build_report
 from trm_aes.report.files import read_report, write_report
+from trm_aes.report.page import render_page
 from trm_aes.report.record import MEASURES
 from trm_aes.report.tables import report_tables, write_tables
 
@@ -279,3 +281,26 @@ def test_prompts_without_limits_of_advisories_are_said():
     assert of(predictions[20:]) == ([], ["adapted"])
     said = build_report(scorer, data, "test", predictions, ReportChoices()).limits
     assert "The scorer gives no advisories for essays of these prompts: adapted." in said
+
+
+def test_of_how_many_essays_the_raters_agreement_is(demo):
+    frame, scales, predicted, _ = demo
+    partly = frame.assign(rater2=frame["rater2"].where(np.arange(len(frame)) % 4 == 0))
+    report = report_of(essay_data(partly, scales, ("rater1", "rater2")), predicted)
+    [first, *_] = report.agreement
+    twice = int((partly["prompt_id"].eq(first.prompt_id) & partly["rater2"].notna()).sum())
+    assert 20 < twice < 30 and (first.n, first.num_rated_twice, first.rated_twice_in_part) == (100, twice, True)
+    rows = [row for row in report_tables(report)["agreement"] if row["where"] == f"prompt {first.prompt_id}"]
+    assert {row["n"] for row in rows} == {100, twice}
+    assert {row["measure"] for row in rows if row["n"] == twice} <= {"QWK of the raters", "ceiling by label noise"}
+    assert f"of the essays that have two ratings: {twice} of prompt {first.prompt_id}" in render_page(report)
+    assert "of the essays that have two ratings" not in render_page(made_up_report(prompt_ids=("1",)))
+
+
+def test_that_the_scorer_was_fitted_to_these_essays_is_said(demo):
+    frame, scales, predicted, _ = demo
+    data = essay_data(frame, scales)
+    data.splits["validation"] = data.splits["test"]
+    for split, is_said in (("test", False), ("validation", True)):
+        limits = build_report(SCORER, data, split, predictions_of(data, predicted), ReportChoices()).limits
+        assert any("its prediction sets were fitted to them" in limit for limit in limits) is is_said

@@ -112,6 +112,11 @@ class PromptAgreement:
     by_length: list[ErrorRow]
     num_rated_twice: int | None = None
 
+    @property
+    def rated_twice_in_part(self) -> bool:
+        """Whether some essays have two ratings, and others have not."""
+        return self.num_rated_twice is not None and self.num_rated_twice < self.n
+
 
 @dataclass(frozen=True, kw_only=True)
 class RaterPair:
