@@ -112,7 +112,7 @@ def checkpoint_to_resume(output_dir: str | os.PathLike, wanted: str | None, sett
 def _check_settings(folder: Path, settings: dict[str, Any]):
     """Refuses to go on as another run than was begun: half of its steps would be of either."""
     if not (folder / SETTINGS_NAME).exists():
-        # Of version 0.1.
+        # Of an earlier version, which does not tell.
         return
     begun = read_json(folder / SETTINGS_NAME)
     if begun["data"] != settings["data"]:
