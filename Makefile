@@ -59,5 +59,6 @@ $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
+# Of runs/, where people keep what they train, only the quickstart goes.
 clean:
-	rm -rf $(VENV) $(LOWEST_VENV) $(ORACLE_VENV) runs build *.egg-info
+	rm -rf $(VENV) $(LOWEST_VENV) $(ORACLE_VENV) $(QUICKSTART_DIR) build *.egg-info

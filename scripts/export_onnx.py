@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 
+from trm_aes.cli.options import check_inputs_are_outside
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import load_essay_dataset
@@ -18,7 +19,8 @@ from trm_aes.scoring.onnx import compare_with_onnx, export_onnx, quantize_onnx
 from trm_aes.scoring.scorer import EssayScorer
 
 REPORT_NAME = "report.json"
-EXPORT = FolderKind.with_record("scripts/export_onnx.py", REPORT_NAME)
+GRAPH_NAME = "model.onnx"
+EXPORT = FolderKind.with_record("scripts/export_onnx.py", REPORT_NAME, GRAPH_NAME)
 
 
 def build_parser() -> CommandParser:
@@ -42,6 +44,7 @@ def export(args: argparse.Namespace):
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"The export needs {package}: pip install 'trm-aes[onnx]'")
+    check_inputs_are_outside(args, args.output_dir, ("model", "data"))
     check_is_folder_to_be(args.output_dir, args.overwrite, EXPORT)
     data = load_essay_dataset(args.data)
     split = data.split(args.split)
@@ -54,7 +57,7 @@ def export(args: argparse.Namespace):
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="torch")
     with new_folder(args.output_dir, args.overwrite, EXPORT) as folder:
-        paths = {"float32": folder / "model.onnx", "int8": folder / "model-int8.onnx"}
+        paths = {"float32": folder / GRAPH_NAME, "int8": folder / "model-int8.onnx"}
         export_onnx(scorer, paths["float32"])
         quantize_onnx(*paths.values())
         scorer.tokenizer.save_pretrained(folder)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmarks import designs, study
+from benchmarks import designs, protocol, study
 from benchmarks.designs import CONTROLS, DESIGNS
 from benchmarks.protocol import split_with_scores
 from benchmarks.report import markdown_table
 from benchmarks.study import Study
 
+import trm_aes
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import EssayDataset, load_essay_dataset
@@ -97,8 +98,13 @@ def run_folder(folder: Path, run: Run) -> Path:
 
 
 def code_checksum() -> str:
-    """Of the designs and of how they are trained."""
-    return hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in (designs, study))).hexdigest()
+    """Of the designs, of how they are trained and measured, and of the model that they are built around."""
+    package = Path(str(trm_aes.__file__)).parent
+    files = [Path(str(module.__file__)) for module in (designs, study, protocol)]
+    files += sorted(
+        [*package.glob("model/*.py"), *package.glob("training/**/*.py"), *package.glob("presets/recipes/*.json")]
+    )
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def is_done(folder: Path, data: EssayDataset) -> bool:

@@ -13,6 +13,7 @@ from trm_aes.files import (
     FolderKind,
     beside,
     check_is_file_to_be,
+    check_is_folder_to_be,
     check_is_outside,
     new_file,
     new_folder,
@@ -144,3 +145,17 @@ def test_a_folder_that_a_killed_run_left_is_not_in_a_files_way(tmp_path, caplog)
         temporary.write_text("scores")
     assert (tmp_path / "scores.parquet").read_text() == "scores" and not left.exists()
     assert "which an interrupted run had left" in caplog.text
+
+
+def test_the_root_is_no_output(tmp_path):
+    with pytest.raises(InputError, match="^/ exists"):
+        check_is_folder_to_be("/", False, OURS)
+    with pytest.raises(InputError, match="^/ is not what a test wrote"):
+        check_is_folder_to_be("/", True, OURS)
+
+
+def test_two_kinds_of_folders_whose_records_have_one_name(tmp_path):
+    report, export = (FolderKind.with_record("a test", "record.json", beside) for beside in ("page.html", "model.onnx"))
+    write_json(tmp_path / "record.json", {"packages": {}})
+    (tmp_path / "model.onnx").touch()
+    assert export.is_ours(tmp_path) and not report.is_ours(tmp_path) and OURS.is_ours(tmp_path)

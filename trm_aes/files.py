@@ -66,7 +66,8 @@ def followed(path: str | os.PathLike) -> Path:
 
 def _check_place(path: Path):
     """Checks the folder in which an output is to be written, or the first above it that there is."""
-    parent = next(parent for parent in path.parents if parent.exists())
+    # The root is in no folder but itself.
+    parent = next((parent for parent in path.parents if parent.exists()), path)
     if not parent.is_dir():
         raise InputError(f"{path} cannot be written: {parent} is a file.")
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -103,9 +104,14 @@ class FolderKind:
     is_ours: Callable[[Path], bool]
 
     @classmethod
-    def with_record(cls, writer: str, record: str) -> "FolderKind":
-        """Folders in which the writer leaves a record of this name (see [`is_record`])."""
-        return cls(writer, lambda folder: is_record(folder / record))
+    def with_record(cls, writer: str, record: str, beside: str | None = None) -> "FolderKind":
+        """
+        Folders in which the writer leaves a record of this name (see [`is_record`]) and, where other folders have one, too, a file
+        beside it that they lack.
+        """
+        return cls(
+            writer, lambda folder: is_record(folder / record) and (beside is None or (folder / beside).is_file())
+        )
 
 
 def check_is_folder_to_be(path: str | os.PathLike, overwrite: bool, kind: FolderKind) -> Path:

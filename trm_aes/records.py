@@ -13,7 +13,8 @@ RUN_RECORD_NAME = "run.json"
 EVALUATION_NAME = "evaluation.json"
 REPORT_NAME = "report.json"
 EVALUATION = FolderKind.with_record("`trm-aes evaluate`", EVALUATION_NAME)
-REPORT = FolderKind.with_record("`trm-aes report`", REPORT_NAME)
+# An export to ONNX has a record of that name, too.
+REPORT = FolderKind.with_record("`trm-aes report`", REPORT_NAME, "report.html")
 # To be raised when a field is renamed or changes its meaning; one more field with a default needs no new number.
 FORMAT_VERSION = 1
 RECORDED_PACKAGES = (

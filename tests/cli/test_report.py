@@ -167,3 +167,20 @@ def test_prompts_that_the_scorer_does_not_know_are_named_before_anything_is_scor
     with pytest.raises(InputError, match=r"split test: prompt letter is not one that .* scores, .*: it scores a, b\.$"):
         run(evaluated, tmp_path / "data", "--output-dir", tmp_path / "report")
     assert not (tmp_path / "report").exists() and "scored now" not in capsys.readouterr().out
+
+
+def test_no_report_or_evaluation_takes_the_place_of_what_it_reads(evaluated, data_dir, tmp_path):
+    run(evaluated, data_dir, "--output-dir", tmp_path / "earlier")
+    reference = tmp_path / "earlier" / "report.json"
+    content = reference.read_bytes()
+    with pytest.raises(InputError, match="--reference .*earlier/report.json is in the output .*earlier"):
+        run(evaluated, data_dir, "--output-dir", tmp_path / "earlier", "--reference", reference, "--overwrite")
+    assert reference.read_bytes() == content
+    shutil.copytree(evaluated / "evaluation-test", tmp_path / "measured")
+    shutil.copytree(evaluated, tmp_path / "measured" / "model")
+    with pytest.raises(InputError, match="--model .*measured/model is in the output .*measured"):
+        evaluate.main(
+            ["--model", str(tmp_path / "measured" / "model"), "--data", str(data_dir)]
+            + ["--output-dir", str(tmp_path / "measured"), "--overwrite"]
+        )
+    assert (tmp_path / "measured" / "model" / "model.safetensors").is_file()

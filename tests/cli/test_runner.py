@@ -69,16 +69,22 @@ def test_closed_streams(closed, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this machine has no disk that is always full")
-@pytest.mark.parametrize("fails", [False, True])
-def test_output_that_does_not_fit_is_an_error_of_one_line(fails, tmp_path):
+@pytest.mark.parametrize(
+    ("ends", "code", "says"),
+    [
+        ("", 2, b"No space left on device"),
+        ("raise InputError('bad')", 2, b"bad"),
+        ("sys.exit(0)", 2, b"No space left on device"),
+    ],
+    ids=["well", "badly", "after --help"],
+)
+def test_output_that_does_not_fit_is_an_error_of_one_line(ends, code, says):
     """Python itself would say so when it ends, with a code of its own."""
-    program = "def program(argv):\n    print('scores')\n" + ("    raise InputError('bad')\n" if fails else "")
-    code = (
+    program = (
         "import sys\nfrom trm_aes.cli.runner import run\nfrom trm_aes.errors import InputError\n"
-        f"{program}sys.exit(run(program, []))\n"
+        f"def program(argv):\n    print('scores')\n    {ends}\nsys.exit(run(program, []))\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
-        ended = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, env=environment)
-    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
-    assert (b"bad" if fails else b"No space left on device") in ended.stderr
+        ended = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, env=environment)
+    assert ended.returncode == code and len(ended.stderr.splitlines()) == 1 and says in ended.stderr

@@ -1,6 +1,8 @@
 """How the page is served, but for what a browser shows of it."""
 
+import os
 import socket
+import time
 from dataclasses import asdict, replace
 
 import pytest
@@ -10,6 +12,7 @@ from trm_aes.cli import demo
 from trm_aes.cli.runner import run
 from trm_aes.errors import InputError
 from trm_aes.files import write_json
+from trm_aes.page import uploads
 from trm_aes.page.about_tab import About
 from trm_aes.page.app import Address, build_page
 from trm_aes.page.limits import MAX_QUEUE
@@ -75,3 +78,23 @@ def test_what_is_known_of_a_scorer_lies_beside_it(model_dir, tmp_path):
     (tmp_path / "report-test" / "report.json").unlink()
     assert About.of(Checkpoint("own", tmp_path)).report is None
     assert About.of(Checkpoint("bare", tmp_path / "report-test")).card is None
+
+
+def test_what_was_broken_off_is_removed_in_time(tmp_path, monkeypatch):
+    (tmp_path / "received").mkdir()
+    old, new = tmp_path / "tmpabc", tmp_path / "received" / "essays.csv"
+    for path in (old, new):
+        path.write_text("the first half of an essay", encoding="utf-8")
+    os.utime(old, (0, 0))
+    uploads.remove_older(tmp_path, 1800)
+    assert not old.exists() and new.exists()
+    # And by itself, while the page is served.
+    monkeypatch.setattr(uploads, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(uploads, "SECONDS_HELD", 0)
+    with uploads.uploads_in_private() as folder:
+        (folder / "tmpdef").write_text("the first half of an essay", encoding="utf-8")
+        for _ in range(500):
+            if not (folder / "tmpdef").exists():
+                break
+            time.sleep(0.01)
+        assert not (folder / "tmpdef").exists()

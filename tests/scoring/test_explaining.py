@@ -11,6 +11,7 @@ from helpers import REGISTERED, small_model
 from made_up_scorer import ESSAY, full_scorer
 
 from trm_aes.errors import InputError
+from trm_aes.model import encoder_trm
 from trm_aes.scoring import explaining
 from trm_aes.scoring.inputs import model_inputs
 from trm_aes.scoring.scorer import EssayScore, EssayScorer
@@ -167,6 +168,15 @@ def test_a_separator_that_the_writer_has_typed_is_no_word_of_the_encoder(scorer)
     found = scorer.explain("One [SEP] two. Three four.", "1")
     assert [word.token for word in found.words if not word.recursive] == ["[SEP]"] and len(found.words) == 7
     assert abs(found.recursive_parts["gap"]) < 1e-3
+
+
+def test_explained_alike_where_nobody_waits_for_the_device(scorer, explanation, monkeypatch):
+    """There the encoder gives a row for each token."""
+    monkeypatch.setattr(encoder_trm, "can_wait", lambda device: False)
+    found = scorer.explain(ESSAY, "1")
+    assert [word.token for word in found.words] == [word.token for word in explanation.words]
+    expected = [word.recursive for word in explanation.words]
+    assert [word.recursive for word in found.words] == pytest.approx(expected, abs=1e-4)
 
 
 def test_what_was_cut_off_has_no_words(tokenizer):

@@ -137,7 +137,12 @@ def test_what_a_recipe_says_of_a_part_that_is_taken_back_is_no_fault(tmp_path):
         resolve(tmp_path, write_recipe(tmp_path, {"training": {"remove_unused_columns": True}}))
 
 
-def test_a_project_has_one_name(tmp_path):
+def test_a_project_has_one_name(tmp_path, monkeypatch):
+    for name in ("project_name", "project", "run_name"):
+        of_run = {"project_name": "y"} if name == "project_name" else {"training": {name: "y"}}
+        with pytest.raises(InputError, match=f"`{name}` has no effect without `report_to`"):
+            resolve(tmp_path, **of_run)
+    monkeypatch.setattr("trm_aes.training.idle.TRACKING_OPTIONS", ())
     assert resolve(tmp_path, project_name="y").training.project == "y"
     assert resolve(tmp_path, project_name="y", training={"project": "y"}).training.project == "y"
     # The user's name wins over the recipe's, as every option does.

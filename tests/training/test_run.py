@@ -20,6 +20,7 @@ from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.files import read_json, write_json
 from trm_aes.scoring.scorer import EssayScorer
+from trm_aes.training import run
 from trm_aes.training.resuming import last_checkpoint
 from trm_aes.training.trainer import TRMTrainer
 
@@ -355,3 +356,15 @@ def test_no_model_is_chosen_by_what_tells_none_better(data_dir, tmp_path, metric
     with pytest.raises(InputError, match=f"--metric-for-best-model {metric}: no such metric"):
         train.main(options(data_dir, tmp_path / "m", "--metric-for-best-model", metric))
     assert not (tmp_path / "m").exists()
+
+
+def test_what_is_fitted_at_the_end_is_of_the_model_in_full_precision(data_dir, tmp_path, monkeypatch):
+    """As essays will be scored: autocast stays on a model that was trained with it."""
+    scored = []
+    fit = run._fit_to_unseen
+    monkeypatch.setattr(run, "_fit_to_unseen", lambda scorer, *args: scored.append(scorer.model) or fit(scorer, *args))
+    train.main(options(data_dir, tmp_path / "m", "--num-train-epochs", "1", "--bf16", "true"))
+    [model] = scored
+    assert not {"forward", "_original_forward"} & set(vars(model))
+    logits = model(input_ids=torch.tensor([[101, 2023, 102, 2023, 102]]), prompt_indices=torch.tensor([0])).logits
+    assert logits.dtype == torch.float32

@@ -14,6 +14,7 @@ from . import own_file
 from .options import (
     add_scorer_options,
     add_unknown_prompt_option,
+    check_inputs_are_outside,
     check_scorer_options,
     load_scorer,
     new_parser,
@@ -72,7 +73,9 @@ def main(argv: Sequence[str] | None = None):
     args = parser.parse_args(argv)
     with parser.flags_in_errors(own_file.RENAMED):
         _check_options(args)
-        _evaluate(args, check_is_folder_to_be(args.output_dir or _default_output_dir(args), args.overwrite, EVALUATION))
+        output_dir = check_is_folder_to_be(args.output_dir or _default_output_dir(args), args.overwrite, EVALUATION)
+        check_inputs_are_outside(args, output_dir, ("model", "data", "input"))
+        _evaluate(args, output_dir)
 
 
 def _check_options(args: argparse.Namespace):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..data.rejection import CHOICES, FAIL
 from ..errors import InputError
+from ..files import check_is_outside
 from .parser import CommandParser
 from .source import constant
 
@@ -100,6 +101,24 @@ def check_scorer_options(args: argparse.Namespace):
     is_hub_id = args.model.count("/") <= 1 and not args.model.startswith((".", "/", "~"))
     if not is_hub_id:
         check_is_folder(args.model, "model")
+
+
+def check_inputs_are_outside(args: argparse.Namespace, output_dir: str | Path, names: Iterable[str]):
+    """
+    Checks that nothing that a command reads is among what its output would replace.
+
+    Args:
+        args: of the command.
+        output_dir: its output.
+        names: options that give paths, or other names: what is no path of this machine is passed over.
+
+    Raises:
+        InputError: if one is.
+    """
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and Path(value).exists():
+            check_is_outside(value, output_dir, name)
 
 
 def load_scorer(args: argparse.Namespace, device: str | None = None) -> "EssayScorer":

@@ -13,7 +13,13 @@ from ..files import check_is_folder_to_be, new_folder
 from ..naming import listing
 from ..records import REPORT
 from .evaluate import DEFAULT_SPLIT, folder_in_model
-from .options import add_scorer_options, check_scorer_options, load_scorer, new_parser
+from .options import (
+    add_scorer_options,
+    check_inputs_are_outside,
+    check_scorer_options,
+    load_scorer,
+    new_parser,
+)
 from .own_file import names_in
 from .parser import CommandParser
 from .source import constant
@@ -78,8 +84,9 @@ def main(argv: Sequence[str] | None = None):
     args = parser.parse_args(words)
     with parser.flags_in_errors():
         _check_options(args)
-        output_dir = args.output_dir or str(_folder(args, "report"))
-        _report(args, check_is_folder_to_be(output_dir, args.overwrite, REPORT), ["trm-aes", "report", *words])
+        output_dir = check_is_folder_to_be(args.output_dir or str(_folder(args, "report")), args.overwrite, REPORT)
+        check_inputs_are_outside(args, output_dir, ("model", "data", "reference"))
+        _report(args, output_dir, ["trm-aes", "report", *words])
 
 
 def _check_options(args: argparse.Namespace):

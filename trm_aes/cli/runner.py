@@ -38,8 +38,12 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
     termination = _Termination()
     try:
         with termination:
-            program(words)
-            # Python itself would say it later, when nobody can explain it.
+            # Python itself flushes later, when nobody can explain any more what went wrong.
+            try:
+                program(words)
+            except SystemExit:  # After --help.
+                sys.stdout.flush()
+                raise
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         _say(str(interrupt) or "interrupted; nothing that was there before has changed.", interrupt, is_debugged)

@@ -124,7 +124,7 @@ def _check_options(args: argparse.Namespace):
     if args.review_share is not None and args.release_agreement is not None:
         raise InputError("Give `review_share` or `release_agreement`, one of them: each sets the threshold of review.")
     reading_of(args)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if os.environ.get("WORLD_SIZE", "").strip() not in ("", "0", "1"):
         raise InputError(
             "scoring runs as one process, and a launcher (torchrun, accelerate) has started several. Start it without one; "
             "`engine` ray shares the essays among GPUs and machines."

@@ -69,7 +69,9 @@ class TRMPretrainedEncoder(nn.Module):
         # Nothing reads it; without it the weights of encoders with and without one have the same names.
         if getattr(self.transformer, "pooler", None) is not None:
             self.transformer.pooler = None
-        self.window_size = config.encoder.max_position_embeddings - 2
+        # Some encoders (RoBERTa's kind) count positions from behind the padding index.
+        padding = getattr(getattr(self.transformer, "embeddings", None), "padding_idx", None)
+        self.window_size = config.encoder.max_position_embeddings - 2 - (0 if padding is None else padding + 1)
 
     @property
     def is_trained(self) -> bool:
@@ -120,7 +122,10 @@ class TRMPretrainedEncoder(nn.Module):
         return rms_norm(states.to(self.transformer.get_input_embeddings().weight.dtype), self.eps)
 
     def read(self, essays: EssayBatch) -> torch.Tensor:
-        """The encoder's states of the essays' word pieces, not normalized: `(batch, pieces, encoder width)`."""
+        """
+        The encoder's states of the essays' word pieces, not normalized: `(batch, pieces, encoder width)`, as many as the longest
+        essay has, or as there are tokens where to count them would be to wait for the device.
+        """
         input_ids, is_piece = essays.input_ids, self.pieces(essays)
         batch_size, num_tokens = input_ids.shape
         counts = is_piece.sum(dim=1)  # (batch,)

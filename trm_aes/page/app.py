@@ -17,7 +17,7 @@ from ..errors import InputError, InterruptedRun, OutputError
 from ..scoring.scorer import EssayScorer
 from .about_tab import REPORT_PATH, About, about_tab
 from .essay_tab import essay_tab
-from .limits import MAX_QUEUE, MAX_RECEIVED, MAX_SESSIONS, SECONDS_HELD
+from .limits import MAX_QUEUE, MAX_RECEIVED, MAX_SESSIONS, SECONDS_HELD, SWEEP_SECONDS
 from .rendering import render
 from .table_tab import table_tab
 from .uploads import uploads_in_private
@@ -34,8 +34,6 @@ FOCUS = (
     ".observe(document, {childList: true, subtree: true})"
 )
 HEAD = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><script>{FOCUS}</script>'
-# Seconds between two looks for uploads that nobody has read.
-SWEEP_SECONDS = 60
 # Dark enough for white letters.
 ACCENT, ACCENT_HOVER = "#0a5a8f", "#084a75"
 FONT = ("-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "Liberation Sans", "system-ui", "sans-serif")
@@ -69,7 +67,7 @@ class Address:
             with socket.socket(family, kind, protocol) as server:
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 server.bind(place)
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             raise InputError(f"`host` {self.host}: there is no such host.") from None
         except OSError as error:
             raise InputError(

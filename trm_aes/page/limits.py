@@ -12,6 +12,8 @@ MAX_ROWS, MAX_LETTERS = 2000, 2_000_000
 MAX_EXPLAINED_LETTERS = 20_000
 # Visitors who wait for the one model; and how long, in seconds, a table is held for the visitor who sent it.
 MAX_QUEUE, SECONDS_HELD = 20, 1800
+# Seconds between two looks for uploads that nobody has read.
+SWEEP_SECONDS = 60
 # Visitors whose tables are held at the same time.
 MAX_SESSIONS = 50
 

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from .limits import MAX_UPLOAD, MEGABYTE
+from .limits import MAX_UPLOAD, MEGABYTE, SECONDS_HELD, SWEEP_SECONDS
 
 # Of Linux: files there are pages of memory.
 MEMORY_FOLDER = Path("/dev/shm")
@@ -27,15 +29,34 @@ def private_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def remove_older(folder: Path, seconds: float) -> None:
+    """
+    Removes the files in a folder, and in those within it, that were last written so long ago. Gradio itself removes what it has
+    received to the end, and leaves what was broken off.
+    """
+    for path in folder.rglob("*"):
+        # It may go at any moment.
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
+
+
+def _sweep(folder: Path, ended: threading.Event) -> None:
+    while not ended.wait(SWEEP_SECONDS):
+        remove_older(folder, SECONDS_HELD)
+
+
 @contextlib.contextmanager
 def uploads_in_private() -> Iterator[Path]:
-    """Within this block Gradio keeps uploads in a [`private_folder`]."""
-    before = os.environ.get(GRADIO_FOLDER)
+    """Within this block Gradio keeps uploads in a [`private_folder`], where none stays longer than half an hour."""
+    before, ended = os.environ.get(GRADIO_FOLDER), threading.Event()
     with private_folder() as folder:
         os.environ[GRADIO_FOLDER] = str(folder)
+        threading.Thread(target=_sweep, args=(folder, ended), name="sweeps-uploads", daemon=True).start()
         try:
             yield folder
         finally:
+            ended.set()
             if before is None:
                 del os.environ[GRADIO_FOLDER]
             else:

@@ -71,7 +71,7 @@ def recursive_terms(scorer: "EssayScorer", inputs: dict[str, torch.Tensor], num_
         read.values, baseline, additional_forward_args=given, n_steps=POINTS, internal_batch_size=POINTS_AT_ONCE
     )
     tokens = torch.zeros(len(read.tokens), dtype=torch.float64)
-    tokens[read.tokens.cpu()] = found[0, read.rows].double().sum(dim=-1).cpu()
+    tokens[read.tokens.cpu()] = found[0, read.rows].cpu().double().sum(dim=-1)
     return RecursiveTerms(tokens.tolist(), mean_word, whole)
 
 

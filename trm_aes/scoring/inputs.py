@@ -23,5 +23,7 @@ def model_inputs(scorer: "EssayScorer", encoded: EncodedEssay, prompt_id: str) -
     encoder = scorer.model.model.encoder
     if encoder is not None:
         tokens = {name: inputs[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
-        inputs["encoder_states"] = encoder.read(EssayBatch.from_tensors(**tokens))
+        essays = EssayBatch.from_tensors(**tokens)
+        # Where it would be to wait for the device, there is a row for each token.
+        inputs["encoder_states"] = encoder.read(essays)[:, : int(encoder.pieces(essays).sum())]
     return inputs

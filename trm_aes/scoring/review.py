@@ -90,4 +90,5 @@ def _curves(scorer: "EssayScorer", option: str) -> tuple[np.ndarray, np.ndarray]
             f"`{option}`: {scorer.name} has no error model, which tells whose scores are least sure. Train it again with this "
             "version, a recipe that keeps prompts apart, and at least 30 validation essays."
         )
-    return error_model.thresholds.double().cpu().numpy(), error_model.released_agreement.double().cpu().numpy()
+    # On the CPU first: an Apple GPU has no double precision.
+    return error_model.thresholds.cpu().double().numpy(), error_model.released_agreement.cpu().double().numpy()

@@ -14,8 +14,11 @@ ALWAYS: dict[str, Any] = {
     "do_train": True, "do_predict": False, "prediction_loss_only": False, "remove_unused_columns": False,
     "label_names": ["labels"], "label_smoothing_factor": 0.0, "train_sampling_strategy": "random",
     "dataloader_drop_last": False, "dataloader_in_order": True, "dataloader_multiprocessing_context": None,
+    # The Trainer would leave the model in that precision, and so would it be saved.
+    "bf16_full_eval": False, "fp16_full_eval": False,
 }  # fmt: skip
-HUB_OPTIONS = ("hub_model_id", "hub_token", "hub_private_repo", "hub_revision")
+HUB_OPTIONS = ("hub_model_id", "hub_token", "hub_private_repo", "hub_revision", "hub_strategy", "hub_always_push")
+TRACKING_OPTIONS = ("project_name", "project", "run_name")
 
 
 def refuse_fixed(training: Mapping[str, Any]) -> None:
@@ -50,6 +53,9 @@ def refuse_idle(plan: "TrainingPlan", given: Mapping[str, Any]) -> None:
     for name in () if plan.training.push_to_hub else HUB_OPTIONS:
         if given.get(name) is not None:
             raise InputError(f"`{name}` has no effect without `push_to_hub` true.")
+    for name in () if plan.training.report_to else TRACKING_OPTIONS:
+        if given.get(name) is not None:
+            raise InputError(f"`{name}` has no effect without `report_to`: wandb, trackio or tensorboard.")
     words_are_fixed = plan.freeze_encoder if plan.encoder else plan.freeze_embeddings
     h_cycles = plan.model.get("H_cycles", TRMConfig.H_cycles)
     idle = {

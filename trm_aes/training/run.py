@@ -27,6 +27,7 @@ from ..model.configuration_trm import sort_prompt_ids
 from ..model.essay_tokens import EssayCollator
 from ..model.modeling_trm import TRMForEssayScoring
 from ..naming import nearest_name
+from ..presets import is_recipe_file
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
@@ -91,6 +92,8 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
     data = load_essay_dataset(plan.data)
     output_dir = plan.training.run_folder
     check_is_outside(plan.data, output_dir, "data")
+    if is_recipe_file(plan.recipe):
+        check_is_outside(plan.recipe, output_dir, "recipe")
     _check_metric(plan.training.metric_for_best_model, data)
     settings = settings_of(plan, data)
     resume_from = checkpoint_to_resume(output_dir, plan.training.resume_from_checkpoint, settings)
@@ -154,7 +157,9 @@ def _train_in(
     sizes = _count_parameters(model)
     trainer = _build_trainer(plan, args, model, essays, settings)
     train_metrics = _train(trainer, resume_from)
-    # In full precision, as essays will be scored, whatever the precision of the training.
+    # In full precision, as essays will be scored: Accelerate has put autocast around the model's forward pass.
+    for name in ("forward", "_original_forward"):
+        vars(trainer.model).pop(name, None)
     scorer = EssayScorer(trainer.model, tokenizer, str(plan.training.output_dir), args.device)
     fitted = _fit_to_unseen(scorer, essays, by_having_seen, plan.training.seed)
     validation_metrics = trainer.evaluate()

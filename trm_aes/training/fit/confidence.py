@@ -165,7 +165,7 @@ def _fit(error_model: TRMErrorModel, judged: Judged):
     _set(error_model, feature_means=feature_means, feature_stds=spreads)
     device = error_model.weights.device
     _, standardized = error_model.standardized(judged.features.to(device), judged.prompts.to(device))
-    inputs: np.ndarray = standardized.double().cpu().numpy()
+    inputs: np.ndarray = standardized.cpu().double().numpy()
     place = inputs[:, 0]
     missing: np.ndarray = ((judged.gold - judged.scores) / judged.unit).double().numpy()
     slopes, shifts = means(missing * place) / np.maximum(means(place**2), MIN_SPREAD), means(missing)
