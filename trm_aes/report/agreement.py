@@ -11,10 +11,11 @@ from ..evaluation.reliability import sampled_share
 from ..evaluation.true_score import LabelRule, find_label_rule
 from .essays import PromptEssays, ReportEssays
 from .formats import SHARES
-from .record import MEASURES, OF_ESSAYS_RATED_TWICE, OF_TRUE_SCORES, ErrorRow, PromptAgreement, RaterPair
+from .record import MEASURES, OF_ESSAYS_RATED_TWICE, ErrorRow, PromptAgreement, RaterPair
 
 MAX_SCATTERED = 500
 LENGTH_BINS = 5
+OF_TRUE_SCORES = ("disattenuated_pearson", "prmse", "ceiling_qwk")
 OF_REFERENCES = ("length_qwk", "ridge_qwk")
 
 

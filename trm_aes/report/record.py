@@ -292,7 +292,5 @@ MEASURES: dict[str, str] = {
     "length_qwk": "QWK of length alone",
     "ridge_qwk": "QWK of ridge regression on words",
 }
-# Those that take two ratings of an essay; the first and the last are of such essays alone.
-OF_RATERS = ("rater_qwk", "degradation_qwk", "degradation_pearson")
-OF_TRUE_SCORES = ("disattenuated_pearson", "prmse", "ceiling_qwk")
+# Those that are of the essays with two ratings alone.
 OF_ESSAYS_RATED_TWICE = ("rater_qwk", "ceiling_qwk")
