@@ -1,21 +1,17 @@
 """Programs killed at random moments (`kill -9`), then run again: what they leave is what an undisturbed run leaves."""
 
-import contextlib
 import json
 import multiprocessing
 import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
-from bad_inputs import tree
-from helpers import SMALL_MODEL, free_port
+from helpers import SMALL_MODEL
 
 from trm_aes.cli.main import main
 from trm_aes.files import remove
@@ -133,30 +129,3 @@ def test_killed_at_random_moments(work):
         remove(output)
     print(f"{killed} of {MOMENTS} were killed at work")
     assert killed > MOMENTS / 2
-
-
-def test_two_processes_killed(work):
-    """Scoring by two processes, all of them killed together."""
-    generator = random.Random(SEED)
-    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    program = [str(Path(__file__).parent / "scoring" / "score_worker.py"), "--model", "model", "--device", "cpu",
-               "--input", "essays.csv", "--overwrite"]  # fmt: skip
-
-    def launch(output):
-        command = [*words, "--master-port", str(free_port()), *program, "--output", output]
-        return subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    started = time.monotonic()
-    assert launch("together0.csv").wait() == 0
-    seconds = time.monotonic() - started
-    for number in (1, 2, 3):
-        process = launch(f"together{number}.csv")
-        time.sleep((0.5 + generator.random() / 2) * seconds)
-        # Torch starts its workers in sessions of their own.
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        process.wait()
-        assert launch(f"together{number}.csv").wait() == 0
-        assert (work / f"together{number}.csv").read_bytes() == (work / "together0.csv").read_bytes()
-        assert not [path for path in tree(work) if path.startswith(f".together{number}")]

@@ -22,9 +22,10 @@ SCORE = ["score", "--model", "model", "--input", "essays.csv", "--output", "out.
 EVALUATE = ["evaluate", "--model", "model", "--data", "data", "--output-dir", "out"]
 TRAIN = ["train", "--data", "data", "--output-dir", "out", "--recipe", "tiny", "--hardware", "cpu", *SMALL_MODEL]
 RESUME = ["train", "--data", "data", "--output-dir", "model", "--recipe", "tiny", "--hardware", "cpu", *SMALL_MODEL,
-          "--resume-from-checkpoint", "last"]  # fmt: skip
+          "--per-device-train-batch-size", "4", "--num-train-epochs", "13", "--resume-from-checkpoint", "last"]  # fmt: skip
 BUILD = ["build", "--source", "essays.csv", "--output-dir", "out"]
-ADAPT = ["adapt", "--model", "model", "--data", "essays.csv", "--prompt-id", "new", "--output-dir", "out"]
+ADAPT = ["adapt", "--model", "model", "--data", "essays.csv", "--prompt-id", "new", "--score-range", "0:3",
+         "--output-dir", "out"]  # fmt: skip
 CARD = ["push", "--model", "model", "--repo-id", "a/b", "--card-only"]
 
 
@@ -245,7 +246,14 @@ CHECKPOINT_FILES = {
 def test_damaged_checkpoints(around, case):
     name, damage = CHECKPOINT_FILES[case]
     damage(last_checkpoint(around / "model") / name)
-    assert_refused(around, *RESUME)
+    assert_refused(around, *RESUME, says="holds no file" if damage is removed else name)
+
+
+def test_without_damage_they_go_on(around):
+    """What the tests above and below run fails for the damage alone."""
+    for words in (RESUME, ADAPT, CARD):
+        code, _, said = run_command(around, *words)
+        assert code == 0, said
 
 
 RECORDS = {
@@ -266,4 +274,4 @@ def test_damaged_records(around, case):
     damage(around / "model" / name)
     assert_refused(around, *CARD)
     if name == "run.json":
-        assert_refused(around, *ADAPT)
+        assert_refused(around, *ADAPT, says="run.json")

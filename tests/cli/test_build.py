@@ -366,6 +366,76 @@ def test_bad_rows_are_set_aside_with_the_reason(tmp_path, capsys):
     assert_refused(tmp_path, "no row can be used. The first: .*row 1", *options, "--on-error", "skip", "--overwrite")
 
 
+def test_folds_may_name_an_essay_whose_row_cannot_be_read(tmp_path, capsys):
+    source = write(tmp_path / "e.csv", essays(60, essay_id=lambda n: f"e{n}")[["essay_id", "essay", "score"]])
+    lines = (tmp_path / "e.csv").read_text(encoding="utf-8").splitlines()
+    lines[10] += ",a cell too many,and another"  # of e9
+    (tmp_path / "e.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_fold(tmp_path / "folds", [f"e{n}" for n in range(60)])
+    options = ["--source", source, "--folds", tmp_path / "folds", "--fold", "0", "--on-error", "skip"]
+    assert "e9" not in set(rows_of(run(tmp_path, *options))["essay_id"])
+    assert "1 essays of these folds are left out" in capsys.readouterr().out
+    # More ids than rows that could not be read.
+    write_fold(tmp_path / "folds", [f"e{n}" for n in range(61)])
+    assert_refused(
+        tmp_path,
+        "essay_id e9 is not in .*2 such ids are in these folds, and 1 rows of it could not be read",
+        *options,
+        "--overwrite",
+    )
+
+
+def write_fold(folder, names):
+    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+    for name, part in (("train", names[:40]), ("dev", names[40:50]), ("test", names[50:])):
+        (folder / "fold_0" / f"{name}_ids.txt").write_text("\n".join(part), encoding="utf-8")
+
+
+def test_an_encoding_is_for_the_tables_that_have_one(tmp_path):
+    essays(prompt_id=lambda n: "a").to_excel(tmp_path / "e.xlsx", index=False)
+    text = "prompt_id,prompt\na,Où étudier ?\n"
+    (tmp_path / "p.csv").write_text(text, encoding="windows-1252")
+    options = ["--source", tmp_path / "e.xlsx", "--encoding", "windows-1252"]
+    data = run(tmp_path, *options, "--prompts", tmp_path / "p.csv")
+    assert set(rows_of(data)["prompt"]) == {"Où étudier ?"}
+    assert_refused(tmp_path, "--encoding has no effect on .*e.xlsx", *options, "--overwrite")
+
+
+def test_dropping_long_essays_leaves_each_prompt_some_to_train_on(tmp_path):
+    long = essays(
+        essay=lambda n: " ".join(str(n * i) for i in range(4 if n < 30 else 40)),
+        prompt_id=lambda n: "short" if n < 30 else "long",
+    )
+    options = ["--source", write(tmp_path / "e.csv", long), "--drop-longer-than", "20"]
+    assert_refused(
+        tmp_path, "--drop-longer-than 20 leaves no training essay of 1 prompts: long. Leave them out", *options
+    )
+    data = run(tmp_path, *options, "--prompt-set", "short")
+    assert set(rows_of(data)["prompt_id"]) == {"short"}
+
+
+def test_the_working_folder_cannot_be_the_output(tmp_path, monkeypatch):
+    source = write(tmp_path / "e.csv", essays())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"\. (exists|is)"):
+        build.main(["--source", source, "--output-dir", ".", "--on-error", "skip"])
+
+
+@pytest.mark.parametrize("column", ["essay_set", "task"])
+def test_texts_of_prompts_go_with_the_column_that_names_them(tmp_path, column):
+    source = write_release(tmp_path / "training_set_rel3.tsv")
+    lines = (tmp_path / "training_set_rel3.tsv").read_text(encoding="utf-8").splitlines()
+    # As people pad their ids; and an ASAP release with a column of their own.
+    padded = [line.replace("\t", "\t ", 1) + f"\tT{line.split(chr(9))[1]}" for line in lines[1:]]
+    text = "\n".join([f"{lines[0]}\ttask", *padded])
+    (tmp_path / "training_set_rel3.tsv").write_text(text + "\n", encoding="utf-8")
+    prefix = "T" if column == "task" else ""
+    (tmp_path / "p.csv").write_text(f"prompt_id,prompt\n{prefix}1,One.\n{prefix}2,Two.\n", encoding="utf-8")
+    named = ["--prompt-id-column", "task"] if column == "task" else []
+    data = run(tmp_path, "--source", source, "--prompts", tmp_path / "p.csv", *named)
+    assert set(rows_of(data)["prompt"]) == {"One.", "Two."} and set(data.score_ranges) == {f"{prefix}1", f"{prefix}2"}
+
+
 # ---- The Hub
 
 
@@ -391,6 +461,13 @@ def test_splits_of_a_data_set_on_the_hub_are_taken(tmp_path):
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 40, "validation": 12, "test": 8}
     drawn = run(tmp_path, "--source", source, "--test-share", "0.5", "--overwrite")
     assert len(drawn.splits["test"]) == 30
+
+
+def test_a_share_for_validation_leaves_the_test_essays_of_the_hub_alone(tmp_path):
+    source = hub_copy(tmp_path / "two", train=essays(50), test=essays(20, 50))
+    data = run(tmp_path, "--source", source, "--validation-share", "0.1")
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 45, "validation": 5, "test": 20}
+    assert {int(text.split()[1]) for text in data.splits["test"]["essay"]} == set(range(50, 70))
 
 
 @pytest.mark.parametrize(

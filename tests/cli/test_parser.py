@@ -3,13 +3,13 @@
 import pytest
 
 from trm_aes.bounds import BOUNDS
-from trm_aes.cli import build, evaluate, push, score, train_options
+from trm_aes.cli import adapt, build, demo, evaluate, explain, push, report, score, states, train_options
 from trm_aes.cli.parser import CommandParser, with_hyphens
 from trm_aes.errors import InputError, InterruptedRun
 from trm_aes.presets import DEFAULT_RECIPE
 
 PARSERS = {module.__name__.rsplit(".", 1)[-1]: module.build_parser
-           for module in (build, evaluate, push, score, train_options)}  # fmt: skip
+           for module in (adapt, build, demo, evaluate, explain, push, report, score, states, train_options)}  # fmt: skip
 
 
 @pytest.fixture

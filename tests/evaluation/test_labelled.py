@@ -73,6 +73,22 @@ def test_unknown_prompts(model_dir, test_essays, tmp_path):
     assert nearest.loc[nearest["prompt_id"] == "new", "predicted_score"].between(1, 4).all()
 
 
+def test_a_known_id_beside_another_prompts_text_is_not_what_an_essay_answers(model_dir, test_essays, tmp_path):
+    """As `trm-aes score` has it: the nearest text tells."""
+    shutil.copytree(model_dir, tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    texts = {"a": "Should phones stay in lockers?", "b": "Is homework of use?"}
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "prompt_texts": texts}), encoding="utf-8")
+    table = test_essays[test_essays["prompt_id"] == "b"].assign(prompt_id="a", prompt=texts["b"])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    common = ["--input", tmp_path / "t.csv", "--output-dir", tmp_path / "e"]
+    with pytest.raises(InputError, match="prompt_id 'a' stands beside a text that is not that of the model's prompt"):
+        run(tmp_path / "model", *common)
+    run(tmp_path / "model", *common, "--unknown-prompt", "nearest")
+    found = pd.read_csv(tmp_path / "e" / "predictions.csv")
+    assert set(found["prompt_id"]) == set(found["scored_as_prompt"]) == {"b"} and len(found) == len(table)
+
+
 def test_unknown_prompts_of_a_data_set(model_dir, test_essays, tmp_path):
     table = pd.concat(test_essays.assign(essay_id=f"{n}-" + test_essays["essay_id"], essay=test_essays["essay"] + f" {n}")
                       for n in range(5))  # fmt: skip
@@ -132,9 +148,9 @@ def test_each_data_set_has_a_folder_of_its_own(model_dir, data_dir, test_essays,
     assert {path.name for path in model.glob("evaluation-*")} == {
         "evaluation-test",
         "evaluation-other-validation",
-        "evaluation-input-spring",
+        "evaluation-input-spring.2026",
     }
     # Whether it is there is looked at before anything is loaded.
     monkeypatch.setattr("trm_aes.scoring.scorer.EssayScorer.from_pretrained", None)
-    with pytest.raises(InputError, match="evaluation-input-spring exists"):
+    with pytest.raises(InputError, match=r"evaluation-input-spring\.2026 exists"):
         run(model, "--input", tmp_path / "spring.2026.csv")

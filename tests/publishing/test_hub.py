@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 from helpers import BLOCKER, ROOT, options
@@ -14,7 +15,11 @@ from huggingface_hub import ModelCard
 from made_up_report import bare_report
 
 from trm_aes.cli import evaluate
+from trm_aes.cli import push as cli_push
+from trm_aes.cli.runner import INTERRUPTED
+from trm_aes.cli.runner import run as run_program
 from trm_aes.files import write_json
+from trm_aes.publishing import hub
 from trm_aes.report.record import GroupColumn
 from trm_aes.scoring.scorer import EssayScorer
 
@@ -173,6 +178,27 @@ def test_a_hub_that_dies_half_way_leaves_nothing_behind(evaluated, tmp_path):
         hub.dies_at = None
         assert push(evaluated, hub, tmp_path).returncode == 0
         assert "model.safetensors" in hub.repositories[REPO].files
+
+
+@pytest.mark.parametrize("place", ["model_info", "create_commit"])
+def test_ctrl_c_says_what_has_become_of_the_repository(evaluated, monkeypatch, capsys, place):
+    class Interrupted:
+        def __getattr__(self, name):
+            def call(*_, **__):
+                if name == place:
+                    raise KeyboardInterrupt
+                return SimpleNamespace(private=False, siblings=[])
+
+            return call
+
+    monkeypatch.setattr(hub, "_api", lambda *_: Interrupted())
+    code = run_program(cli_push.main, ["--model", str(evaluated), "--repo-id", REPO])
+    said = (
+        "Nothing was published." if place == "model_info" else "all files come with one commit, which was not confirmed"
+    )
+    error = capsys.readouterr().err
+    assert code == INTERRUPTED and f"{REPO}: interrupted." in error and said in error
+    assert "nothing that was there before has changed" not in error
 
 
 def check_failed(run, hub, message):

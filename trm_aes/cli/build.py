@@ -15,7 +15,7 @@ from . import own_file
 from .options import add_on_error_option, check_is_folder, new_parser, refuse_idle
 from .parser import CommandParser
 from .source import constant
-from .table_options import LAYOUT_OPTIONS, TEXT_OPTIONS, reading_of
+from .table_options import LAYOUT_OPTIONS, TEXT_OPTIONS
 
 if TYPE_CHECKING:
     from ..data.schema import EssayTable
@@ -281,9 +281,10 @@ def _load_source(args: argparse.Namespace, check: "RowCheck") -> "EssayTable":
     if args.source == ASAP_HUB_SOURCE:
         prompt_ids = None if args.prompt_set == "all" else expand_prompt_set(args.prompt_set)
         return load_from_hub(prompt_ids, prompts, columns, ranges, check)
-    known, reading = KnownPrompts(prompts, ranges), reading_of(args)
+    known = KnownPrompts(prompts, ranges)
     if args.source.startswith(HUB_PREFIX):
         return make_table(read_hub_source(args.source), columns, known, check)
+    reading = own_file.reading_of_source(args, args.source)
     paths = {"train": args.source, "validation": args.validation_source, "test": args.test_source}
     given = {split: path for split, path in paths.items() if path is not None}
     if len(given) > 1:
@@ -312,11 +313,15 @@ def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace)
 
 
 def _has_own_splits(table: "EssayTable", args: argparse.Namespace) -> bool:
-    """Whether the source's own splits are taken: where it has any, unless shares are given and no splits are named."""
+    """
+    Whether the source's own splits are taken: where it has any, unless a share is given that stands against them. Of splits that
+    nobody named, a data set's on the Hub are splits whatever they hold; a column `split` may be anything.
+    """
     if table.split_of is None:
         return False
     named = [name for name in ("split_column", *SPLIT_SOURCES) if getattr(args, name) is not None]
-    shares = [name for name in ("validation_share", "test_share") if getattr(args, name) is not None]
     if named and args.test_share is not None:
         raise InputError(f"`test_share` has no effect with `{named[0]}`.")
-    return bool(named) or not shares
+    if args.test_share is not None:
+        return False
+    return bool(named) or args.source.startswith(HUB_PREFIX) or args.validation_share is None

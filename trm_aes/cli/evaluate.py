@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.folder import CARD_NAME, check_is_dataset, essays_checksum
-from ..data.formats import check_is_file, file_format
+from ..data.formats import check_is_file, file_format, name_without_format
 from ..errors import InputError
 from ..files import check_is_folder_to_be, new_folder, read_json
 from ..records import EVALUATION
@@ -100,7 +100,7 @@ def _check_options(args: argparse.Namespace):
 def _default_output_dir(args: argparse.Namespace) -> Path:
     if args.input is not None:
         # Whatever the table is called, it is no split of a data set.
-        return Path(args.model) / f"evaluation-input-{Path(args.input).name.partition('.')[0]}"
+        return Path(args.model) / f"evaluation-input-{name_without_format(args.input)}"
     return folder_in_model("evaluation", Path(args.model), Path(args.data), args.split or DEFAULT_SPLIT)
 
 

@@ -197,6 +197,19 @@ def _reading_beside(args: argparse.Namespace, path: str) -> TableReading:
     return replace(reading_of(args), delimiter=None, sheet=None) if is_text else AS_FOUND
 
 
+def reading_of_source(args: argparse.Namespace, path: str) -> TableReading:
+    """
+    How the table of essays is read. Where its format has no encoding of its own to choose, the options for that are meant for the
+    tables beside it, if one of those is text.
+    """
+    reading = reading_of(args)
+    beside = [getattr(args, name, None) for name in ("prompts", "traits")]
+    is_for_those = any(other and file_format(other) not in BINARY_FORMATS for other in beside)
+    if file_format(path) in BINARY_FORMATS and is_for_those:
+        return replace(reading, encoding=AS_FOUND.encoding, encoding_errors=AS_FOUND.encoding_errors)
+    return reading
+
+
 def load_own_file(
     args: argparse.Namespace,
     path: str,
@@ -220,5 +233,12 @@ def load_own_file(
 
     ranges = parse_score_ranges(args.score_range, args.score_labels)
     return load_own_table(
-        path, column_names(args), reading_of(args), read_prompts(args), ranges, prompt_id, observe_ranges, check
+        path,
+        column_names(args),
+        reading_of_source(args, path),
+        read_prompts(args),
+        ranges,
+        prompt_id,
+        observe_ranges,
+        check,
     )

@@ -15,9 +15,10 @@ from transformers import PreTrainedTokenizerBase
 from ..checkpoints import load_tokenizer, vocabulary_checksum
 from ..errors import InputError, explained
 from ..files import new_folder, write_json
+from ..model.configuration_trm import sort_prompt_ids
 from ..model.score_scale import ScoreRange
 from ..model.text_features_trm import FEATURE_NAMES
-from ..naming import listing
+from ..naming import MAX_LISTED, listing
 from ..records import package_versions
 from .columns import USUAL_RATERS
 from .folder import CARD_NAME, DATASET, TOKENIZER_FOLDER, check_is_dataset, essays_checksum, file_checksums, read_card
@@ -195,8 +196,8 @@ def build_dataset(
         The card.
 
     Raises:
-        InputError: if `output_dir` may not be replaced, another run is writing it, or dropping long essays leaves a split
-            empty.
+        InputError: if `output_dir` may not be replaced, another run is writing it, or dropping long essays leaves a split, or a
+            prompt's training essays, empty.
     """
     with new_folder(output_dir, overwrite, DATASET) as folder:
         with tempfile.TemporaryDirectory(dir=folder) as tokens:
@@ -206,6 +207,7 @@ def build_dataset(
             }
             DatasetDict({name: split.dataset for name, split in tokenized.items()}).save_to_disk(folder)
         frames = {name: split.frame for name, split in tokenized.items()}
+        _check_prompts_left(splits.frames["train"], frames["train"], limits)
         card = {
             "source": table.source,
             "source_sha256": table.checksum,
@@ -230,6 +232,16 @@ def build_dataset(
         card["files"] = file_checksums(folder)
         write_json(folder / CARD_NAME, card)
     return card
+
+
+def _check_prompts_left(train: pd.DataFrame, kept: pd.DataFrame, limits: TokenLimits):
+    """Checks that each prompt of the training essays has some that were not dropped as too long."""
+    without = sort_prompt_ids(set(train["prompt_id"]) - set(kept["prompt_id"]))
+    if without:
+        raise InputError(
+            f"`drop_longer_than` {limits.drop_longer_than} leaves no training essay of {len(without)} prompts: "
+            f"{', '.join(without[:MAX_LISTED])}. Leave them out with `prompt_set`, or give a larger number."
+        )
 
 
 def load_essay_dataset(folder: str | Path) -> EssayDataset:

@@ -130,6 +130,15 @@ def check_is_parquet_folder(output: str | Path):
         )
 
 
+def name_without_format(path: str | Path) -> str:
+    """A table's name without what tells its format and its compression: `spring.2026.csv.gz` is `spring.2026`."""
+    name = Path(path)
+    for known in (COMPRESSIONS, [f".{ending}" for ending in (*FORMATS, *OTHER_NAMES)]):
+        if name.suffix.lower() in known:
+            name = name.with_suffix("")
+    return name.name
+
+
 def compression(path: str | Path) -> str | None:
     """How a file is compressed by its name: one of the values of `COMPRESSIONS`, or None."""
     return COMPRESSIONS.get(next(iter(_suffixes(path)[-1:]), ""))

@@ -1,6 +1,7 @@
 """What becomes of rows that cannot be used."""
 
 import contextlib
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ class RowCheck:
         if row not in self.reasons:
             self.reasons[row], self.rows[row] = reason, cells
 
+    @property
+    def num_unread(self) -> int:
+        """Rows that were set aside since they could not be split into cells."""
+        return sum(UNREAD in cells for cells in self.rows.values())
+
     def no_row_left(self, source: str) -> str:
         """What is said where all rows of a source are set aside."""
         return f"{source}: no row can be used. The first: {next(iter(self.reasons.values()))}"
@@ -111,7 +117,8 @@ class RowCheck:
 
 def rejected_path(output: str | Path) -> Path:
     """Where the rows go that were set aside on the way to an output: `OUTPUT.rejected.csv`."""
-    output = Path(output)
+    # `.` has no name.
+    output = Path(os.path.abspath(output))
     return output.with_name(f"{output.name}.rejected.csv")
 
 

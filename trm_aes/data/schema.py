@@ -38,6 +38,7 @@ class EssayTable:
         provenance: what was taken for what.
         left_out: ids of essays that the source has and the table lacks: their rows were set aside, or their prompts have none of
             the scores that are read.
+        num_unread: rows beside them that could not be split into cells, so that their ids are not known.
     """
 
     frame: pd.DataFrame
@@ -48,6 +49,7 @@ class EssayTable:
     values: ValueColumns = ValueColumns()
     provenance: Provenance = Provenance()
     left_out: frozenset[str] = frozenset()
+    num_unread: int = 0
 
     def select(self, prompt_ids: list[str]) -> "EssayTable":
         """The essays of some prompts."""

@@ -138,8 +138,8 @@ def _without_copies(frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataF
 def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
     """
     Splits by published ids: `FOLDS/fold_K/{train,dev,test}_ids.txt`, one `essay_id` a line. Call it on the whole
-    source, and select prompts afterwards: an id that the source lacks is an error. Essays that the table has left out are in no
-    split.
+    source, and select prompts afterwards: an id that the source lacks is an error, unless as many rows could not be read. Essays
+    that the table has left out are in no split.
 
     Raises:
         InputError: if a file is missing, an id is not in the source, an id is in two splits, or a split is empty.
@@ -147,6 +147,7 @@ def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
     known = set(table.frame["essay_id"])
     seen: dict[str, str] = {}
     not_read = set[str]()
+    unknown: dict[str, Path] = {}
     frames = {}
     for split, name in FOLD_FILES.items():
         path = Path(folds) / f"fold_{fold}" / name
@@ -158,13 +159,18 @@ def read_folds(table: EssayTable, folds: str | Path, fold: int) -> Splits:
                 not_read.add(essay_id)
                 continue
             if essay_id not in known:
-                raise InputError(f"{path}: essay_id {essay_id} is not in {table.source}.")
+                unknown.setdefault(essay_id, path)
+                continue
             if essay_id in seen:
                 raise InputError(f"{path}: essay_id {essay_id} is in {seen[essay_id]} and {split}.")
             seen[essay_id] = split
         frames[split] = table.frame[table.frame["essay_id"].isin(ids)]
+    if len(unknown) > table.num_unread:
+        essay_id, path = next(iter(unknown.items()))
+        unread = f" {len(unknown)} such ids are in these folds, and {table.num_unread} rows of it could not be read."
+        raise InputError(f"{path}: essay_id {essay_id} is not in {table.source}.{unread if table.num_unread else ''}")
     _check_not_empty(frames, str(Path(folds) / f"fold_{fold}"))
-    return Splits(frames, len(table.frame) - len(seen), len(not_read), _num_texts_across(frames))
+    return Splits(frames, len(table.frame) - len(seen), len(not_read) + len(unknown), _num_texts_across(frames))
 
 
 def select_prompts_in_splits(splits: Splits, prompt_ids: list[str], source: str) -> Splits:

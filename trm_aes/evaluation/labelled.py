@@ -60,7 +60,7 @@ def labelled_essays(
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
     taken = columns.resolve([str(name) for name in rows.frame.columns], rows.source)
-    ids = _prompt_ids(rows, taken, rule, prompt_id)
+    ids = _prompt_ids(rows, taken, scorer, rule, prompt_id)
     is_scored = [found is not None for found in ids]
     if not any(is_scored):
         raise InputError(f"{rows.source}: no essay answers a prompt that {scorer.name} knows.")
@@ -119,7 +119,9 @@ def _traits(
     return frame, traits
 
 
-def _prompt_ids(rows: SourceRows, taken: TakenColumns, rule: PromptRule, prompt_id: str | None) -> list[str | None]:
+def _prompt_ids(
+    rows: SourceRows, taken: TakenColumns, scorer: EssayScorer, rule: PromptRule, prompt_id: str | None
+) -> list[str | None]:
     """
     What each row's prompt is called: as the row names it, else as the scorer calls it; None for rows that are left out.
     """
@@ -133,7 +135,9 @@ def _prompt_ids(rows: SourceRows, taken: TakenColumns, rule: PromptRule, prompt_
             for column in (taken.prompt_id, taken.prompt)
         )
         scored_as = rule.prompt_of(named, text, where)
-        found.append(None if scored_as is None else named or scored_as)
+        # A known id beside another prompt's text does not say what the essay answers.
+        is_contradicted = named in scorer.score_ranges and named != scored_as
+        found.append(scored_as if scored_as is None or named is None or is_contradicted else named)
     return found
 
 

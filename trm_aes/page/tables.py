@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..data.formats import OUTPUT_FORMATS, WORKBOOKS, TableReading, compression, file_format
+from ..data.formats import OUTPUT_FORMATS, WORKBOOKS, TableReading, file_format, name_without_format
 from ..data.rejection import REASON, rejected_path
 from ..data.tables import UnreadRow, read_or_unread_rows, read_rows
 from ..errors import InputError
@@ -161,11 +161,10 @@ def score_table(
 
 def _scored_name(path: Path) -> str:
     """The output's name: in the format of the input, or in the nearest that is written."""
-    stem = Path(path.stem).stem if compression(path) else path.stem
     found = file_format(path)
     if found not in OUTPUT_FORMATS:
         found = "xlsx" if found in WORKBOOKS else "csv"
-    return f"{stem}-scored.{found}"
+    return f"{name_without_format(path)}-scored.{found}"
 
 
 def _reasons(path: Path) -> list[str]:

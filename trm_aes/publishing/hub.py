@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from ..errors import InputError, OutputError, brief
+from ..errors import InputError, InterruptedRun, OutputError, brief
 from ..records import REPORT_NAME, RUN_RECORD_NAME
 from ..report.files import PAGE_NAME, read_report
 from .privacy import published_record, published_report
@@ -205,6 +205,8 @@ def explain_hub_errors(repo_id: str, state: str) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except KeyboardInterrupt:
+        raise InterruptedRun(f"{repo_id}: interrupted. {state}") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
         if status in (401, 403):

@@ -101,7 +101,11 @@ def train_scorer(plan: TrainingPlan) -> RunRecord:
         trainer, record = _train_in(folder, plan, data, resume_from, settings, started)
     if plan.training.push_to_hub:
         trainer.args.output_dir = str(output_dir)
-        trainer.push_to_hub()
+        try:
+            trainer.push_to_hub()
+        except KeyboardInterrupt as interrupt:
+            said = str(interrupt) or "interrupted."
+            raise InterruptedRun(f"{said} The scorer is in {output_dir}; `trm-aes push` publishes it.") from None
     return record
 
 

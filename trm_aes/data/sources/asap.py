@@ -13,6 +13,7 @@ from ...files import file_checksum
 from ...model.configuration_trm import sort_prompt_ids
 from ...model.score_scale import ScoreRange
 from ...naming import listing
+from ..cells import id_in_words
 from ..columns import USUAL_COLUMNS, ColumnNames
 from ..formats import AS_FOUND, WORKBOOKS, TableReading, file_format
 from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
@@ -237,8 +238,9 @@ def _make_table(
         domain = re.fullmatch(r"domain(\d)_score", score)
         raw = raw.rename(columns={f"rater{n}_domain{domain[1]}": f"rater{n}" for n in (1, 2, 3)} if domain else {})
     rows = SourceRows(raw, source, checksum, [str(row) for row in raw.index], CORPUS, notes=tuple(notes))
-    if prompt_infos:
-        check_prompt_infos(prompt_infos, set(raw["essay_set"]), source)
+    if prompt_infos and columns.prompt_id == "essay_set":
+        # Here, since `infos` has all prompts of ASAP by now.
+        check_prompt_infos(prompt_infos, {id_in_words(value).strip() for value in raw["essay_set"]}, source)
     known = KnownPrompts(infos, score_ranges or {}, infos_from="table of prompts" if prompt_infos else "ASAP")
     table = make_table(rows, columns, known, check)
     return replace(table, left_out=left_out_of(release, columns.essay_id or "essay_id", table.frame))
@@ -249,7 +251,7 @@ def _rows_of_known_prompts(raw: pd.DataFrame, source: str, check: RowCheck) -> l
     for row, cells in raw.to_dict("index").items():
         with check.of(row, cells):
             prompt_id = cells["essay_set"]
-            if str(prompt_id).strip() not in SCORE_RANGES:
+            if id_in_words(prompt_id).strip() not in SCORE_RANGES:
                 raise InputError(f"{source}, row {row}, column 'essay_set': {prompt_id!r} is no ASAP prompt (1 to 8).")
             kept.append(row)
     if not kept:
@@ -265,7 +267,7 @@ def _without_unscored_prompts(raw: pd.DataFrame, score: str, source: str) -> tup
     has_score = is_scored.groupby(raw["essay_set"]).transform("any")
     if not has_score.any():
         raise InputError(f"{source}, column {score!r}: no essay has a score.")
-    left_out = sort_prompt_ids(raw.loc[~has_score, "essay_set"].astype(str))
+    left_out = sort_prompt_ids(raw.loc[~has_score, "essay_set"].map(id_in_words))
     if not left_out:
         return raw, []
     return raw[has_score], [f"Left out, since they have no {score}: prompts {', '.join(left_out)}."]

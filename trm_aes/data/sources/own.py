@@ -117,6 +117,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
             (*rows.notes, *no_raters, *beyond, *_notes(taken, raw)),
         ),
         left_out_of(rows.frame, taken.essay_id, frame),
+        check.num_unread,
     )
     check_table(table)
     return table
