@@ -54,6 +54,14 @@ def test_prompts_are_told_by_id_by_text_or_for_all(model_dir, test_essays, tmp_p
     assert records[0].by_prompt == records[1].by_prompt == records[2].by_prompt
 
 
+def test_one_prompt_for_all_is_not_that_of_another(model_dir, test_essays, tmp_path):
+    test_essays.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(
+        InputError, match="the essay is one of prompt 'b', and --prompt-id a says that all are of another"
+    ):
+        run(model_dir, "--input", tmp_path / "t.csv", "--prompt-id", "a", "--output-dir", tmp_path / "e")
+
+
 def test_unknown_prompts(model_dir, test_essays, tmp_path):
     table = test_essays.assign(prompt=test_essays["prompt"].where(test_essays["prompt_id"] == "a", "Tell us about b!"))
     table = table.assign(prompt_id=table["prompt_id"].replace("b", "new"))

@@ -292,7 +292,19 @@ def test_of_how_many_essays_the_raters_agreement_is(demo):
     assert 20 < twice < 30 and (first.n, first.num_rated_twice, first.rated_twice_in_part) == (100, twice, True)
     rows = [row for row in report_tables(report)["agreement"] if row["where"] == f"prompt {first.prompt_id}"]
     assert {row["n"] for row in rows} == {100, twice}
-    assert {row["measure"] for row in rows if row["n"] == twice} <= {"QWK of the raters", "ceiling by label noise"}
+    measures = {row["measure"]: row["value"] for row in rows if row["n"] == twice}
+    assert {"QWK of the raters", "degradation of QWK"} <= set(measures)
+    # Scorer and raters are compared on the same essays.
+    of_both = (partly["prompt_id"].eq(first.prompt_id) & partly["rater2"].notna()).to_numpy()
+    there = report_of(
+        essay_data(partly[of_both], scales, ("rater1", "rater2")), np.asarray(predicted)[of_both]
+    ).agreement[0]
+    assert first.measures["degradation_qwk"].value == pytest.approx(
+        there.measures["rater_qwk"].value - there.measures["qwk"].value
+    )
+    assert first.measures["degradation_qwk"].value != pytest.approx(
+        first.measures["rater_qwk"].value - first.measures["qwk"].value
+    )
     assert f"of the essays that have two ratings: {twice} of prompt {first.prompt_id}" in render_page(report)
     assert "of the essays that have two ratings" not in render_page(made_up_report(prompt_ids=("1",)))
 

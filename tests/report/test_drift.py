@@ -6,12 +6,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from report_data import constant_frame, essay_data, report_of
+from scipy.stats import fisher_exact
 
 from trm_aes.errors import InputError
 from trm_aes.files import write_json
 from trm_aes.model.score_scale import ScoreRange
 from trm_aes.records import Distribution, EvaluationRecord
-from trm_aes.report.drift import Reference, drift_section, population_stability
+from trm_aes.report.drift import Reference, _drift_row, drift_section, population_stability
 from trm_aes.report.files import write_report
 from trm_aes.report.record import AdvisoryRow
 
@@ -100,6 +101,14 @@ def test_shares_of_advisories_are_compared(tmp_path):
         pytest.approx(0.35),
     )
     assert found.psi == pytest.approx(0.35 * np.log(0.4 / 0.05) - 0.35 * np.log(0.6 / 0.95)) and found.level == "red"
+
+
+def test_advisories_that_are_ten_times_as_frequent_are_no_longer_green():
+    rare, common = (np.repeat([1.0, 0.0], [n, 1000 - n]) for n in (2, 20))
+    found = _drift_row("advisory: Too Brief", rare, common)
+    assert found.psi < 0.1 and found.p == pytest.approx(fisher_exact([[2, 998], [20, 980]]).pvalue) and found.p < 0.001
+    assert found.level == "amber" and _drift_row("advisory: Too Brief", rare, rare).level == "green"
+    assert _drift_row("prompt a: words", rare, common).level == "green"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from trm_aes.report.flags import (
     agreement_flags,
     attack_flags,
     drift_level,
+    fairness_flags,
     in_order,
 )
-from trm_aes.report.record import Flag, PromptAgreement
+from trm_aes.report.record import Flag, GroupColumn, PromptAgreement
 from trm_aes.report.sentences import summary_sentences
 
 ENDS = ("value", "low", "high")
@@ -171,6 +172,34 @@ def test_scorer_and_people_are_compared_on_the_same_prompts():
         "has 0.60, and they have 0.70 (0.65 to 0.75) with each other: it agrees with people less than they agree with each other, "
         "by 0.10."
     )
+
+
+def test_scorer_and_people_are_compared_on_the_same_essays():
+    def prompt(name, twice):
+        measures = {key: Estimate(value=0.6) for key in ("qwk", "degradation_qwk")}
+        return PromptAgreement(
+            prompt_id=name, n=50, measures=measures, labels=[], confusion=[], scatter=[], by_level=[], by_length=[],
+            num_rated_twice=twice,
+        )  # fmt: skip
+
+    values = {"qwk": 0.68, "rater_qwk": 0.36, "degradation_qwk": 0.04}
+    overall = {name: Estimate(value=value, low=value - 0.05, high=value + 0.05) for name, value in values.items()}
+    said = summary_sentences(overall, None, [], 100, [prompt("1", 20), prompt("2", 50)])[0]
+    assert said.endswith(
+        "On the 70 of 100 essays that two people rated it has 0.32, and they have 0.36 (0.31 to 0.41) with each other: no "
+        "difference between the two is shown."
+    )
+    assert "On the" not in summary_sentences(overall, None, [], 100, [prompt("1", 50), prompt("2", 50)])[0]
+
+
+@pytest.mark.parametrize(("p_of_all", "level"), [(0.3, "amber"), (0.01, "red"), (None, "amber")])
+def test_a_conditional_difference_alone_is_no_red_flag(p_of_all, level):
+    tests = {"csd": {"r2": 0.1, "p": 0.001, "p_adjusted": 0.003}}
+    if p_of_all is not None:
+        tests["osd"] = {"r2": 0.1, "p": p_of_all, "p_adjusted": p_of_all}
+    column = GroupColumn(column="sex", least_n=1, groups=[], left_out={}, tests=tests)
+    levels = {flag.measure: flag.level for flag in fairness_flags([column])}
+    assert levels["p of conditional score difference"] == level
 
 
 def route(name, *points):

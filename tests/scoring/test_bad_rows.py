@@ -101,6 +101,16 @@ def test_an_id_beside_the_text_of_another_prompt_is_no_known_prompt(model_dir):
     assert PromptRule(scorer).prompt_of("a", "Is homework of use?", "here") == "a"
 
 
+def test_one_prompt_for_all_is_not_that_of_another(model_dir, tmp_path):
+    rows = [{**ROWS[0], "prompt_id": "a"}, {**ROWS[0], "prompt_id": "elsewhere"}, {**ROWS[0], "prompt_id": "b"}]
+    source = write(tmp_path / "in.csv", rows)
+    with pytest.raises(InputError, match="row 3: the essay is one of prompt 'b', and --prompt-id a says that all are"):
+        run(model_dir, source, tmp_path / "out.csv", "--prompt-id", "a")
+    # What the model does not know may be another name of it.
+    run(model_dir, write(source, rows[:2]), tmp_path / "out.csv", "--prompt-id", "a")
+    assert len(read(tmp_path / "out.csv")) == 2
+
+
 def test_bad_rows_are_set_aside(model_dir, tmp_path, capsys):
     rows = [ROWS[0], {**ROWS[0], "essay": "  "}, ROWS[1], ROWS[2]]
     source, output = write(tmp_path / "in.csv", rows), tmp_path / "out.csv"

@@ -126,8 +126,12 @@ def _prompt_ids(
     What each row's prompt is called: as the row names it, else as the scorer calls it; None for rows that are left out.
     """
     if prompt_id is not None:
+        if taken.prompt_id is not None:
+            for row, value in rows.frame[taken.prompt_id].items():
+                where = f"{rows.source}, row {row}"
+                rule.check_is_no_other(name_in_cell(value, where, taken.prompt_id), prompt_id, where)
         return [prompt_id] * len(rows.frame)
-    found = []
+    found: list[str | None] = []
     for row, cells in zip(rows.frame.index, rows.frame.to_dict("records"), strict=True):
         where = f"{rows.source}, row {row}"
         named, text = (

@@ -74,7 +74,6 @@ def agreement_measures(scores: PromptScores, times: np.ndarray) -> dict[str, np.
 
 def rater_measures(
     scores: PromptScores,
-    agreement: Mapping[str, np.ndarray],
     raters: RaterPairSamples,
     rule: LabelRule | None,
     times: np.ndarray,
@@ -82,16 +81,18 @@ def rater_measures(
     """
     What follows from two raters' agreement: `rater_qwk`; `degradation_qwk` and `degradation_pearson`, the raters' agreement
     less that of scorer and label; and, where it is known how labels follow from ratings, `disattenuated_pearson`, `prmse` and
-    `ceiling_qwk`.
+    `ceiling_qwk`. All but PRMSE, which takes any number of ratings, are of the essays that both raters have rated: those that are
+    read twice are often not like the others.
 
     Args:
         scores: of a prompt.
-        agreement: what [`agreement_measures`] found.
         raters: the two.
         rule: how labels follow from ratings; None where that is not known.
         times: as of [`bootstrap`].
     """
     qwk, pearson = raters.measures["qwk"], raters.measures["pearson"]
+    both = PromptScores(scores.scale, scores.gold[raters.both], scores.predicted[raters.both])
+    agreement = agreement_measures(both, times[:, raters.both])
     measures = {
         "rater_qwk": qwk,
         "degradation_qwk": qwk - agreement["qwk"],

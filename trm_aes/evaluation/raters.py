@@ -18,6 +18,7 @@ class RaterPairSamples:
     Args:
         first, second: names of their columns.
         n: essays.
+        both: whether both have rated an essay, for all essays of the prompt, `(essays,)`.
         measures: `qwk`, `exact`, `adjacent` (within one step of the ratings that occur), `pearson`, and `smd`, the mean of the
             second less that of the first in pooled standard deviations; each `(samples,)`, NaN where it is not defined.
     """
@@ -25,6 +26,7 @@ class RaterPairSamples:
     first: str
     second: str
     n: int
+    both: np.ndarray
     measures: dict[str, np.ndarray]
 
 
@@ -41,7 +43,7 @@ def rater_pairs(ratings: np.ndarray, names: Sequence[str], times: np.ndarray) ->
         both = np.isfinite(ratings[:, [one, other]]).all(axis=1)
         if both.any():
             measures = pair_measures(ratings[both, one], ratings[both, other], times[:, both])
-            yield RaterPairSamples(names[one], names[other], int(both.sum()), measures)
+            yield RaterPairSamples(names[one], names[other], int(both.sum()), both, measures)
 
 
 def pair_measures(first: np.ndarray, second: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:

@@ -44,7 +44,7 @@ class AgreementSections:
         pair = _main_pair(self._pairs[prompt.prompt_id])
         if pair is not None:
             rule = self._rules[prompt.prompt_id]
-            samples |= rater_measures(prompt.scores, samples, pair, rule, prompt.times)
+            samples |= rater_measures(prompt.scores, pair, rule, prompt.times)
         return {name: samples[name] for name in MEASURES if name in samples and np.isfinite(samples[name][0])}
 
     def by_prompt(self) -> list[PromptAgreement]:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import ks_2samp
+from scipy.stats import fisher_exact, ks_2samp
 
 from ..errors import InputError
 from ..files import read_json
 from ..records import EVALUATION_NAME, FORMAT_VERSION, Distribution, EvaluationRecord
 from ..typed_json import read_record
 from . import record
-from .flags import drift_level
+from .flags import OF_ADVISORY, PSI_AMBER, drift_level
 from .record import AdvisoryRow, Drift, DriftRow, Report
 
 MAX_BINS = 10
@@ -68,7 +68,7 @@ def drift_section(
     ]
     earlier_num = sum(sum(item.counts) for item in reference.distributions if item.what == distributions[0].what)
     given = {item.name: _given(item.n, earlier_num) for item in reference.advisories}
-    pairs += [(f"advisory: {item.name}", given.get(item.name), _given(item.n, num_essays)) for item in advisories]
+    pairs += [(f"{OF_ADVISORY}{item.name}", given.get(item.name), _given(item.n, num_essays)) for item in advisories]
     rows = {what: None if before is None else _drift_row(what, before, now) for what, before, now in pairs}
     skipped = [what for what, row in rows.items() if row is None]
     drift = Drift(reference=reference.name, rows=[row for row in rows.values() if row is not None])
@@ -92,7 +92,11 @@ def _drift_row(what: str, before: np.ndarray, now: np.ndarray) -> DriftRow | Non
     bins = min(MAX_BINS, len(before) // LEAST_IN_BIN, len(now) // LEAST_IN_BIN)
     if bins < 2:
         return None
-    psi, test = population_stability(before, now, bins), ks_2samp(before, now)
+    psi, test, amber = population_stability(before, now, bins), ks_2samp(before, now), PSI_AMBER
+    p = float(test.pvalue)
+    if what.startswith(OF_ADVISORY):
+        # Of zeros and ones, among which the test of Kolmogorov and Smirnov finds hardly anything.
+        p, amber = float(fisher_exact([[values.sum(), (1 - values).sum()] for values in (before, now)]).pvalue), 0.0
     return DriftRow(
         what=what,
         n_reference=len(before),
@@ -101,8 +105,8 @@ def _drift_row(what: str, before: np.ndarray, now: np.ndarray) -> DriftRow | Non
         mean=float(now.mean()),
         psi=psi,
         ks=float(test.statistic),
-        p=float(test.pvalue),
-        level=drift_level(psi, float(test.pvalue)),
+        p=p,
+        level=drift_level(psi, p, amber),
     )
 
 

@@ -17,6 +17,8 @@ OURS = "trm-aes"
 # Of a test of groups, over all tests of a report together.
 SIGNIFICANCE = 0.05
 PSI_AMBER, PSI_RED = 0.1, 0.25
+# How what is compared begins where it is the share of essays that got an advisory.
+OF_ADVISORY = "advisory: "
 ORDER: tuple[Level, ...] = ("red", "amber", "green")
 
 
@@ -100,15 +102,18 @@ def agreement_flags(overall: dict[str, Estimate], by_prompt: Sequence[PromptAgre
 def fairness_flags(columns: Sequence[GroupColumn]) -> Iterator[Flag]:
     """
     Flags of groups: of the DSM of each, and of each column's three tests, red where groups differ by more than chance at the
-    level of 5 % over all tests together.
+    level of 5 % over all tests together. A conditional score difference without an overall one is amber: where groups differ in
+    how well they write, the noise of the human scores that it goes by is enough for it.
     """
     for column in columns:
         for row in column.groups:
             yield from _flag("DSM", f"{column.column} = {row.group}", row.dsm, DSM_THRESHOLD)
         for name, result in column.tests.items():
             p = result["p_adjusted"]
+            of_all = column.tests.get("osd", {"p_adjusted": 1.0})["p_adjusted"]
+            may_be_noise = name == "csd" and of_all >= SIGNIFICANCE
             yield Flag(
-                level="red" if p < SIGNIFICANCE else "green",
+                level="green" if p >= SIGNIFICANCE else "amber" if may_be_noise else "red",
                 measure=f"p of {TEST_NAMES[name]}",
                 where=column.column,
                 value=p,
@@ -136,17 +141,18 @@ def drift_flags(drift: Drift | None) -> Iterator[Flag]:
             measure="PSI",
             where=row.what,
             value=row.psi,
-            threshold=f"below {PSI_AMBER:.2f} (red from {PSI_RED:.2f} on), or no more than chance",
+            threshold=f"{'' if row.what.startswith(OF_ADVISORY) else f'below {PSI_AMBER:.2f}, or '}no more than chance (red from "
+            f"{PSI_RED:.2f} on)",
             source=SIDDIQI,
         )
 
 
-def drift_level(psi: float, p: float) -> Level:
+def drift_level(psi: float, p: float, amber: float = PSI_AMBER) -> Level:
     """
-    The color of a population stability index, green where the Kolmogorov-Smirnov test finds no more than chance (`p`): the
-    index of few essays is large without any drift.
+    The color of a population stability index, green below `amber`, and where the test finds no more than chance (`p`): the index
+    of few essays is large without any drift. That of a rare thing is small where it has become ten times as frequent.
     """
-    if psi < PSI_AMBER or p >= SIGNIFICANCE:
+    if psi < amber or p >= SIGNIFICANCE:
         return "green"
     return "amber" if psi < PSI_RED else "red"
 

@@ -92,8 +92,8 @@ class PromptAgreement:
 
     Args:
         prompt_id, n: the prompt and its essays.
-        num_rated_twice: essays that both of the raters scored who share the most; the raters' QWK and the ceiling are of these.
-            None where there are none.
+        num_rated_twice: essays that both of the raters scored who share the most; the raters' QWK and what compares with it are
+            of these. None where there are none.
         measures: `name -> Estimate`; see `MEASURES` for the names, which are those of all tables. A measure that is not
             defined here (raters where there are none) is absent.
         labels: scores of the scale that occur, as people write them, lowest first.
@@ -205,7 +205,8 @@ class AdvisoryRow:
 @dataclass(frozen=True, kw_only=True)
 class DriftRow:
     """
-    What has changed from a reference to this report: population stability index, Kolmogorov-Smirnov statistic and p.
+    What has changed from a reference to this report: population stability index, Kolmogorov-Smirnov statistic, and p of that
+    test, or of Fisher's exact test where shares of advisories are compared.
     """
 
     what: str
@@ -293,4 +294,4 @@ MEASURES: dict[str, str] = {
     "ridge_qwk": "QWK of ridge regression on words",
 }
 # Those that are of the essays with two ratings alone.
-OF_ESSAYS_RATED_TWICE = ("rater_qwk", "ceiling_qwk")
+OF_ESSAYS_RATED_TWICE = ("rater_qwk", "degradation_qwk", "degradation_pearson", "disattenuated_pearson", "ceiling_qwk")

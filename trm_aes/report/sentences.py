@@ -1,7 +1,6 @@
 """The three sentences of a report's summary, in plain words."""
 
 from collections.abc import Sequence
-from statistics import mean
 
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.confidence import Confidence
@@ -39,13 +38,17 @@ def _agreement_sentence(overall: dict[str, Estimate], num_essays: int, by_prompt
     if "degradation_qwk" not in overall:
         return f"{scorer}; how far people agree with each other is not known."
     difference, raters = overall["degradation_qwk"], overall["rater_qwk"]
-    of_scorer = {prompt.prompt_id: prompt.measures["qwk"].value for prompt in by_prompt if "qwk" in prompt.measures}
-    rated = [prompt.prompt_id for prompt in by_prompt if "degradation_qwk" in prompt.measures]
-    if rated and len(rated) < len(of_scorer):
-        # Means over other prompts are not to be compared.
-        there = mean(value for name in rated if (value := of_scorer[name]) is not None)
+    measured = [prompt for prompt in by_prompt if "qwk" in prompt.measures]
+    rated = [prompt for prompt in measured if "degradation_qwk" in prompt.measures]
+    if rated and (len(rated) < len(measured) or any(prompt.rated_twice_in_part for prompt in rated)):
+        # Agreement on other essays is not to be compared.
+        assert raters.value is not None and difference.value is not None
+        if any(prompt.rated_twice_in_part for prompt in rated):
+            where = f"{sum(prompt.num_rated_twice or 0 for prompt in rated):,} of {num_essays:,} essays"
+        else:
+            where = f"{len(rated)} of {len(measured)} prompts"
         return (
-            f"{scorer}. On the {len(rated)} of {len(of_scorer)} prompts that two people rated it has {there:.2f}, and they have "
+            f"{scorer}. On the {where} that two people rated it has {raters.value - difference.value:.2f}, and they have "
             f"{_with_interval(raters)} with each other: {_comparison(difference)}."
         )
     return f"{scorer}, two human raters with each other with {_with_interval(raters)}: {_comparison(difference)}."

@@ -35,15 +35,17 @@ class ReviewRule:
 
         Args:
             scorer: what scores.
-            share: above 0 and below 1.
+            share: above 0 and below 1, in whole hundredths.
 
         Raises:
-            InputError: if the share lies outside these bounds, or the scorer has no error model.
+            InputError: if the share lies outside these bounds or between hundredths, or the scorer has no error model.
         """
         check_bounds({"review_share": share})
         thresholds, _ = _curves(scorer, "review_share")
-        released = np.linspace(0, 1, len(thresholds))
-        return cls(scorer, float(thresholds[int(np.flatnonzero(released <= 1 - share + 1e-9)[-1])]))
+        place = (1 - share) * (len(thresholds) - 1)
+        if abs(place - round(place)) > 1e-6:
+            raise InputError(f"`review_share` {share:g}: give whole hundredths, from 0.01 to 0.99.")
+        return cls(scorer, float(thresholds[round(place)]))
 
     @classmethod
     def of_agreement(cls, scorer: "EssayScorer", agreement: float) -> "ReviewRule":
@@ -78,9 +80,21 @@ class ReviewRule:
         return score.predicted_error / self.scorer.score_ranges[prompt_id].step
 
     def needs_review(self, score: "EssayScore", prompt_id: str) -> bool:
-        """Whether a person should read an essay that has got this score as one of this prompt."""
+        """
+        Whether a person should read an essay that has got this score as one of this prompt: always where nothing is known of the
+        errors of the prompt's scores, which were learned from a few essays (see [`adapt_scorer`]).
+        """
+        if self._is_unmeasured(prompt_id):
+            return True
         # The threshold is an essay's own doubt: what is lost in floats must not send it to a person.
         return self.doubt(score, prompt_id) > self.threshold + 1e-6
+
+    def _is_unmeasured(self, prompt_id: str) -> bool:
+        error_model = self.scorer.model.error_model
+        if error_model is None:
+            return False
+        place = list(self.scorer.score_ranges).index(prompt_id)
+        return bool(error_model.quantiles[place].isinf().all())
 
 
 def _curves(scorer: "EssayScorer", option: str) -> tuple[np.ndarray, np.ndarray]:

@@ -59,6 +59,19 @@ class PromptRule:
             choice = " Or choose what becomes of such essays with `unknown_prompt`." if is_unknown else ""
             raise InputError(f"{where}: {error}{choice}") from None
 
+    def check_is_no_other(self, named: str | None, prompt_id: str, where: str):
+        """
+        Checks that a row does not name another of the scorer's prompts than the one that all essays are said to answer.
+
+        Raises:
+            InputError: if it does; `where` names its place.
+        """
+        if named != prompt_id and named in self._config.score_ranges:
+            raise InputError(
+                f"{where}: the essay is one of prompt {named!r}, and `prompt_id` {prompt_id} says that all are of another. Leave "
+                "`prompt_id` out, or give essays of one prompt."
+            )
+
     def added(self, prompt_id: str | None) -> Mapping[str, Any]:
         """What a row says of what was done: nothing where unknown prompts are an error."""
         return {} if self.unknown == ERROR else {SCORED_AS: prompt_id or ""}

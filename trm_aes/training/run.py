@@ -32,7 +32,7 @@ from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, pa
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
 from .fit.advisories import fit_advisories
-from .fit.calibration import calibrate, calibrate_traits, left_out_scores
+from .fit.calibration import calibrate, calibrate_confidence, calibrate_traits, left_out_scores
 from .fit.confidence import fit_error_model
 from .fit.exit_rule import choose_exit_tolerance
 from .fit.lexical import fit_lexical_head
@@ -267,18 +267,18 @@ def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarr
     """
     What ends the training of a scorer: its scales are matched to the validation essays' (where it knows its prompts), with
     the help of training essays where those are few; its exit rule is chosen by the validation essays (where it takes
-    several supervision steps and was given none); then come the penalties of its passage check, its error model, and the
-    limits of the advisories.
+    several supervision steps and was given none); then come the penalties of its passage check, the confidence, its error
+    model, and the limits of the advisories.
 
     Args:
         by_having_seen: as [`fit_lexical_head`] returned it; None without such a head.
         seed: of what is drawn.
 
     Returns:
-        `calibration` and `exit_rule`, for the record, None for what was left out; `penalties` and `error_model` of a model
+        `calibration`, and `exit_rule` for the record, None where it was left out; `penalties` and `error_model` of a model
         that has such.
     """
-    fitted: dict[str, Any] = {"calibration": None, "exit_rule": None}
+    fitted: dict[str, Any] = {"calibration": {}, "exit_rule": None}
     model, config = scorer.model, scorer.model.config
     data, ranges = essays.data, essays.data.score_ranges
     rows, gold = _validation(scorer, essays)
@@ -301,6 +301,7 @@ def _fit_to_unseen(scorer: EssayScorer, essays: Essays, by_having_seen: np.ndarr
         config.exit_tolerance = fitted["exit_rule"]["tolerance"]
     if model.passage_check is not None:
         fitted["penalties"] = fit_penalties(scorer, data, seed)
+    fitted["calibration"]["halting_bias"] = calibrate_confidence(model, scorer.score_tokens(rows), gold, ranges)
     if model.model.prompt_bank is not None:
         fitted["error_model"] = fit_error_model(scorer, rows, gold, ranges)
     fit_advisories(scorer, data, unlike_shares, seed)

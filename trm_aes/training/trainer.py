@@ -66,7 +66,8 @@ class TRMTrainer(PublishingTrainer):
 
     **Gradient accumulation and several processes.** The weights of the losses in step 3 make their mean over micro-batches
     (which is what the Trainer forms) and processes (DDP and FSDP) the mean over all essays that still run: the same as
-    one process with the whole batch. Processes agree on `num_items_in_batch`, so all call the model or none does; one
+    one process with the whole batch, but for auxiliary scores where some are missing: theirs is the mean over those that a
+    micro-batch has. Processes agree on `num_items_in_batch`, so all call the model or none does; one
     whose own essays have all halted calls it on one of them with weight 0, since the others wait for its gradients.
 
     **Evaluation and saving** see the moving average of the weights where `ema_decay` is set (`evaluation_loop`,

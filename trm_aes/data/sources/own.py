@@ -180,10 +180,22 @@ def _prompts(
     if taken.prompt is not None:
         own_texts = ["" if is_missing(value) else id_in_words(value).strip() for value in raw[taken.prompt]]
     if known.only_id is not None:
+        if taken.prompt_id is not None:
+            _check_is_one_prompt(cells["prompt_id"], known.only_id)
         return [known.only_id] * len(raw), own_texts
     if taken.prompt_id is not None:
         return list(cells["prompt_id"]), own_texts
     return [str(code + 1) for code in pd.factorize(pd.Series(own_texts, dtype=object))[0]], own_texts
+
+
+def _check_is_one_prompt(names: "pd.Series[str]", only_id: str):
+    """A table may call its prompt otherwise, but essays of several are not essays of one."""
+    several = list(names.unique())
+    if len(several) > 1:
+        raise InputError(
+            f"`prompt_id` {only_id} says that all essays answer one prompt, and the column 'prompt_id' has {len(several)}: "
+            f"{listing(several, only_id)} Leave `prompt_id` out, or give essays of one prompt."
+        )
 
 
 def _choose_texts(

@@ -11,7 +11,6 @@ from ...evaluation.agreement import rounds_to
 from ...evaluation.calibration import (
     MIN_ESSAYS,
     MIN_VALIDATION_ESSAYS,
-    apply_calibrations,
     fit_calibrations,
     fit_shift,
 )
@@ -33,8 +32,8 @@ def calibrate(
     left_out: pd.DataFrame | None = None,
 ) -> dict:
     """
-    Fits what a trained model says to its validation essays: lets its scores spread as the gold ones do, prompt by prompt
-    (see [`fit_calibrations`]), and its confidences be right on average.
+    Lets the scores of a trained model spread as the gold ones of its validation essays do, prompt by prompt (see
+    [`fit_calibrations`]).
 
     Args:
         raw: the model's outputs for the validation essays.
@@ -44,7 +43,7 @@ def calibrate(
             essays in all; without them, 30 validation essays.
 
     Returns:
-        What was changed: `scores`, a line for each prompt, and `halting_bias`, what was added to the halting head's.
+        What was changed: `scores`, a line for each prompt.
     """
     predicted, known = raw.normalized, essays
     if left_out is not None:
@@ -58,10 +57,26 @@ def calibrate(
         if prompt_id in lines:
             bank.score_means[place] = lines[prompt_id].apply(bank.score_means[place].item())
             bank.score_stds[place] *= lines[prompt_id].slope
-    calibrated = apply_calibrations(lines, essays["prompt_id"], raw.normalized)
-    shift = fit_shift(raw.confidence, rounds_to(essays["score"], calibrated, essays["prompt_id"], ranges))
+    return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}}
+
+
+@torch.no_grad()
+def calibrate_confidence(
+    model: TRMForEssayScoring, raw: RawScores, essays: pd.DataFrame, ranges: dict[str, ScoreRange]
+) -> float:
+    """
+    Lets the confidences of a trained model be right on average over its validation essays. It comes last: the confidence is in
+    the score that an essay gets, on its scale and after as many steps as it takes.
+
+    Args:
+        raw, essays, ranges: as of [`calibrate`].
+
+    Returns:
+        What was added to the halting head's bias.
+    """
+    shift = fit_shift(raw.confidence, rounds_to(essays["score"], raw.normalized, essays["prompt_id"], ranges))
     model.halt_head.bias.add_(shift)
-    return {"scores": {prompt_id: vars(line) for prompt_id, line in lines.items()}, "halting_bias": shift}
+    return shift
 
 
 @torch.no_grad()
