@@ -16,6 +16,7 @@ from benchmarks.report import (
     write_report,
 )
 from benchmarks.runner import run_folder, run_system
+from benchmarks.settings import check_settings
 from benchmarks.systems import System, parse_system
 from tqdm import tqdm
 
@@ -35,7 +36,7 @@ DEFAULT_SYSTEMS = [
     "blend",
     "fast",
     # Its controls: no recursion, at the same parameters; and a stack of as many layers as the recursion calls.
-    "baseline",
+    "fast:H_cycles=1,L_cycles=1",
     "fast:H_cycles=1,L_cycles=1,num_hidden_layers=6",
 ]
 DEPTH_CYCLES = ((1, 1), (2, 2), (3, 4))
@@ -80,11 +81,15 @@ def main(argv=None):
 
 def run_benchmark(args: argparse.Namespace):
     limits = TokenLimits(args.max_tokens, DEFAULT_MAX_PROMPT_TOKENS)
-    systems = [parse_system(name) for name in args.system or DEFAULT_SYSTEMS]
+    systems = [parse_system(name) for name in dict.fromkeys(args.system or DEFAULT_SYSTEMS)]
+    args.folds, args.seeds = list(dict.fromkeys(args.folds)), list(dict.fromkeys(args.seeds))
+    if args.depth_of:
+        _check_depth(parse_system(args.depth_of), systems, args.mode)
     checkpoint = find_checkpoint(args.checkpoint)
     benchmark = load_benchmark(
         args.release, args.fold_dir, args.prompts, args.prompt_set, checkpoint, limits, args.work_dir
     )
+    check_settings(args.work_dir, {**benchmark.settings(), "hardware": args.hardware}, "work_dir", "runs")
     jobs = [(system, fold, seed) for fold in args.folds for seed in args.seeds for system in systems]
     results = []
     for system, fold, seed in tqdm(jobs, desc="Benchmark", unit="run", disable=None):
@@ -116,23 +121,28 @@ def _mode(system: System, mode: str) -> str:
 
 
 def _differences(benchmark: Benchmark, systems: list[System], args: argparse.Namespace) -> str:
-    runs = [(fold, seed) for fold in args.folds for seed in args.seeds]
     recipes = [system for system in systems if system.is_recipe]
     lines = []
     for other in systems:
         if recipes and other != recipes[0]:
             first = (recipes[0], _mode(recipes[0], args.mode))
-            difference = paired_difference(benchmark, first, (other, _mode(other, args.mode)), runs)
+            difference = paired_difference(benchmark, first, (other, _mode(other, args.mode)), args.folds, args.seeds)
             lines.append(
                 f"- {recipes[0].name} less {other.name}: {difference.mean:+.3f} "
-                f"(95 % interval {difference.low:+.3f} to {difference.high:+.3f}, {len(runs)} runs)"
+                f"(95 % interval {difference.low:+.3f} to {difference.high:+.3f}, {len(args.folds) * len(args.seeds)} runs)"
             )
     return "\n".join(lines) or "None: no two systems."
 
 
+def _check_depth(system: System, systems: list[System], mode: str):
+    if mode != "joint":
+        raise InputError("`depth_of` needs `mode` joint.")
+    if not system.is_recipe or system not in systems:
+        recipes = ", ".join(one.name for one in systems if one.is_recipe) or "none"
+        raise InputError(f"`depth_of` {system.name} is not among the recipes that are run: {recipes}.")
+
+
 def _depth(benchmark: Benchmark, system: System, args: argparse.Namespace) -> str:
-    if args.mode != "joint":
-        raise InputError("--depth-of needs --mode joint.")
     folder = run_folder(benchmark.work_dir, system, "joint", args.folds[0], args.seeds[0]) / "_".join(
         benchmark.prompt_ids
     )

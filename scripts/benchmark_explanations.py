@@ -21,6 +21,7 @@ from benchmarks.faithfulness import (
     rankings,
 )
 from benchmarks.report import markdown_table
+from benchmarks.settings import check_settings
 from tqdm import tqdm
 
 from trm_aes.checks import check_at_least_one
@@ -29,10 +30,10 @@ from trm_aes.cli.runner import run
 from trm_aes.data.dataset import EssayDataset, load_essay_dataset
 from trm_aes.errors import InputError
 from trm_aes.evaluation.bootstrap import Estimate
-from trm_aes.files import owned, read_json, write_json
+from trm_aes.files import owned, write_json
 from trm_aes.scoring.scorer import EssayScorer
 
-ESSAYS, SETTINGS, FIGURES = "essays.jsonl", "settings.json", "figures.json"
+ESSAYS, FIGURES = "essays.jsonl", "figures.json"
 
 
 def build_parser() -> CommandParser:
@@ -60,7 +61,7 @@ def run_benchmark(args: argparse.Namespace):
     settings = {"seed": args.seed, "models": [scorer.checksums() for scorer in scorers], "data": data.checksum}
     with owned(args.output_dir):
         args.output_dir.mkdir(parents=True, exist_ok=True)
-        check_settings(args.output_dir / SETTINGS, settings)
+        check_settings(args.output_dir, settings, "output_dir", ESSAYS)
         measured = measure(args, data, scorers)
     figures = summary(measured, args.seed)
     write_json(args.output_dir / FIGURES, json.loads(json.dumps(figures, default=asdict)))
@@ -69,13 +70,6 @@ def run_benchmark(args: argparse.Namespace):
         print(markdown_table(table(figures[kind], numbers)))
     for name, value in {**figures["agreement"], "gap of gradients (points)": figures["gap"]}.items():
         print(f"{name}: {shown(value)}")
-
-
-def check_settings(path: Path, settings: dict):
-    """Checks that what was measured already was measured of the same."""
-    if path.exists() and read_json(path) != json.loads(json.dumps(settings)):
-        raise InputError(f"{path} is of other models, data or seed. Choose another `output_dir`.")
-    write_json(path, settings)
 
 
 def measure(args: argparse.Namespace, data: EssayDataset, scorers: list[EssayScorer]) -> list[dict]:

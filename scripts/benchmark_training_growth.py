@@ -19,6 +19,7 @@ from benchmarks.speed import essay_lengths
 from trm_aes.checkpoints import find_checkpoint, load_tokenizer
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
+from trm_aes.errors import InputError
 from trm_aes.files import read_json
 
 SCORES = (1, 6)
@@ -40,13 +41,15 @@ def build_parser() -> CommandParser:
 
 
 def run_benchmark(args: argparse.Namespace):
+    # A prompt needs essays in each split.
+    pairs = [pair for pair in itertools.product(args.prompts, sorted(args.essays)) if pair[1] >= 10 * pair[0]]
+    if not pairs:
+        raise InputError("`essays`: a prompt needs 10 of them, and no number of `prompts` has so many.")
     rows = []
-    for num_prompts, num_essays in itertools.product(args.prompts, sorted(args.essays)):
-        # A prompt needs essays in each split.
-        if num_essays >= 10 * num_prompts:
-            with tempfile.TemporaryDirectory() as folder:
-                rows.append(measure(args, Path(folder), num_essays, num_prompts))
-            print(rows[-1], flush=True)
+    for num_prompts, num_essays in pairs:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(measure(args, Path(folder), num_essays, num_prompts))
+        print(rows[-1], flush=True)
     print("\n" + markdown_table(pd.DataFrame(rows).set_index("prompts")))
     write_measured(args, measured=rows)
 

@@ -18,7 +18,7 @@ import trm_aes
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import EssayDataset, load_essay_dataset
-from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.errors import InputError, InterruptedRun, TrainingDivergedError
 from trm_aes.evaluation.bootstrap import Estimate, draw_times, estimate, kappas
 from trm_aes.files import owned, read_json, write_json
 from trm_aes.model.score_scale import ScoreRange, by_prompt
@@ -26,6 +26,8 @@ from trm_aes.records import package_versions
 
 # What is compared: the recursive part's scores, and those that it gives together with the linear head.
 ALONE, WHOLE = "alone", "whole"
+# In the place of figures, what was said of a training whose loss did not stay finite.
+DIVERGED = "diverged"
 RESULT, PICTURE = "result.json", "recursion.png"
 
 # Data set, design, seed.
@@ -57,23 +59,29 @@ def run_study(args: argparse.Namespace):
     split = "test" if args.test else "validation"
     data_sets = load_data(args.data, split)
     seeds, names = list(dict.fromkeys(args.seed)), list(dict.fromkeys(args.design))
+    code = code_checksum()
     folder = args.output_dir / split
     runs = [(data, design, seed) for data in data_sets for seed in seeds for design in names]
     with owned(args.output_dir):
         folder.mkdir(parents=True, exist_ok=True)
-        missing = [run for run in runs if not is_done(run_folder(folder, run), data_sets[run[0]])]
+        missing = [run for run in runs if not is_done(run_folder(folder, run), data_sets[run[0]], code)]
         prepared: Study | None = None
         for number, (name, design, seed) in enumerate(missing):
             try:
                 if prepared is None or prepared.data is not data_sets[name]:
                     prepared = Study.prepare(data_sets[name], args.test)
-                train_and_measure(prepared, design, seed, split, run_folder(folder, (name, design, seed)))
+                train_and_measure(prepared, design, seed, split, run_folder(folder, (name, design, seed)), code)
             except KeyboardInterrupt:
                 how = "The same command goes on with the others."
                 raise InterruptedRun(
                     f"interrupted; {number} of {len(missing)} designs are trained and kept. {how}"
                 ) from None
     results = Results(folder, data_sets, seeds)
+    for name in names:
+        for result in results.of(name):
+            if DIVERGED in result:
+                print(f"Left out: {name}, seed {result['seed']}: {result[DIVERGED]}")
+    names = [name for name in names if not any(DIVERGED in result for result in results.of(name))]
     print(markdown_table(table(results, names)))
     plot(results, names, folder / PICTURE)
 
@@ -98,30 +106,34 @@ def run_folder(folder: Path, run: Run) -> Path:
 
 
 def code_checksum() -> str:
-    """Of the designs, of how they are trained and measured, and of the model that they are built around."""
+    """Of the designs, of how they are trained and measured, and of the package that they are built around."""
     package = Path(str(trm_aes.__file__)).parent
     files = [Path(str(module.__file__)) for module in (designs, study, protocol)]
-    files += sorted(
-        [*package.glob("model/*.py"), *package.glob("training/**/*.py"), *package.glob("presets/recipes/*.json")]
-    )
+    files += sorted([*package.rglob("*.py"), *package.glob("presets/**/*.json")])
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def is_done(folder: Path, data: EssayDataset) -> bool:
-    """Whether a folder has a result; one of other essays or other code is refused."""
+def is_done(folder: Path, data: EssayDataset, code: str) -> bool:
+    """Whether a folder has a result; one of other essays, code or packages is refused."""
     if not (folder / RESULT).is_file():
         return False
     result = read_json(folder / RESULT)
-    for name, present in (("data", data.checksum), ("code", code_checksum())):
+    for name, present in (("data", data.checksum), ("code", code), ("packages", package_versions())):
         if result.get(name) != present:
             raise InputError(f"{folder} was measured with other {name}. Choose another `output_dir`.")
     return True
 
 
-def train_and_measure(prepared: Study, name: str, seed: int, split: str, folder: Path):
-    """Trains a design, and writes its figures and what it says of the essays of a split."""
+def train_and_measure(prepared: Study, name: str, seed: int, split: str, folder: Path, code: str):
+    """Trains a design, and writes its figures and what it says of the essays of a split; or that its loss did not stay finite."""
     design = prepared.design(name, seed)
-    scores, seconds = prepared.train(design, seed)
+    about = {"design": name, "seed": seed, "data": prepared.data.checksum, "code": code, "packages": package_versions()}
+    try:
+        scores, seconds = prepared.train(design, seed)
+    except TrainingDivergedError as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / RESULT, {**about, DIVERGED: str(error)})
+        return
     last = {split: steps[-1] for split, steps in scores.items()}
     of_kind = {ALONE: last, WHOLE: prepared.whole(last)}
     table = split_with_scores(prepared.data, split, last[split])[["essay_id", "prompt_id", "score"]]
@@ -132,8 +144,7 @@ def train_and_measure(prepared: Study, name: str, seed: int, split: str, folder:
         **{kind: prepared.matched(values, split)["predicted_score"] for kind, values in of_kind.items()}
     ).to_csv(folder / "predictions.csv", index=False)
     result = {
-        "design": name,
-        "seed": seed,
+        **about,
         "essays": {split: len(values) for split, values in last.items()},
         "mean_qwk": {
             split: {kind: prepared.mean_qwk(values, split) for kind, values in of_kind.items()} for split in last
@@ -142,9 +153,6 @@ def train_and_measure(prepared: Study, name: str, seed: int, split: str, folder:
         "trained_parameters": sum(weight.numel() for weight in design.parameters() if weight.requires_grad),
         # Shares of the essays whose error falls from a step to the next.
         "error_falls": [float(np.mean(after < before)) for before, after in zip(errors, errors[1:], strict=False)],
-        "data": prepared.data.checksum,
-        "code": code_checksum(),
-        "packages": package_versions(),
     }
     write_json(folder / RESULT, result)
     figures = result["mean_qwk"][split]
@@ -176,9 +184,18 @@ class Results:
     def difference(self, first: str, second: str, kind: str) -> Estimate:
         """
         Mean QWK of one design less that of another over data sets, seeds and prompts, with an interval: a prompt's essays are
-        drawn with replacement, the same ones for both designs and all seeds.
+        drawn with replacement, the same ones for both designs and all seeds. What another training would change is not in it:
+        see [`spread`].
         """
         return estimate(self._mean_qwk(first, kind) - self._mean_qwk(second, kind))
+
+    def spread(self, first: str, second: str, kind: str) -> float | None:
+        """Standard deviation over trainings (data sets and seeds) of that difference; None for one training."""
+        differences = [
+            one["mean_qwk"][self.folder.name][kind] - other["mean_qwk"][self.folder.name][kind]
+            for one, other in zip(self.of(first), self.of(second), strict=True)
+        ]
+        return float(np.std(differences, ddof=1)) if len(differences) > 1 else None
 
     def _mean_qwk(self, design: str, kind: str) -> np.ndarray:
         """Of a design, in each sample (see [`estimate`]), which has the same essays whatever the design and seed."""
@@ -187,7 +204,9 @@ class Results:
             for data, data_set in self.data_sets.items():
                 for seed in self.seeds:
                     path = run_folder(self.folder, (data, design, seed)) / "predictions.csv"
-                    for prompt, essays in pd.read_csv(path, dtype={"prompt_id": str}).groupby("prompt_id"):
+                    for prompt, essays in pd.read_csv(path, dtype={"prompt_id": str}, keep_default_na=False).groupby(
+                        "prompt_id"
+                    ):
                         score_range = data_set.score_ranges[prompt]
                         gold, scores = (
                             score_range.round(essays[name].to_numpy(dtype=float)) for name in ("score", kind)
@@ -199,7 +218,10 @@ class Results:
 
 
 def table(results: Results, names: Sequence[str]) -> pd.DataFrame:
-    """A row a design: what it costs, its mean QWK, and the differences to each control."""
+    """
+    A row a design: what it costs, its mean QWK, and the differences to each control, with the interval over essays and the standard
+    deviation over trainings.
+    """
     rows = {}
     for name in names:
         found = results.of(name)
@@ -208,13 +230,16 @@ def table(results: Results, names: Sequence[str]) -> pd.DataFrame:
         for kind in (ALONE, WHOLE):
             row[kind] = f"{np.mean([result['mean_qwk'][results.folder.name][kind] for result in found]):.4f}"
             for control in (control for control in CONTROLS if control in names and control != name):
-                row[f"{kind}, less {control}"] = shown(results.difference(name, control, kind))
+                row[f"{kind}, less {control}"] = shown(
+                    results.difference(name, control, kind), results.spread(name, control, kind)
+                )
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
 
-def shown(difference: Estimate) -> str:
-    return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+def shown(difference: Estimate, spread: float | None) -> str:
+    of_trainings = "" if spread is None else f", SD {spread:.4f}"
+    return f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f}{of_trainings})"
 
 
 def plot(results: Results, names: Sequence[str], path: Path):

@@ -30,5 +30,8 @@ def test_numbers_alone_are_checked():
         check_bounds({"ema_decay": 1.5}, "mine.json, training")
     with pytest.raises(InputError, match="`max_tokens` must be at most 2,147,483,647, got 1000000"):
         check_bounds({"max_tokens": 10**400})
+    check_bounds({"seed": [0, 42]})
+    with pytest.raises(InputError, match="`seed` must lie between 0 and .*got -1"):
+        check_bounds({"seed": [42, -1]})
     # Every bound says which values it takes.
     assert all(bounds.least is not None or bounds.above is not None for bounds in BOUNDS.values())

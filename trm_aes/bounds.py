@@ -144,6 +144,20 @@ BOUNDS = {
     "ddp_bucket_cap_mb": AT_LEAST_ONE,
     "ddp_timeout": AT_LEAST_ONE,
     "local_rank": Bounds(least=0, or_exactly=-1),
+    # Benchmarks and studies (scripts/).
+    "essays": AT_LEAST_ONE,
+    "prompts": AT_LEAST_ONE,
+    "mean_words": AT_LEAST_ONE,
+    "folds": NOT_NEGATIVE,
+    "seeds": SEED,
+    "num_threads": AT_LEAST_ONE,
+    "rounds": AT_LEAST_ONE,
+    "latency_calls": AT_LEAST_ONE,
+    "min_seconds": NOT_NEGATIVE,
+    "every": POSITIVE,
+    "train_batch_size": AT_LEAST_ONE,
+    "train_steps": NOT_NEGATIVE,
+    "workers": AT_LEAST_ONE,
 }
 
 
@@ -152,13 +166,14 @@ def check_bounds(values: Mapping[str, Any], where: str = ""):
     Checks the numbers among some values; what is no number, or has no bounds, is not looked at.
 
     Args:
-        values: `parameter -> value`.
+        values: `parameter -> value`, or a list of values, each of which is checked.
         where: the file and the part of it that they stand in, for the message.
 
     Raises:
         InputError: for the first number that is not finite or lies outside its bounds; it names the parameter.
     """
-    for name, value in values.items():
+    each = ((name, one) for name, value in values.items() for one in (value if isinstance(value, list) else [value]))
+    for name, value in each:
         bounds = BOUNDS.get(name)
         if bounds is None or isinstance(value, bool) or not isinstance(value, (int, float)):
             continue

@@ -1,8 +1,10 @@
 """The published protocol (Taghipour and Ng, EMNLP 2016): train, choose on dev, report on test, by prompt and fold."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pandas as pd
 from trm_aes.checkpoints import Checkpoint, load_tokenizer
 from trm_aes.data.dataset import EssayDataset, build_dataset, load_essay_dataset
 from trm_aes.data.prompts import read_prompt_infos, select_prompt_ids
-from trm_aes.data.schema import EssayTable, score_ranges
+from trm_aes.data.schema import EssayTable, prompt_rows, score_ranges
 from trm_aes.data.sources.asap import load_release
 from trm_aes.data.splits import Splits, read_folds, select_prompts_in_splits
 from trm_aes.data.tokenizing import TokenLimits
@@ -43,6 +45,18 @@ class Benchmark:
     checkpoint: Checkpoint
     limits: TokenLimits
     work_dir: Path
+
+    def settings(self) -> dict[str, Any]:
+        """What every result of a work folder depends on, beside system, mode, fold and seed."""
+        ids = sorted(self.folds.glob("fold_*/*_ids.txt"))
+        return {
+            "release": self.table.checksum,
+            "folds": hashlib.sha256(b"".join(path.read_bytes() for path in ids)).hexdigest(),
+            "prompts": hashlib.sha256(repr(prompt_rows(self.table.frame)).encode()).hexdigest(),
+            "prompt_ids": self.prompt_ids,
+            "checkpoint": self.checkpoint.name,
+            "limits": asdict(self.limits),
+        }
 
     def splits(self, fold: int) -> Splits:
         """Train, validation and test essays of a fold."""
@@ -110,7 +124,10 @@ def qwk_by_prompt(predictions: pd.DataFrame, table: EssayTable) -> dict[str, flo
 
 def read_predictions(folder: Path) -> dict[str, pd.DataFrame]:
     """A run's predictions by split, with the columns of `SPLIT_COLUMNS`."""
-    return {name: pd.read_csv(folder / f"{name}.csv", dtype={"prompt_id": str}) for name in REPORTED_SPLITS}
+    return {
+        name: pd.read_csv(folder / f"{name}.csv", dtype={"prompt_id": str}, keep_default_na=False)
+        for name in REPORTED_SPLITS
+    }
 
 
 def split_with_scores(data: EssayDataset, split: str, normalized: np.ndarray) -> pd.DataFrame:

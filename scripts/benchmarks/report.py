@@ -74,29 +74,41 @@ def paired_difference(
     benchmark: Benchmark,
     first: tuple[System, str],
     second: tuple[System, str],
-    runs: Sequence[tuple[int, int]],
+    folds: Sequence[int],
+    seeds: Sequence[int],
 ) -> Difference:
     """
     Mean QWK of one system less that of another over the same folds and seeds, the scales of both matched on validation,
-    with a 95 % interval: essays are drawn with replacement within prompt and run, the same ones for both systems.
+    with a 95 % interval: essays are drawn with replacement within prompt and fold, the same ones for both systems and all seeds.
 
     Args:
         first, second: systems with their modes.
-        runs: the `(fold, seed)` that both have.
+        folds, seeds: of the runs, which both have.
     """
     ranges = score_ranges(benchmark.table.frame)
     groups = []
-    for fold, run_seed in runs:
+    for fold in folds:
         tables = [
-            calibrated_on_validation(read_predictions(run_folder(benchmark.work_dir, system, mode, fold, run_seed)))
+            _calibrated_scores(benchmark, system, mode, fold, seed)
             for system, mode in (first, second)
+            for seed in seeds
         ]
-        both = tables[0].merge(tables[1], on=["essay_id", "prompt_id", "score"], suffixes=("_1", "_2"))
+        # The same essays, by their ids.
+        scores = pd.concat(tables, axis=1, join="inner").to_numpy()
+        prompts = tables[0].index.get_level_values("prompt_id")
+        gold = tables[0].index.get_level_values("score").to_numpy()
         groups += [
-            paired_scores(essays["score"], essays["predicted_score_1"], essays["predicted_score_2"], ranges[prompt_id])
-            for prompt_id, essays in both.groupby("prompt_id")
+            paired_scores(gold[places], *np.hsplit(scores[places], 2), ranges[str(prompt_id)])
+            for prompt_id, places in pd.Series(range(len(gold))).groupby(prompts).groups.items()
         ]
     return qwk_difference(groups)
+
+
+def _calibrated_scores(benchmark: Benchmark, system: System, mode: str, fold: int, seed: int) -> "pd.Series[float]":
+    """A run's test scores by essay, its scale matched on validation."""
+    folder = run_folder(benchmark.work_dir, system, mode, fold, seed)
+    table = calibrated_on_validation(read_predictions(folder))
+    return table.set_index(["essay_id", "prompt_id", "score"])["predicted_score"]
 
 
 def _by_system(results: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:

@@ -10,6 +10,7 @@ from trm_aes.data.dataset import EssayDataset
 from trm_aes.devices import available_device
 from trm_aes.evaluation.evaluate import evaluate_scorer
 from trm_aes.files import read_json, write_json
+from trm_aes.presets import load_recipe
 from trm_aes.records import package_versions
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.training.arguments import RunArguments
@@ -51,7 +52,7 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
     if system.is_recipe:
         groups = [benchmark.prompt_ids] if mode == "joint" else [[prompt_id] for prompt_id in benchmark.prompt_ids]
         parts = [
-            _run_recipe(benchmark.dataset(fold, group), system, folder / "_".join(group), seed, hardware)
+            _run_recipe(benchmark, benchmark.dataset(fold, group), system, folder / "_".join(group), seed, hardware)
             for group in groups
         ]
         predictions = {name: pd.concat(part[0][name] for part in parts) for name in REPORTED_SPLITS}
@@ -78,7 +79,7 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
         "num_essays": {name: len(frame) for name, frame in predictions.items()},
         "cost": cost,
         "seconds": round(time.time() - started, 1),
-        "embeddings": benchmark.checkpoint.name,
+        "checkpoint": benchmark.checkpoint.name,
         "packages": package_versions(),
     }
     write_json(folder / RESULT_NAME, result)
@@ -86,12 +87,17 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
 
 
 def _run_recipe(
-    data: EssayDataset, system: System, folder: Path, seed: int, hardware: str
+    benchmark: Benchmark, data: EssayDataset, system: System, folder: Path, seed: int, hardware: str
 ) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     """Predictions by split, and costs: parameters, seconds to train, GFLOP and seconds to score an essay."""
     model_dir = folder / "model"
     training = {"output_dir": str(model_dir), "seed": seed, "save_total_limit": 1, **system.training}
-    run = RunArguments(data=str(data.folder), recipe=system.base, hardware=hardware, overwrite=True)
+    checkpoint = benchmark.checkpoint
+    # An encoder has embeddings of its own.
+    embeddings = None if load_recipe(system.base).encoder else checkpoint.hub_id or str(checkpoint.folder)
+    run = RunArguments(
+        data=str(data.folder), recipe=system.base, hardware=hardware, embeddings=embeddings, overwrite=True
+    )
     plan = resolve_plan(run, system.model, training)
     record = train_scorer(plan)
     for checkpoint in model_dir.glob("checkpoint-*"):
@@ -105,7 +111,8 @@ def _run_recipe(
     cost = {
         "parameters": record.num_parameters,
         "trained_parameters": record.num_trained_parameters,
-        "train_seconds": record.seconds,
+        # Without the encoder's first reading, which the systems of a fold share.
+        "train_seconds": record.train_metrics["train_runtime"],
         f"gflop_an_essay_of_{COUNTED_TOKENS}_tokens": forward_gflop(scorer.model),
         "score_seconds_an_essay": score_seconds / len(test),
     }

@@ -7,8 +7,11 @@ from typing import Any
 from trm_aes.errors import InputError
 from trm_aes.presets import recipe_names
 from trm_aes.training.arguments import TRMTrainingArguments
+from trm_aes.training.recipe import check_fields
 
 from .peers import PEERS
+
+SET_BY_THE_BENCHMARK = ("seed", "output_dir", "data_seed")
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,11 @@ def parse_system(name: str) -> System:
         key, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"--system {name}: {change!r} is not KEY=VALUE.")
+        if key in SET_BY_THE_BENCHMARK:
+            raise InputError(f"--system {name}: {key} is not a system's; the benchmark sets it (--seeds, --work-dir).")
         target = system.training if key in TRMTrainingArguments.__dataclass_fields__ else system.model
         target[key] = _parse_value(value)
+    check_fields(f"--system {name}", system.model, system.training)
     return system
 
 

@@ -55,6 +55,17 @@ def test_interval_is_that_of_essays_drawn_one_by_one():
     assert qwk_difference(groups) == found and qwk_difference(groups, seed=1) != found
 
 
+def test_trainings_are_of_the_same_essays():
+    """Of two trainings that say the same the interval is that of one: they tell nothing more of other essays."""
+    once = scored(300, seed=6)
+    twice = once[:, [0, 1, 1, 2, 2]]
+    assert qwk_difference([once]) == qwk_difference([twice])
+    other = scored(300, seed=6, errors=(1.5, 2.0))
+    both = np.column_stack([once[:, :2], other[:, 1], once[:, 2], other[:, 2]])
+    found = [qwk_difference([group]).mean for group in (once, other, both)]
+    assert found[2] == pytest.approx((found[0] + found[1]) / 2)
+
+
 def test_one_scorer_does_not_differ_from_itself():
     scores = scored(80, seed=5)
     assert qwk_difference([scores[:, [0, 1, 1]]]) == Difference(0, 0, 0)

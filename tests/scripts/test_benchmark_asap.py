@@ -20,6 +20,7 @@ from transformers import BertConfig, BertModel, Trainer
 from transformers.trainer_callback import DefaultFlowCallback
 
 from trm_aes.checkpoints import find_checkpoint, load_tokenizer
+from trm_aes.cli.runner import run as run_program
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError
 from trm_aes.scoring.scorer import EssayScorer
@@ -106,9 +107,41 @@ def test_systems_are_named_by_what_they_are():
         {"H_cycles": 1, "pooling": "cls"},
         {"learning_rate": 1e-4},
     )
-    for name in ("giant", "ridge:alpha=1", "tiny:H_cycles"):
+    for name in ("giant", "ridge:alpha=1", "tiny:H_cycles", "tiny:bf16=False", "tiny:seed=3", "tiny:no_such=1",
+                 "tiny:H_cycles=0"):  # fmt: skip
         with pytest.raises(InputError, match="--system"):
             parse_system(name)
+
+
+def test_the_controls_that_run_by_default_are_those_of_the_recipe():
+    systems = [parse_system(name) for name in benchmark_asap.DEFAULT_SYSTEMS]
+    recipes = [system for system in systems if system.is_recipe]
+    assert len(recipes) == 3 and {system.base for system in recipes} == {"fast"}
+    assert [system.model.get("H_cycles") for system in recipes] == [None, 1, 1]
+
+
+def test_results_of_other_settings_do_not_share_a_table(release, tmp_path, capsys):
+    words = arguments(release, tmp_path / "work", "--system", "length", "--folds", "0", "0", "--seeds", "0", "0")
+    assert run_program(benchmark_asap.main, words) == 0
+    assert "| length (per-prompt) | 1 |" in capsys.readouterr().out
+    for more, name in (
+        (["--prompt-set", "3"], "prompt_ids"),
+        (["--max-tokens", "99"], "limits"),
+        (["--hardware", "auto"], "hardware"),
+    ):
+        assert run_program(benchmark_asap.main, [*words, *more]) == 2
+        assert f"holds results of other settings ({name}). Choose another --work-dir." in capsys.readouterr().err
+    (tmp_path / "work" / "settings.json").unlink()
+    assert run_program(benchmark_asap.main, words) == 2
+    assert "holds results whose settings are not known" in capsys.readouterr().err
+
+
+def test_a_depth_that_cannot_be_drawn_is_refused_at_once(release, tmp_path, capsys):
+    words = arguments(release, tmp_path, "--system", "length")
+    for more in (["--depth-of", "length"], ["--depth-of", "tiny"], ["--depth-of", "tiny", "--mode", "per-prompt"]):
+        assert run_program(benchmark_asap.main, [*words, *more]) == 2
+        assert "--depth-of" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_references_by_hand():

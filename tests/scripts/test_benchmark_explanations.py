@@ -88,4 +88,4 @@ def test_there_must_be_essays(folder, capsys):
 def test_what_was_measured_of_something_else_is_not_gone_on_with(folder, capsys):
     assert measured(folder, output="other") == 0
     assert measured(folder, "--seed", "1", output="other") == 2
-    assert "is of other models, data or seed. Choose another --output-dir." in capsys.readouterr().err
+    assert "holds results of other settings (seed). Choose another --output-dir." in capsys.readouterr().err

@@ -16,6 +16,7 @@ from helpers import ROOT
 from trm_aes.cli import build
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import load_essay_dataset
+from trm_aes.errors import TrainingDivergedError
 from trm_aes.model.latents_trm import LatentInput
 
 
@@ -177,6 +178,26 @@ def test_every_design_is_trained_once_and_measured(script, data_dir, tmp_path, m
     monkeypatch.setattr(script, "code_checksum", lambda: "other")
     assert run(script.main, words) == 2
     assert "was measured with other code" in capsys.readouterr().err
+
+
+def test_a_design_that_diverges_is_left_out_and_the_others_are_shown(script, data_dir, tmp_path, monkeypatch, capsys):
+    def scored(self, design, seed):
+        if isinstance(design, designs.Stack):
+            raise TrainingDivergedError("The loss of Stack is nan.")
+        return {"validation": [np.linspace(0, 1, len(self.data.splits["validation"]))]}, 1.0
+
+    monkeypatch.setattr(Study, "train", scored)
+    words = ["--data", str(data_dir), "--design", "once", "stack", "cycles", "--seed", "1", "2"]
+    words += ["--output-dir", str(tmp_path)]
+    for _ in range(2):
+        assert run(script.main, words) == 0
+        printed = capsys.readouterr().out
+        assert printed.count("Left out: stack, seed") == 2 and "The loss of Stack is nan." in printed
+        assert "SD 0.0000" in printed and "| stack |" not in printed
+        # They are not trained again.
+        monkeypatch.setattr(Study, "train", None)
+    assert run(script.main, [*words, "--seed", "-1"]) == 2
+    assert "--seed must lie between 0 and" in capsys.readouterr().err
 
 
 def test_differences_are_paired_over_essays_prompts_and_seeds(script, data_dir, tmp_path):

@@ -20,7 +20,10 @@ class Difference:
 
 
 def paired_scores(references: ArrayLike, first: ArrayLike, second: ArrayLike, score_range: ScoreRange) -> np.ndarray:
-    """Gold scores and those of two scorers, `(essays, 3)`, each rounded to a score of the prompt's scale."""
+    """
+    Gold scores `(essays,)` and those of two scorers, each `(essays,)` or, of several trainings, `(essays, trainings)`, rounded to
+    scores of the prompt's scale: `(essays, 1 + 2 * trainings)`, gold scores first, then the first scorer's, then the second's.
+    """
     return score_range.round(np.column_stack([references, first, second]))
 
 
@@ -28,21 +31,28 @@ def qwk_difference(groups: Iterable[np.ndarray], draws: int = DRAWS, seed: int =
     """
     Mean over groups of the QWK of a first scorer less that of a second, with a percentile interval of the paired
     bootstrap (Efron and Tibshirani 1993, chapter 13): in each draw every group's essays are drawn with replacement, the
-    same ones for both scorers.
+    same ones for both scorers and all of their trainings. What another training would change is not in the interval.
 
     Args:
-        groups: scores `(essays, 3)` of [`paired_scores`] for each group (a prompt, or a prompt of one run).
+        groups: what [`paired_scores`] gives, for each group of essays (a prompt, or a prompt of one fold).
         draws: of the bootstrap.
         seed: of the draws; the same scores always have the same interval.
     """
     rng = np.random.default_rng(seed)
     measured, drawn = [], []
     for scores in groups:
-        # Essays of the same three scores are alike, so how often each kind is drawn is all that matters.
+        # Essays of the same scores are alike, so how often each kind is drawn is all that matters.
         kinds, counts = np.unique(np.asarray(scores, dtype=float), axis=0, return_counts=True)
         samples = rng.multinomial(len(scores), counts / len(scores), size=draws)
+        half = kinds.shape[1] // 2
         differences = [
-            kappas(kinds[:, 0], kinds[:, 1], times) - kappas(kinds[:, 0], kinds[:, 2], times)
+            np.mean(
+                [
+                    kappas(kinds[:, 0], kinds[:, first], times) - kappas(kinds[:, 0], kinds[:, first + half], times)
+                    for first in range(1, half + 1)
+                ],
+                axis=0,
+            )
             for times in (counts[None], samples)
         ]
         measured.append(differences[0][0])

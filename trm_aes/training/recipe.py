@@ -1,7 +1,7 @@
 """A training run's choices, resolved once: options over the hardware preset over the recipe over the defaults."""
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
@@ -135,7 +135,7 @@ def resolve_plan(run: RunArguments, model: dict[str, Any], training: dict[str, A
     """
     recipe, hardware = load_recipe(run.recipe), _find_hardware(run.hardware)
     if is_recipe_file(recipe.name):
-        _check_fields(recipe)
+        check_fields(recipe.name, recipe.model, recipe.training)
     check_bounds({**vars(run), **model, **training})
     plan = TrainingPlan(
         data=run.data,
@@ -232,13 +232,23 @@ def _find_hardware(wanted: str) -> Hardware:
     return hardware
 
 
-def _check_fields(recipe: Recipe) -> None:
+def check_fields(name: str, model: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+    """
+    Checks what is chosen of a recipe, as JSON has it.
+
+    Args:
+        name: of the recipe, for the message.
+        model, training: fields of `TRMConfig` and `TRMTrainingArguments`.
+
+    Raises:
+        InputError: for a field that there is not, and a value of another type or out of its bounds.
+    """
     training_fields = get_type_hints(TRMTrainingArguments)
     for section, values, types in (
-        ("model", recipe.model, MODEL_FIELDS),
-        ("training", recipe.training, {item.name: training_fields[item.name] for item in fields(TRMTrainingArguments)}),
+        ("model", model, MODEL_FIELDS),
+        ("training", training, {item.name: training_fields[item.name] for item in fields(TRMTrainingArguments)}),
     ):
-        where = f"{recipe.name}, {section}"
+        where = f"{name}, {section}"
         refuse_unknown(values, types, where)
         check_types(values, types, where)
         check_bounds(values, where)
