@@ -414,6 +414,22 @@ def test_dropping_long_essays_leaves_each_prompt_some_to_train_on(tmp_path):
     assert set(rows_of(data)["prompt_id"]) == {"short"}
 
 
+def test_columns_that_are_named_are_read(tmp_path):
+    table = essays(low=lambda n: 0, high=lambda n: 9, task=lambda n: "a", text=lambda n: "Of the table.")
+    source = write(tmp_path / "e.csv", table)
+    (tmp_path / "p.csv").write_text("prompt_id,prompt,min_score,max_score\na,Another.,0,3\n", encoding="utf-8")
+    scale = ["--source", source, "--min-score-column", "low", "--max-score-column", "high"]
+    assert_refused(
+        tmp_path, "--min-score-column low has no effect: --score-range gives", *scale, "--score-range", "0:3"
+    )
+    prompts = ["--prompt-id-column", "task", "--prompts", tmp_path / "p.csv"]
+    assert_refused(tmp_path, "--min-score-column low has no effect: --prompts gives the scale", *scale, *prompts)
+    text = ["--source", source, *prompts, "--prompt-column", "text"]
+    assert_refused(tmp_path, "--prompt-column text has no effect: --prompts gives the text", *text)
+    data = run(tmp_path, *scale)
+    assert data.score_ranges["1"].max_score == 9
+
+
 def test_the_working_folder_cannot_be_the_output(tmp_path, monkeypatch):
     source = write(tmp_path / "e.csv", essays())
     monkeypatch.chdir(tmp_path)

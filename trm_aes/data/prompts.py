@@ -14,6 +14,8 @@ from .formats import AS_FOUND, TableReading
 from .tables import read_rows
 
 PROMPT_COLUMNS = ("prompt_id", "essay_set", "prompt")
+# Where texts and scales come from that the option `prompts` gives.
+TABLE_OF_PROMPTS = "table of prompts"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class KnownPrompts:
     ranges: Mapping[str | None, ScoreRange] = field(default_factory=dict)
     only_id: str | None = None
     observe: bool = True
-    infos_from: str = "table of prompts"
+    infos_from: str = TABLE_OF_PROMPTS
 
 
 def check_prompt_infos(infos: Mapping[str, PromptInfo], prompt_ids: Collection[str], source: str):

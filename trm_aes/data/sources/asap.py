@@ -16,7 +16,7 @@ from ...naming import listing
 from ..cells import id_in_words
 from ..columns import USUAL_COLUMNS, ColumnNames
 from ..formats import AS_FOUND, WORKBOOKS, TableReading, file_format
-from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
+from ..prompts import TABLE_OF_PROMPTS, KnownPrompts, PromptInfo, check_prompt_infos
 from ..rejection import RowCheck
 from ..schema import EssayTable
 from ..tables import UnreadRow, first_line, release_lines
@@ -241,7 +241,7 @@ def _make_table(
     if prompt_infos and columns.prompt_id == "essay_set":
         # Here, since `infos` has all prompts of ASAP by now.
         check_prompt_infos(prompt_infos, {id_in_words(value).strip() for value in raw["essay_set"]}, source)
-    known = KnownPrompts(infos, score_ranges or {}, infos_from="table of prompts" if prompt_infos else "ASAP")
+    known = KnownPrompts(infos, score_ranges or {}, infos_from=TABLE_OF_PROMPTS if prompt_infos else "ASAP")
     table = make_table(rows, columns, known, check)
     return replace(table, left_out=left_out_of(release, columns.essay_id or "essay_id", table.frame))
 

@@ -15,7 +15,7 @@ from ...naming import listing
 from ..cells import check_essay_text, id_in_words, is_blank, is_missing, parse_score, parse_value
 from ..columns import USUAL_COLUMNS, ColumnNames, TakenColumns
 from ..formats import AS_FOUND, TableReading
-from ..prompts import KnownPrompts, PromptInfo, check_prompt_infos
+from ..prompts import TABLE_OF_PROMPTS, KnownPrompts, PromptInfo, check_prompt_infos
 from ..provenance import Provenance, ValueColumns
 from ..rejection import RowCheck
 from ..scales import SCALE_COLUMNS, scale_columns
@@ -87,6 +87,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
     texts, text_from = _choose_texts(raw, prompt_ids, own_texts, known, rows.source)
     frame = cells[["essay_id"]].assign(prompt_id=prompt_ids, prompt=texts, essay=cells["essay"])
     scales, range_from = _scales(raw, prompt_ids, taken, known, rows.source, check)
+    _refuse_unread(columns, taken, known, range_from, text_from)
     raw, frame = raw.loc[list(scales)], frame.loc[list(scales)]
     frame["score"], values, no_raters = _scores(raw, scales, taken, rows.source, check)
     frame = frame[frame["score"].notna()]
@@ -239,6 +240,24 @@ def _scales(
         elif row in scales:
             range_from[prompt_id] = "scores seen" if scales[row] is None else "columns"
     return scales, range_from
+
+
+def _refuse_unread(
+    columns: ColumnNames,
+    taken: TakenColumns,
+    known: KnownPrompts,
+    range_from: dict[str, str],
+    text_from: dict[str, str],
+):
+    """Refuses columns of scales and texts that were named, and of which none is read since something else gives them all."""
+    for role in ("min_score", "max_score", "score_step"):
+        name = getattr(columns, role)
+        if name is not None and range_from and not {"columns", "scores seen"} & set(range_from.values()):
+            giver = "`score_ranges`" if "given" in range_from.values() else "`prompts`"
+            raise InputError(f"`columns.{role}` {name} has no effect: {giver} gives the scale of each prompt.")
+    tells_prompts = taken.prompt_id is None and known.only_id is None
+    if columns.prompt is not None and not tells_prompts and set(text_from.values()) == {TABLE_OF_PROMPTS}:
+        raise InputError(f"`columns.prompt` {columns.prompt} has no effect: `prompts` gives the text of each prompt.")
 
 
 def _scores(
