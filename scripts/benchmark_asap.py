@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmarks import peers, protocol
 from benchmarks.depth import depth_table, plot_depth
 from benchmarks.protocol import Benchmark, load_benchmark
 from benchmarks.report import (
@@ -16,7 +17,7 @@ from benchmarks.report import (
     write_report,
 )
 from benchmarks.runner import run_folder, run_system
-from benchmarks.settings import check_settings
+from benchmarks.settings import check_settings, code_checksum
 from benchmarks.systems import System, parse_system
 from tqdm import tqdm
 
@@ -26,6 +27,7 @@ from trm_aes.cli.runner import run
 from trm_aes.data.tokenizing import TokenLimits
 from trm_aes.errors import InputError
 from trm_aes.model.essay_tokens import DEFAULT_MAX_PROMPT_TOKENS, DEFAULT_MAX_TOKENS
+from trm_aes.records import package_versions
 from trm_aes.scoring.scorer import EssayScorer
 
 DEFAULT_SYSTEMS = [
@@ -89,7 +91,9 @@ def run_benchmark(args: argparse.Namespace):
     benchmark = load_benchmark(
         args.release, args.fold_dir, args.prompts, args.prompt_set, checkpoint, limits, args.work_dir
     )
-    check_settings(args.work_dir, {**benchmark.settings(), "hardware": args.hardware}, "work_dir", "runs")
+    settings = {**benchmark.settings(), "hardware": args.hardware, "packages": package_versions()}
+    settings["code"] = code_checksum(peers, protocol)
+    check_settings(args.work_dir, settings, "work_dir", "runs/*/*/result.json", "data/*")
     jobs = [(system, fold, seed) for fold in args.folds for seed in args.seeds for system in systems]
     results = []
     for system, fold, seed in tqdm(jobs, desc="Benchmark", unit="run", disable=None):

@@ -1,7 +1,6 @@
 """Does recursion earn its place? Forms of recursion and their controls, trained on the same folds and seeds; resumable."""
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,9 @@ from benchmarks import designs, protocol, study
 from benchmarks.designs import CONTROLS, DESIGNS
 from benchmarks.protocol import split_with_scores
 from benchmarks.report import markdown_table
+from benchmarks.settings import code_checksum
 from benchmarks.study import Study
 
-import trm_aes
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
 from trm_aes.data.dataset import EssayDataset, load_essay_dataset
@@ -59,7 +58,7 @@ def run_study(args: argparse.Namespace):
     split = "test" if args.test else "validation"
     data_sets = load_data(args.data, split)
     seeds, names = list(dict.fromkeys(args.seed)), list(dict.fromkeys(args.design))
-    code = code_checksum()
+    code = code_checksum(designs, study, protocol)
     folder = args.output_dir / split
     runs = [(data, design, seed) for data in data_sets for seed in seeds for design in names]
     with owned(args.output_dir):
@@ -103,14 +102,6 @@ def load_data(folders: Sequence[str], split: str) -> dict[str, EssayDataset]:
 def run_folder(folder: Path, run: Run) -> Path:
     data, design, seed = run
     return folder / data / f"{design}-seed_{seed}"
-
-
-def code_checksum() -> str:
-    """Of the designs, of how they are trained and measured, and of the package that they are built around."""
-    package = Path(str(trm_aes.__file__)).parent
-    files = [Path(str(module.__file__)) for module in (designs, study, protocol)]
-    files += sorted([*package.rglob("*.py"), *package.glob("presets/**/*.json")])
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def is_done(folder: Path, data: EssayDataset, code: str) -> bool:
@@ -229,12 +220,14 @@ def table(results: Results, names: Sequence[str]) -> pd.DataFrame:
         row = {"parameters": f"{found[0]['trained_parameters'] / 1e6:.2f} M", "CPU s": f"{seconds:.0f}"}
         for kind in (ALONE, WHOLE):
             row[kind] = f"{np.mean([result['mean_qwk'][results.folder.name][kind] for result in found]):.4f}"
-            for control in (control for control in CONTROLS if control in names and control != name):
-                row[f"{kind}, less {control}"] = shown(
-                    results.difference(name, control, kind), results.spread(name, control, kind)
+            for control in (control for control in CONTROLS if control in names):
+                row[f"{kind}, less {control}"] = (
+                    ""
+                    if control == name
+                    else shown(results.difference(name, control, kind), results.spread(name, control, kind))
                 )
         rows[name] = row
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def shown(difference: Estimate, spread: float | None) -> str:

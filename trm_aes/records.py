@@ -140,7 +140,7 @@ class RunRecord:
         seconds: from the start to the end of the run.
         train_metrics, validation_metrics: `metric -> value`; the second are of the finished scorer.
         calibration, exit_rule: what was fitted to the validation essays when training ended (the first to training essays, too,
-            where those are few); None for what was left out.
+            where those are few); an exit rule that was left out is None.
         penalties: what the passage check takes from the score of an essay that is wholly unlike the training essays, by
             `topic` and by `order`, in standard deviations of a prompt's scores; None without such a check.
         error_model: how the essays are chosen that people should read, and how much better than by chance, see

@@ -94,9 +94,9 @@ def paired_difference(
             for seed in seeds
         ]
         # The same essays, by their ids.
-        scores = pd.concat(tables, axis=1, join="inner").to_numpy()
-        prompts = tables[0].index.get_level_values("prompt_id")
-        gold = tables[0].index.get_level_values("score").to_numpy()
+        joined = pd.concat(tables, axis=1, join="inner")
+        scores, gold = joined.to_numpy(), joined.index.get_level_values("score").to_numpy()
+        prompts = joined.index.get_level_values("prompt_id")
         groups += [
             paired_scores(gold[places], *np.hsplit(scores[places], 2), ranges[str(prompt_id)])
             for prompt_id, places in pd.Series(range(len(gold))).groupby(prompts).groups.items()

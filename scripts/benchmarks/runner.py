@@ -89,7 +89,7 @@ def run_system(benchmark: Benchmark, system: System, mode: str, fold: int, seed:
 def _run_recipe(
     benchmark: Benchmark, data: EssayDataset, system: System, folder: Path, seed: int, hardware: str
 ) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
-    """Predictions by split, and costs: parameters, seconds to train, GFLOP and seconds to score an essay."""
+    """Predictions by split, and costs: parameters, seconds of the training steps, GFLOP and seconds to score an essay."""
     model_dir = folder / "model"
     training = {"output_dir": str(model_dir), "seed": seed, "save_total_limit": 1, **system.training}
     checkpoint = benchmark.checkpoint
@@ -100,8 +100,8 @@ def _run_recipe(
     )
     plan = resolve_plan(run, system.model, training)
     record = train_scorer(plan)
-    for checkpoint in model_dir.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
+    for kept in model_dir.glob("checkpoint-*"):
+        shutil.rmtree(kept)
     scorer = EssayScorer.from_pretrained(model_dir, None if hardware == "auto" else plan.training.device.type)
     validation = evaluate_scorer(scorer, data, "validation").predictions
     # Scores come back to the CPU, so nothing is still under way when the clock stops.
@@ -111,8 +111,8 @@ def _run_recipe(
     cost = {
         "parameters": record.num_parameters,
         "trained_parameters": record.num_trained_parameters,
-        # Without the encoder's first reading, which the systems of a fold share.
-        "train_seconds": record.train_metrics["train_runtime"],
+        # Of the steps alone: the systems of a fold share the encoder's first reading, which would count for the first of them.
+        "step_seconds": record.train_metrics["train_runtime"],
         f"gflop_an_essay_of_{COUNTED_TOKENS}_tokens": forward_gflop(scorer.model),
         "score_seconds_an_essay": score_seconds / len(test),
     }

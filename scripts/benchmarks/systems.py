@@ -11,7 +11,7 @@ from trm_aes.training.recipe import check_fields
 
 from .peers import PEERS
 
-SET_BY_THE_BENCHMARK = ("seed", "output_dir", "data_seed")
+SET_BY_THE_BENCHMARK = {"seed": "--seeds", "output_dir": "--work-dir"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def parse_system(name: str) -> System:
         if not equals:
             raise InputError(f"--system {name}: {change!r} is not KEY=VALUE.")
         if key in SET_BY_THE_BENCHMARK:
-            raise InputError(f"--system {name}: {key} is not a system's; the benchmark sets it (--seeds, --work-dir).")
+            raise InputError(f"--system {name}: {key} is the benchmark's to set: see {SET_BY_THE_BENCHMARK[key]}.")
         target = system.training if key in TRMTrainingArguments.__dataclass_fields__ else system.model
         target[key] = _parse_value(value)
     check_fields(f"--system {name}", system.model, system.training)

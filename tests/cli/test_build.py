@@ -399,6 +399,11 @@ def test_an_encoding_is_for_the_tables_that_have_one(tmp_path):
     data = run(tmp_path, *options, "--prompts", tmp_path / "p.csv")
     assert set(rows_of(data)["prompt"]) == {"Où étudier ?"}
     assert_refused(tmp_path, "--encoding has no effect on .*e.xlsx", *options, "--overwrite")
+    # A file for each split, in the format of its own.
+    later = essays(20, 60, prompt_id=lambda n: "a").assign(essay=lambda table: "Où " + table["essay"])
+    later.to_csv(tmp_path / "v.csv", index=False, encoding="windows-1252")
+    data = run(tmp_path, *options, "--validation-source", tmp_path / "v.csv", "--overwrite")
+    assert all(text.startswith("Où ") for text in data.splits["validation"]["essay"])
 
 
 def test_dropping_long_essays_leaves_each_prompt_some_to_train_on(tmp_path):
@@ -420,10 +425,14 @@ def test_columns_that_are_named_are_read(tmp_path):
     (tmp_path / "p.csv").write_text("prompt_id,prompt,min_score,max_score\na,Another.,0,3\n", encoding="utf-8")
     scale = ["--source", source, "--min-score-column", "low", "--max-score-column", "high"]
     assert_refused(
-        tmp_path, "--min-score-column low has no effect: --score-range gives", *scale, "--score-range", "0:3"
+        tmp_path,
+        "--min-score-column low has no effect: the scale of each prompt comes from --score-range",
+        *scale,
+        "--score-range",
+        "0:3",
     )
     prompts = ["--prompt-id-column", "task", "--prompts", tmp_path / "p.csv"]
-    assert_refused(tmp_path, "--min-score-column low has no effect: --prompts gives the scale", *scale, *prompts)
+    assert_refused(tmp_path, "--min-score-column low has no effect: .* comes from --prompts", *scale, *prompts)
     text = ["--source", source, *prompts, "--prompt-column", "text"]
     assert_refused(tmp_path, "--prompt-column text has no effect: --prompts gives the text", *text)
     data = run(tmp_path, *scale)
@@ -484,6 +493,10 @@ def test_a_share_for_validation_leaves_the_test_essays_of_the_hub_alone(tmp_path
     data = run(tmp_path, "--source", source, "--validation-share", "0.1")
     assert {name: len(split) for name, split in data.splits.items()} == {"train": 45, "validation": 5, "test": 20}
     assert {int(text.split()[1]) for text in data.splits["test"]["essay"]} == set(range(50, 70))
+    # A column is no part.
+    source = hub_copy(tmp_path / "column", train=essays(60, split=lambda n: 2019 + n % 2))
+    drawn = run(tmp_path, "--source", source, "--validation-share", "0.1", "--overwrite")
+    assert {name: len(split) for name, split in drawn.splits.items()} == {"train": 42, "validation": 6, "test": 12}
 
 
 @pytest.mark.parametrize(

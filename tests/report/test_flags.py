@@ -129,7 +129,7 @@ def test_what_needs_a_look():
         flag("green", "QWK", "prompt 1"),
     ]
     assert summary_sentences({}, None, flags, 100)[2] == (
-        "These need a look: prompt 4 (QWK, SMD). Chance alone may explain these: sex = F (DSM)."
+        "These need a look: prompt 4 (QWK, SMD). These may need one: sex = F (DSM)."
     )
     assert summary_sentences({}, None, flags[3:], 100)[2] == "No prompt and no group misses a threshold."
 
@@ -176,7 +176,11 @@ def test_scorer_and_people_are_compared_on_the_same_prompts():
 
 def test_scorer_and_people_are_compared_on_the_same_essays():
     def prompt(name, twice):
-        measures = {key: Estimate(value=0.6) for key in ("qwk", "degradation_qwk")}
+        measures = {
+            "qwk": Estimate(value=0.6),
+            "rater_qwk": Estimate(value=0.36),
+            "degradation_qwk": Estimate(value=0.04),
+        }
         return PromptAgreement(
             prompt_id=name, n=50, measures=measures, labels=[], confusion=[], scatter=[], by_level=[], by_length=[],
             num_rated_twice=twice,

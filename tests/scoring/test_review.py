@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,6 +135,8 @@ def test_an_agreement_that_is_never_reached_is_refused(folder, essays_jsonl, tmp
     [
         (["--review-share", "0"], r"--review-share must lie in \(0, 1\), got 0"),
         (["--review-share", "1"], r"--review-share must lie in \(0, 1\), got 1"),
+        (["--review-share", "0.125"], "--review-share 0.125: give whole hundredths, from 0.01 to 0.99"),
+        (["--review-share", "0.001"], "--review-share 0.001: give whole hundredths"),
         (["--release-agreement", "1.2"], r"--release-agreement must lie in \(0, 1\], got 1.2"),
         (["--release-agreement", "nan"], "--release-agreement must lie in"),
         (["--review-share", "0.3", "--release-agreement", "0.9"], "Give --review-share or --release-agreement"),
@@ -143,6 +146,19 @@ def test_thresholds_out_of_bounds_are_refused(folder, essays_jsonl, tmp_path, op
     arguments = ["--model", str(folder / "model"), "--input", str(essays_jsonl), "--output", str(tmp_path / "o.csv")]
     with pytest.raises(InputError, match=message):
         score.main([*arguments, *options])
+
+
+def test_essays_of_a_prompt_that_was_added_need_review(scorer, folder):
+    rule = ReviewRule.of_share(scorer, 0.5)
+    [sure] = scorer.score(["Good."], ["phones"])
+    calm = replace(sure, confidence=1.0, predicted_error=0.0)
+    assert not rule.needs_review(calm, "phones")
+    config = scorer.model.config
+    limits, config.advisory_limits = config.advisory_limits, {"uniforms": {}}
+    try:
+        assert rule.needs_review(calm, "phones")
+    finally:
+        config.advisory_limits = limits
 
 
 def test_a_scorer_of_few_validation_essays_has_no_error_model(model_dir, tmp_path):

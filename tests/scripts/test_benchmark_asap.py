@@ -131,6 +131,11 @@ def test_results_of_other_settings_do_not_share_a_table(release, tmp_path, capsy
     ):
         assert run_program(benchmark_asap.main, [*words, *more]) == 2
         assert f"holds results of other settings ({name}). Choose another --work-dir." in capsys.readouterr().err
+    # What was begun with other settings and has no results is no obstacle.
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "settings.json").write_text("{}", encoding="utf-8")
+    assert run_program(benchmark_asap.main, arguments(release, begun, "--system", "length", "--folds", "0")) == 0
     (tmp_path / "work" / "settings.json").unlink()
     assert run_program(benchmark_asap.main, words) == 2
     assert "holds results whose settings are not known" in capsys.readouterr().err

@@ -175,7 +175,7 @@ def test_every_design_is_trained_once_and_measured(script, data_dir, tmp_path, m
     assert run(script.main, ["--data", f"{data_dir}/", *words[2:]]) == 0
     assert printed.splitlines()[-len(DESIGNS) :] == capsys.readouterr().out.splitlines()[-len(DESIGNS) :]
     # Of other code.
-    monkeypatch.setattr(script, "code_checksum", lambda: "other")
+    monkeypatch.setattr(script, "code_checksum", lambda *_: "other")
     assert run(script.main, words) == 2
     assert "was measured with other code" in capsys.readouterr().err
 

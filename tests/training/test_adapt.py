@@ -227,6 +227,10 @@ def test_what_cannot_be_learned_from_is_refused(words_scorer, few, few_csv):
         adapt_scorer(words_scorer, table(few.frame, score=2.0))
     with pytest.raises(InputError, match="does not say from where to where .*`score_ranges`"):
         load_own_table(few_csv, prompt_id="ships", observe_ranges=False)
+    several = few.frame.assign(prompt_id=["one", "two"] * (len(few.frame) // 2))
+    several.to_csv(few_csv.with_name("several.csv"), index=False)
+    with pytest.raises(InputError, match="one prompt, and the column 'prompt_id' has 2: one, two"):
+        load_own_table(few_csv.with_name("several.csv"), prompt_id="ships")
     with pytest.raises(InputError, match="`prompt_id` is blank"):
         load_own_table(few_csv, prompt_id=" ")
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
@@ -18,7 +19,9 @@ from trm_aes import TRMForEssayScoring
 from trm_aes.cli import build, train
 from trm_aes.data.dataset import load_essay_dataset
 from trm_aes.errors import InputError, InterruptedRun
+from trm_aes.evaluation.evaluate import evaluate_scorer
 from trm_aes.files import read_json, write_json
+from trm_aes.model.score_scale import ScoreRange, by_prompt
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.training import run
 from trm_aes.training.resuming import last_checkpoint
@@ -287,6 +290,23 @@ def test_a_run_tells_the_model_its_prompts_and_calibrates_it(data_dir, tmp_path)
         for row in essays.head(3).to_dict("records"):
             tokens = {name: torch.tensor([list(row[name])]) for name in ("input_ids", "token_type_ids")}
             assert model.model.prepare_essays(**tokens).prompt_indices.tolist() == [place]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--num-supervision-steps", "2"], ["--recipe", "published", "--num-supervision-steps", "2", "--L-cycles", "1"]],
+    ids=["tiny, with an exit rule", "published"],
+)
+def test_confidence_is_right_on_average_in_the_scores_that_are_given(data_dir, tmp_path, more):
+    """Whether or not the recipe keeps prompts apart, and after as many steps as an essay takes."""
+    train.main(options(data_dir, tmp_path / "m", "--num-train-epochs", "2", *more))
+    data = load_essay_dataset(data_dir)
+    found = evaluate_scorer(EssayScorer.from_pretrained(tmp_path / "m", "cpu"), data, "validation").predictions
+    rounded = by_prompt(ScoreRange.round, found["predicted_score"], found["prompt_id"], data.score_ranges)
+    right = np.isclose(rounded, found["score"])
+    # Where all or none are right, the share counts as half an essay from there.
+    share = np.clip(right.mean(), 0.5 / len(found), 1 - 0.5 / len(found))
+    assert found["confidence"].mean() == pytest.approx(share, abs=1e-4)
 
 
 def test_a_checkpoint_of_version_0_1_is_not_resumed(model_dir, data_dir, tmp_path):

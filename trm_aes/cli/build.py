@@ -284,9 +284,9 @@ def _load_source(args: argparse.Namespace, check: "RowCheck") -> "EssayTable":
     known = KnownPrompts(prompts, ranges)
     if args.source.startswith(HUB_PREFIX):
         return make_table(read_hub_source(args.source), columns, known, check)
-    reading = own_file.reading_of_source(args, args.source)
     paths = {"train": args.source, "validation": args.validation_source, "test": args.test_source}
     given = {split: path for split, path in paths.items() if path is not None}
+    reading = own_file.reading_of_source(args, *given.values())
     if len(given) > 1:
         return make_table(read_split_sources(given, reading, check), columns, known, check)
     return load_table(args.source, columns, known, check, reading)
@@ -315,7 +315,7 @@ def _split(table: "EssayTable", prompt_ids: list[str], args: argparse.Namespace)
 def _has_own_splits(table: "EssayTable", args: argparse.Namespace) -> bool:
     """
     Whether the source's own splits are taken: where it has any, unless a share is given that stands against them. Of splits that
-    nobody named, a data set's on the Hub are splits whatever they hold; a column `split` may be anything.
+    nobody named, those of a data set on the Hub are splits; a column `split` may be anything.
     """
     if table.split_of is None:
         return False
@@ -324,4 +324,4 @@ def _has_own_splits(table: "EssayTable", args: argparse.Namespace) -> bool:
         raise InputError(f"`test_share` has no effect with `{named[0]}`.")
     if args.test_share is not None:
         return False
-    return bool(named) or args.source.startswith(HUB_PREFIX) or args.validation_share is None
+    return bool(named) or table.splits_are_parts or args.validation_share is None

@@ -197,17 +197,16 @@ def _reading_beside(args: argparse.Namespace, path: str) -> TableReading:
     return replace(reading_of(args), delimiter=None, sheet=None) if is_text else AS_FOUND
 
 
-def reading_of_source(args: argparse.Namespace, path: str) -> TableReading:
+def reading_of_source(args: argparse.Namespace, *paths: str) -> TableReading:
     """
-    How the table of essays is read. Where its format has no encoding of its own to choose, the options for that are meant for the
-    tables beside it, if one of those is text.
+    How the tables of essays are read. Where their formats have no encoding to choose, the options for that are meant for the
+    tables beside them, if one of those is text.
     """
     reading = reading_of(args)
     beside = [getattr(args, name, None) for name in ("prompts", "traits")]
     is_for_those = any(other and file_format(other) not in BINARY_FORMATS for other in beside)
-    if file_format(path) in BINARY_FORMATS and is_for_those:
-        return replace(reading, encoding=AS_FOUND.encoding, encoding_errors=AS_FOUND.encoding_errors)
-    return reading
+    is_for_the_source = any(file_format(path) not in BINARY_FORMATS for path in paths)
+    return reading.without_encoding() if is_for_those and not is_for_the_source else reading
 
 
 def load_own_file(

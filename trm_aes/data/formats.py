@@ -1,7 +1,7 @@
 """What a table's file is by its name, and how it is to be read, known without the libraries that read it."""
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import InputError, brief
@@ -50,6 +50,10 @@ class TableReading:
             if len(delimiter) != 1 or delimiter in '"\r\n\0' or delimiter.isalnum():
                 raise InputError(f"`delimiter` {self.delimiter!r}: give one character such as ; or |, or the word tab.")
             object.__setattr__(self, "delimiter", delimiter)
+
+    def without_encoding(self) -> "TableReading":
+        """The same for a format that has no encoding to choose."""
+        return replace(self, encoding=None, encoding_errors=STRICT)
 
 
 # Nothing is said of the file.

@@ -29,6 +29,8 @@ class RowCheck:
         self.skip = skip
         self.reasons: dict[Hashable, str] = {}
         self.rows: dict[Hashable, Mapping[str, Any]] = {}
+        # Of them those that could not be split into cells.
+        self.num_unread = 0
 
     @contextlib.contextmanager
     def of(self, row: Hashable, cells: Mapping[str, Any]) -> Iterator[None]:
@@ -63,6 +65,7 @@ class RowCheck:
             elif self.skip:
                 # Several files may have a row of this number.
                 self.reject(f"{number} of {source}", {UNREAD: row.text}, row.reason)
+                self.num_unread += 1
             else:
                 raise InputError(row.reason)
 
@@ -70,11 +73,6 @@ class RowCheck:
         """Sets a row aside."""
         if row not in self.reasons:
             self.reasons[row], self.rows[row] = reason, cells
-
-    @property
-    def num_unread(self) -> int:
-        """Rows that were set aside since they could not be split into cells."""
-        return sum(UNREAD in cells for cells in self.rows.values())
 
     def no_row_left(self, source: str) -> str:
         """What is said where all rows of a source are set aside."""

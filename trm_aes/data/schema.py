@@ -34,6 +34,7 @@ class EssayTable:
         corpus: name of the public corpus that the essays come from, if it is known.
         split_of: the split that the source gives each essay, as the source writes it, with the index of `frame`; None
             where it gives none.
+        splits_are_parts: whether these are parts of the source (splits of a data set, a file each), and no column.
         values: columns that hold values beside the score.
         provenance: what was taken for what.
         left_out: ids of essays that the source has and the table lacks: their rows were set aside, or their prompts have none of
@@ -50,6 +51,7 @@ class EssayTable:
     provenance: Provenance = Provenance()
     left_out: frozenset[str] = frozenset()
     num_unread: int = 0
+    splits_are_parts: bool = False
 
     def select(self, prompt_ids: list[str]) -> "EssayTable":
         """The essays of some prompts."""

@@ -11,7 +11,7 @@ from ..files import read_json
 from ..records import EVALUATION_NAME, FORMAT_VERSION, Distribution, EvaluationRecord
 from ..typed_json import read_record
 from . import record
-from .flags import OF_ADVISORY, PSI_AMBER, drift_level
+from .flags import OF_ADVISORY, advisory_level, drift_level
 from .record import AdvisoryRow, Drift, DriftRow, Report
 
 MAX_BINS = 10
@@ -92,11 +92,13 @@ def _drift_row(what: str, before: np.ndarray, now: np.ndarray) -> DriftRow | Non
     bins = min(MAX_BINS, len(before) // LEAST_IN_BIN, len(now) // LEAST_IN_BIN)
     if bins < 2:
         return None
-    psi, test, amber = population_stability(before, now, bins), ks_2samp(before, now), PSI_AMBER
+    psi, test = population_stability(before, now, bins), ks_2samp(before, now)
     p = float(test.pvalue)
+    level = drift_level(psi, p)
     if what.startswith(OF_ADVISORY):
         # Of zeros and ones, among which the test of Kolmogorov and Smirnov finds hardly anything.
-        p, amber = float(fisher_exact([[values.sum(), (1 - values).sum()] for values in (before, now)]).pvalue), 0.0
+        p = float(fisher_exact([[values.sum(), (1 - values).sum()] for values in (before, now)]).pvalue)
+        level = advisory_level(float(before.mean()), float(now.mean()), psi, p)
     return DriftRow(
         what=what,
         n_reference=len(before),
@@ -106,7 +108,7 @@ def _drift_row(what: str, before: np.ndarray, now: np.ndarray) -> DriftRow | Non
         psi=psi,
         ks=float(test.statistic),
         p=p,
-        level=drift_level(psi, p, amber),
+        level=level,
     )
 
 

@@ -136,23 +136,43 @@ def attack_flags(effects: Sequence[AttackEffect]) -> Iterator[Flag]:
 def drift_flags(drift: Drift | None) -> Iterator[Flag]:
     """Flags of what has changed since the reference."""
     for row in drift.rows if drift else ():
-        yield Flag(
-            level=row.level,
-            measure="PSI",
-            where=row.what,
-            value=row.psi,
-            threshold=f"{'' if row.what.startswith(OF_ADVISORY) else f'below {PSI_AMBER:.2f}, or '}no more than chance (red from "
-            f"{PSI_RED:.2f} on)",
-            source=SIDDIQI,
-        )
+        if row.what.startswith(OF_ADVISORY):
+            yield Flag(
+                level=row.level,
+                measure="p of Fisher's exact test",
+                where=row.what,
+                value=row.p,
+                threshold=f"at least {SIGNIFICANCE:.2f}, or shares that differ by less than a half",
+                source=OURS,
+            )
+        else:
+            yield Flag(
+                level=row.level,
+                measure="PSI",
+                where=row.what,
+                value=row.psi,
+                threshold=f"below {PSI_AMBER:.2f} (red from {PSI_RED:.2f} on), or no more than chance",
+                source=SIDDIQI,
+            )
 
 
-def drift_level(psi: float, p: float, amber: float = PSI_AMBER) -> Level:
+def advisory_level(before: float, now: float, psi: float, p: float) -> Level:
     """
-    The color of a population stability index, green below `amber`, and where the test finds no more than chance (`p`): the index
-    of few essays is large without any drift. That of a rare thing is small where it has become ten times as frequent.
+    The color of a change of the share of essays that got an advisory, from `before` to `now`: green where Fisher's exact test
+    finds no more than chance (`p`), or neither is half as large again as the other. The population stability index of something
+    so rare is small where it has become ten times as frequent.
     """
-    if psi < amber or p >= SIGNIFICANCE:
+    if p >= SIGNIFICANCE or max(before, now) < 1.5 * min(before, now):
+        return "green"
+    return "amber" if psi < PSI_RED else "red"
+
+
+def drift_level(psi: float, p: float) -> Level:
+    """
+    The color of a population stability index, green where the Kolmogorov-Smirnov test finds no more than chance (`p`): the
+    index of few essays is large without any drift.
+    """
+    if psi < PSI_AMBER or p >= SIGNIFICANCE:
         return "green"
     return "amber" if psi < PSI_RED else "red"
 

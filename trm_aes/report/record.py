@@ -23,8 +23,8 @@ class Flag:
     A figure held against a threshold.
 
     Args:
-        level: green where it is met; amber where it is missed and the interval reaches across it, or by a warning's
-            threshold; red where it is missed.
+        level: green where it is met; amber where it is missed and the interval reaches across it, by a warning's threshold, or
+            where something else than the scorer explains it; red where it is missed.
         measure: its name as in the tables: "QWK", "SMD".
         where: "all prompts", "prompt 4", "gender = F", "attack: words shuffled".
         value: the figure.

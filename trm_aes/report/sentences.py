@@ -1,6 +1,7 @@
 """The three sentences of a report's summary, in plain words."""
 
 from collections.abc import Sequence
+from statistics import mean
 
 from ..evaluation.bootstrap import Estimate
 from ..evaluation.confidence import Confidence
@@ -42,14 +43,18 @@ def _agreement_sentence(overall: dict[str, Estimate], num_essays: int, by_prompt
     rated = [prompt for prompt in measured if "degradation_qwk" in prompt.measures]
     if rated and (len(rated) < len(measured) or any(prompt.rated_twice_in_part for prompt in rated)):
         # Agreement on other essays is not to be compared.
-        assert raters.value is not None and difference.value is not None
+        of_raters = [prompt.measures["rater_qwk"].value or 0.0 for prompt in rated]
+        less = [prompt.measures["degradation_qwk"].value or 0.0 for prompt in rated]
+        # Of prompts that have no degradation the raters' own is in the mean over all.
+        are_all = len(rated) == sum("rater_qwk" in prompt.measures for prompt in measured)
+        between = _with_interval(raters) if are_all else f"{mean(of_raters):.2f}"
         if any(prompt.rated_twice_in_part for prompt in rated):
             where = f"{sum(prompt.num_rated_twice or 0 for prompt in rated):,} of {num_essays:,} essays"
         else:
             where = f"{len(rated)} of {len(measured)} prompts"
         return (
-            f"{scorer}. On the {where} that two people rated it has {raters.value - difference.value:.2f}, and they have "
-            f"{_with_interval(raters)} with each other: {_comparison(difference)}."
+            f"{scorer}. On the {where} that two people rated it has {mean(of_raters) - mean(less):.2f}, and they have "
+            f"{between} with each other: {_comparison(difference)}."
         )
     return f"{scorer}, two human raters with each other with {_with_interval(raters)}: {_comparison(difference)}."
 
@@ -110,7 +115,7 @@ def _look_sentence(flags: Sequence[Flag]) -> str:
     if missed:
         parts.append(f"These need a look: {_listed(missed)}.")
     if doubtful:
-        parts.append(f"Chance alone may explain these: {_listed(doubtful)}.")
+        parts.append(f"These may need one: {_listed(doubtful)}.")
     return " ".join(parts) or "No prompt and no group misses a threshold."
 
 

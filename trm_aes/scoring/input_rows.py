@@ -154,7 +154,8 @@ def check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | Non
     """
     check_essay_text(row[columns.usual("essay")], where)
     if prompt_id is not None:
-        rule.check_is_no_other(name_in_cell(row.get("prompt_id"), where, "prompt_id"), prompt_id, where)
+        column = columns.usual("prompt_id")
+        rule.check_is_no_other(name_in_cell(row.get(column), where, column), prompt_id, where)
         return prompt_id
     named, text = (
         name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")

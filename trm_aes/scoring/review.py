@@ -81,20 +81,18 @@ class ReviewRule:
 
     def needs_review(self, score: "EssayScore", prompt_id: str) -> bool:
         """
-        Whether a person should read an essay that has got this score as one of this prompt: always where nothing is known of the
-        errors of the prompt's scores, which were learned from a few essays (see [`adapt_scorer`]).
+        Whether a person should read an essay that has got this score as one of this prompt: always if of a prompt that was
+        added after training (see [`adapt_scorer`]), of whose errors nothing is known.
         """
-        if self._is_unmeasured(prompt_id):
+        if self._is_added(prompt_id):
             return True
         # The threshold is an essay's own doubt: what is lost in floats must not send it to a person.
         return self.doubt(score, prompt_id) > self.threshold + 1e-6
 
-    def _is_unmeasured(self, prompt_id: str) -> bool:
-        error_model = self.scorer.model.error_model
-        if error_model is None:
-            return False
-        place = list(self.scorer.score_ranges).index(prompt_id)
-        return bool(error_model.quantiles[place].isinf().all())
+    def _is_added(self, prompt_id: str) -> bool:
+        # Limits of advisories are learned of all prompts when training ends, and of none later.
+        limits = self.scorer.model.config.advisory_limits
+        return limits is not None and prompt_id not in limits
 
 
 def _curves(scorer: "EssayScorer", option: str) -> tuple[np.ndarray, np.ndarray]:

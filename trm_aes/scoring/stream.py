@@ -97,7 +97,7 @@ def score_file(
         output: `.csv`, `.tsv` or `.jsonl`, compressed or not, `.parquet`, `.xlsx`, or `-` for CSV on standard output. It
             appears when it is whole.
         columns: what the input's columns are called.
-        prompt_id: the prompt that all essays answer, whatever the input says.
+        prompt_id: the prompt that all essays answer; a row that names another of the scorer's is one that cannot be scored.
         reading: what the input does not say of itself.
         overwrite: whether an existing output may be replaced.
         bad_rows: what becomes of rows that cannot be scored. Where unknown prompts are no error, a column

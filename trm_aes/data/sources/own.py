@@ -119,6 +119,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
         ),
         left_out_of(rows.frame, taken.essay_id, frame),
         check.num_unread,
+        rows.split_of is not None and columns.split is None,
     )
     check_table(table)
     return table
@@ -182,19 +183,19 @@ def _prompts(
         own_texts = ["" if is_missing(value) else id_in_words(value).strip() for value in raw[taken.prompt]]
     if known.only_id is not None:
         if taken.prompt_id is not None:
-            _check_is_one_prompt(cells["prompt_id"], known.only_id)
+            _check_is_one_prompt(cells["prompt_id"], taken.prompt_id, known.only_id)
         return [known.only_id] * len(raw), own_texts
     if taken.prompt_id is not None:
         return list(cells["prompt_id"]), own_texts
     return [str(code + 1) for code in pd.factorize(pd.Series(own_texts, dtype=object))[0]], own_texts
 
 
-def _check_is_one_prompt(names: "pd.Series[str]", only_id: str):
+def _check_is_one_prompt(names: "pd.Series[str]", column: str, only_id: str):
     """A table may call its prompt otherwise, but essays of several are not essays of one."""
     several = list(names.unique())
     if len(several) > 1:
         raise InputError(
-            f"`prompt_id` {only_id} says that all essays answer one prompt, and the column 'prompt_id' has {len(several)}: "
+            f"`prompt_id` {only_id} says that all essays answer one prompt, and the column {column!r} has {len(several)}: "
             f"{listing(several, only_id)} Leave `prompt_id` out, or give essays of one prompt."
         )
 
@@ -252,9 +253,10 @@ def _refuse_unread(
     """Refuses columns of scales and texts that were named, and of which none is read since something else gives them all."""
     for role in ("min_score", "max_score", "score_step"):
         name = getattr(columns, role)
-        if name is not None and range_from and not {"columns", "scores seen"} & set(range_from.values()):
-            giver = "`score_ranges`" if "given" in range_from.values() else "`prompts`"
-            raise InputError(f"`columns.{role}` {name} has no effect: {giver} gives the scale of each prompt.")
+        givers = {"given": "`score_ranges`", TABLE_OF_PROMPTS: "`prompts`"}
+        if name is not None and range_from and set(range_from.values()) <= set(givers):
+            giver = " and ".join(givers[found] for found in sorted(set(range_from.values())))
+            raise InputError(f"`columns.{role}` {name} has no effect: the scale of each prompt comes from {giver}.")
     tells_prompts = taken.prompt_id is None and known.only_id is None
     if columns.prompt is not None and not tells_prompts and set(text_from.values()) == {TABLE_OF_PROMPTS}:
         raise InputError(f"`columns.prompt` {columns.prompt} has no effect: `prompts` gives the text of each prompt.")

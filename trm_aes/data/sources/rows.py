@@ -11,7 +11,7 @@ import pandas as pd
 from ...errors import InputError
 from ...files import file_checksum
 from ...naming import listing
-from ..formats import AS_FOUND, STANDARD_STREAM, TableReading, file_format
+from ..formats import AS_FOUND, BINARY_FORMATS, STANDARD_STREAM, TableReading, file_format
 from ..rejection import RowCheck
 from ..tables import UnreadRow, read_or_unread_rows
 
@@ -114,7 +114,14 @@ def read_split_sources(
     for path, count in Counter(Path(path).resolve() for path in paths.values()).items():
         if count > 1:
             raise InputError(f"{path} is given for several splits: each needs a file of its own.")
-    parts = {split: read_source(path, reading, check) for split, path in paths.items()}
+    # An encoding is for those that have one.
+    has_text = any(file_format(path) not in BINARY_FORMATS for path in paths.values())
+    parts = {
+        split: read_source(
+            path, reading.without_encoding() if has_text and file_format(path) in BINARY_FORMATS else reading, check
+        )
+        for split, path in paths.items()
+    }
     return join_splits(parts, ", ".join(part.source for part in parts.values()))
 
 

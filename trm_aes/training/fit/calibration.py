@@ -1,4 +1,4 @@
-"""What ends the training of a model that knows its prompts: scores and confidences matched to essays it has not learned from."""
+"""What ends the training of a model: its scores and confidences are matched to essays that it has not learned from."""
 
 from collections.abc import Sequence
 
@@ -66,7 +66,8 @@ def calibrate_confidence(
 ) -> float:
     """
     Lets the confidences of a trained model be right on average over its validation essays. It comes last: the confidence is in
-    the score that an essay gets, on its scale and after as many steps as it takes.
+    the score that an essay gets, on its scale and after as many steps as it takes. (Where essays halt by it, some then take another
+    number of steps.)
 
     Args:
         raw, essays, ranges: as of [`calibrate`].
