@@ -17,7 +17,6 @@ from benchmarks.report import markdown_table
 
 from trm_aes.cli.parser import CommandParser
 from trm_aes.cli.runner import run
-from trm_aes.errors import InputError
 from trm_aes.scoring.parts import ScoringParts
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.stream import WINDOW
@@ -43,8 +42,6 @@ def build_parser() -> CommandParser:
 
 
 def run_benchmark(args: argparse.Namespace):
-    if args.mean_words is not None and args.mean_words < 1:
-        raise InputError(f"--mean-words is {args.mean_words}; an essay has at least one word.")
     prompt_id = next(iter(EssayScorer.from_pretrained(args.model, "cpu").score_ranges))
     measured = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trm_aes.attacks.registry import ATTACK_NAMES, ATTACKS, find_attacks
-from trm_aes.attacks.rewriting import NAME, Surroundings, sentences_of
+from trm_aes.attacks.rewriting import NAME, Surroundings, replace_all, sentences_of
 from trm_aes.attacks.texts import own_synonyms, own_texts, own_words
 from trm_aes.errors import InputError
 
@@ -139,3 +139,9 @@ def test_a_name_that_is_none_is_refused():
     assert len(set(ATTACK_NAMES)) == len(ATTACKS)
     with pytest.raises(InputError, match="`attacks` word shuffled: no such attack.*Did you mean 'words shuffled'"):
         find_attacks(["word shuffled"])
+
+
+def test_letters_that_only_look_like_others_are_left_alone():
+    """The Turkish dotless i, the long s: alike where case is ignored, and no key of the replacements."""
+    for text in ("ı am here, and ſhe is not", "İ am", "I am"):
+        assert replace_all(text, {"i am": "I'm", "she is": "she's"}) == text.replace("I am", "I'm")

@@ -147,3 +147,14 @@ def test_the_page_takes_every_format_that_is_read():
 
     assert {f".{name}" for name in FORMATS} | {".gz", ".zip"} <= set(FILE_TYPES)
     assert (ROOT / "trm_aes" / "page" / "style.css").is_file()
+
+
+def test_a_table_of_too_many_letters_is_refused_before_it_is_scored(monkeypatch, tmp_path):
+    (tmp_path / "long.csv").write_text("essay\n" + "Some words.\n" * 5, encoding="utf-8")
+    upload = Upload("long.csv", (tmp_path / "long.csv").read_bytes())
+    monkeypatch.setattr("trm_aes.page.tables.MAX_TABLE_LETTERS", 50)
+    with pytest.raises(InputError, match="long.csv has more than 50 letters"):
+        look(upload, AS_FOUND)
+    monkeypatch.setattr(limits, "MAX_LETTERS", 5)
+    with pytest.raises(InputError, match="The essay has 11 letters"):
+        look(upload, AS_FOUND)

@@ -6,8 +6,10 @@ import json
 import pytest
 
 from trm_aes.cli import score
+from trm_aes.data.columns import ColumnNames
 from trm_aes.errors import InputError
 from trm_aes.scoring import stream
+from trm_aes.scoring.input_rows import InputColumns, check_row
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.unknown_prompts import PromptRule
 
@@ -99,6 +101,21 @@ def test_an_id_beside_the_text_of_another_prompt_is_no_known_prompt(model_dir):
     assert PromptRule(scorer).prompt_of("a", "Prompt a", "here") == "a"
     scorer.model.config.prompt_texts = None
     assert PromptRule(scorer).prompt_of("a", "Is homework of use?", "here") == "a"
+
+
+@pytest.mark.parametrize(
+    ("role", "column", "value", "other"),
+    [("prompt_id", "prompt", "b", "prompt"), ("prompt", "prompt_id", "Is homework of use?", "prompt_id")],
+)
+def test_a_column_that_is_named_holds_nothing_else(model_dir, tmp_path, role, column, value, other):
+    """Ids in a column `prompt` are no texts, and texts in a column `prompt_id` no ids."""
+    scorer = EssayScorer.from_pretrained(model_dir, device="cpu")
+    scorer.model.config.prompt_texts = {"a": "Should phones stay in lockers?", "b": "Is homework of use?"}
+    row = {"essay": "Essay 1 is good.", column: value}
+    found = check_row(row, "here", InputColumns(**{role: column}), None, PromptRule(scorer))
+    assert found == "b"
+    names = ColumnNames(**{role: column}).resolve(["essay", "score", column], "a table")
+    assert (getattr(names, role), getattr(names, other)) == (column, None)
 
 
 def test_one_prompt_for_all_is_not_that_of_another(model_dir, tmp_path):

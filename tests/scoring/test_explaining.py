@@ -12,7 +12,9 @@ from made_up_scorer import ESSAY, full_scorer
 
 from trm_aes.errors import InputError
 from trm_aes.model import encoder_trm
+from trm_aes.model.configuration_trm import TRMConfig
 from trm_aes.scoring import explaining
+from trm_aes.scoring.gradients import POINTS_AT_ONCE, _points_at_once
 from trm_aes.scoring.inputs import model_inputs
 from trm_aes.scoring.scorer import EssayScore, EssayScorer
 
@@ -233,3 +235,12 @@ def test_a_model_without_a_lexical_head(tokenizer):
     assert list(found.score_parts) == ["recursive_head", "scale_ends"]
     assert sum(found.score_parts.values()) == pytest.approx(found.result.score, abs=1e-5)
     assert any(effect.change for effect in found.sentences)
+
+
+def test_a_gradient_that_would_fill_the_memory_is_refused():
+    latents = TRMConfig(num_latents=16, hidden_size=192, num_attention_heads=6)
+    assert _points_at_once(latents, 1024) == POINTS_AT_ONCE
+    # As measured of the published shape: 0.64 MB a token and cycle.
+    assert _points_at_once(TRMConfig(H_cycles=3, L_cycles=4), 512) == 2
+    with pytest.raises(InputError, match="takes about 1[5-9] GB: 512 tokens go through 48 cycles"):
+        _points_at_once(TRMConfig(H_cycles=48, L_cycles=4), 512)

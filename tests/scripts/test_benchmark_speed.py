@@ -110,7 +110,7 @@ def test_the_time_of_a_run_that_went_on_is_not_taken_for_that_of_all_its_essays(
 
 def test_growth_with_essays_of_another_length(model_dir, tmp_path):
     growth = ["--model", str(model_dir), "--essays", "40", "--work-dir", str(tmp_path), "--output", str(tmp_path / "o")]
-    with pytest.raises(InputError, match="--mean-words is 0"):
+    with pytest.raises(InputError, match="--mean-words must be at least 1"):
         script("benchmark_growth").main([*growth, "--mean-words", "0"])
     script("benchmark_growth").main([*growth, "--mean-words", "7"])
     lengths = [len(essay.split()) for essay in pq.read_table(tmp_path / "40_of_7_words.parquet")["essay"].to_pylist()]

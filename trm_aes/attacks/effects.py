@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ..evaluation.bootstrap import Estimate, draw_times_by_prompt, estimate, means
 from ..evaluation.reliability import sampled_share
-from ..model.essay_tokens import known_prompt_texts
+from ..model.essay_tokens import known_prompt_texts, stand_in_text
 from ..scoring.scorer import EssayScore, EssayScorer
 from .registry import ATTACK_NAMES, Attack, Should, find_attacks
 from .rewriting import Surroundings
@@ -107,7 +107,11 @@ def _draw(prompt_ids: Sequence[str], max_essays: int, rng: np.random.Generator) 
 def _as_written(
     scorer: EssayScorer, essays: Sequence[str], prompt_ids: Sequence[str], places: Sequence[int]
 ) -> _Attacked:
-    texts = known_prompt_texts(scorer.model.config)
+    # What stands for a text that is not known is no text to copy.
+    texts = {
+        name: "" if text == stand_in_text(name) else text
+        for name, text in known_prompt_texts(scorer.model.config).items()
+    }
     others = {
         name: [essay for essay, other in zip(essays, prompt_ids, strict=True) if other != name]
         or own_texts()[OFF_TOPIC]

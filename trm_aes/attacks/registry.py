@@ -55,7 +55,7 @@ ATTACKS: tuple[Attack, ...] = (
         "off-topic text appended", "fall", "As many words of another topic follow the essay.", rewriting.append_other
     ),
     *(
-        Attack(f"{kind} {at}", "not rise", f"Up to a quarter as many words, {lines}, stand {where}.",
+        Attack(f"{kind} {at}", "not rise", f"A quarter as many words, in whole lines, {lines}, stand {where}.",
                insert_lines(kind, place))
         for kind, lines in _LINES.items()
         for place, (at, where) in _PLACES.items()

@@ -240,7 +240,8 @@ def replace_all(text: str, replacements: Mapping[str, str]) -> str:
     pattern = re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
 
     def replace(match: re.Match) -> str:
-        new = replacements[match[0].lower()]
+        # Letters of other alphabets count as the same where case is ignored (the Turkish dotless i), and are none of these.
+        new = replacements.get(match[0].lower(), match[0])
         return new[:1].upper() + new[1:] if match[0][0].isupper() else new
 
     return pattern.sub(replace, text)

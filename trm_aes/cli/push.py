@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None):
         if args.evaluation is not None:
             check_is_folder(args.evaluation, "evaluation")
         if args.card_only:
-            refuse_idle(args, ("space",), "with `card_only`, which uploads nothing")
+            refuse_idle(args, ("space", "private", "overwrite"), "with `card_only`, which uploads nothing")
         _push(args)
 
 

@@ -89,7 +89,10 @@ class ColumnNames:
         named = getattr(self, role)
         if self.no_prompts and role in PROMPT_ROLES:
             return None
-        if named is None and role not in there and role not in ("essay", "score"):
+        is_needed = role in ("essay", "score")
+        # A column that is named for something else holds nothing beside it.
+        is_taken = role in (getattr(self, other) for other in ROLES)
+        if named is None and not is_needed and (role not in there or is_taken):
             return None
         name = role if named is None else named
         _check_is_there(name, role, there, source)

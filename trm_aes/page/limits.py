@@ -8,6 +8,8 @@ MEGABYTE = 2**20
 MAX_UPLOAD, MAX_DOWNLOAD, MAX_RECEIVED = 10 * MEGABYTE, 32 * MEGABYTE, 64 * MEGABYTE
 # Rows of a table: minutes on two cores. Letters of an essay: more than 300,000 words.
 MAX_ROWS, MAX_LETTERS = 2000, 2_000_000
+# Of a whole table, which may have come compressed.
+MAX_TABLE_LETTERS = 32_000_000
 # Letters of an essay, each sentence of which is left out in turn to see what it moves: about ten pages.
 MAX_EXPLAINED_LETTERS = 20_000
 # Visitors who wait for the one model; and how long, in seconds, a table is held for the visitor who sent it.

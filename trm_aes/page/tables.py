@@ -14,7 +14,7 @@ from ..model.outputs_trm import TRMEssayScoringOutput
 from ..scoring.input_rows import BadRows, InputColumns
 from ..scoring.scorer import EssayScorer
 from ..scoring.stream import score_file
-from .limits import MAX_DOWNLOAD, MAX_ROWS, MEGABYTE
+from .limits import MAX_DOWNLOAD, MAX_ROWS, MAX_TABLE_LETTERS, MEGABYTE, check_length
 from .uploads import Upload, without_folder
 
 # Rows that are shown, before scoring and after it; reasons of rows that were left out.
@@ -91,11 +91,20 @@ def look(upload: Upload, reading: TableReading) -> TableLook:
     with upload.as_file() as path:
         columns: dict[str, None] = {}
         rows: list[dict[str, Any]] = []
-        num_rows = 0
+        num_rows = num_letters = 0
         for row in islice(read_or_unread_rows(path, reading), MAX_ROWS + 1):
             num_rows += 1
             if isinstance(row, UnreadRow):
                 continue
+            for value in row.values():
+                if isinstance(value, str):
+                    check_length(value)
+                    num_letters += len(value)
+            if num_letters > MAX_TABLE_LETTERS:
+                raise InputError(
+                    f"{upload.name} has more than {MAX_TABLE_LETTERS:,} letters, which is as many as this page takes. For more, "
+                    "use the command trm-aes score."
+                )
             columns |= dict.fromkeys(row)
             if len(rows) < SHOWN_ROWS:
                 rows.append(row)

@@ -35,6 +35,12 @@ def published_record(path: Path) -> bytes:
         key: _without_paths(value, hub_ids) if key in WITH_PATHS and not _is_configuration(key, value) else value
         for key, value in content.items()
     }
+    if "adaptations" in content:
+        # What is said of their prompts has no paths, and labels of a scale may have slashes.
+        shown["adaptations"] = [
+            {**short, "prompts": whole["prompts"]} if "prompts" in whole else short
+            for short, whole in zip(shown["adaptations"], content["adaptations"], strict=True)
+        ]
     return (json.dumps(shown, indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -53,7 +53,7 @@ def explain_file(
     check_is_outside(source, output, "source")
     if prompt_id is not None:
         scorer.prompt_of(prompt_id, None, "`prompt_id`")
-    rule = PromptRule(scorer)
+    rule = PromptRule(scorer, is_choice=False)
 
     def checked_rows() -> Iterator[CheckedRow]:
         return check_rows(source, reading, columns, prompt_id, rule, RowCheck(), added=())

@@ -4,10 +4,12 @@ as captum computes them.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..errors import InputError
+from ..model.configuration_trm import TRMConfig
 from ..model.essays_trm import EssayBatch
 from ..model.modeling_trm import TRMForEssayScoring
 from .copies import copy_sharing_weights
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 
 # Points of the integral (Gauss-Legendre): with these, attributions add up to less than a thousandth of a point on ASAP's essays.
 POINTS = 16
-# Points whose gradients are in memory at once.
-POINTS_AT_ONCE = 4
+# Points whose gradients are in memory at once, at most; and bytes of what is kept for them, at most, for one point and for all.
+POINTS_AT_ONCE, MOST_OF_ONE, MOST_AT_ONCE = 4, 8 * 2**30, 2 * 2**30
+# Numbers that the gradient keeps for each state, layer and call of the network, in widths of a state (as measured).
+KEPT_WIDTHS = 21
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ def recursive_terms(scorer: "EssayScorer", inputs: dict[str, torch.Tensor], num_
         scorer: what scores the essay.
         inputs: of its model for one essay, as [`model_inputs`] gives them.
         num_steps: supervision steps that the scorer takes for it.
+
+    Raises:
+        InputError: if the gradient of so long a recursion needs more memory than can be counted on (recursion on token states).
     """
     # It takes a second to import, and a scorer that explains nothing does not need it.
     from captum.attr import IntegratedGradients
@@ -59,6 +66,7 @@ def recursive_terms(scorer: "EssayScorer", inputs: dict[str, torch.Tensor], num_
     model, others = recursive_part(scorer.model, num_steps), dict(inputs)
     read = _what_is_read(model, others)
     names, given = list(others), tuple(others.values())
+    config: Any = model.config
 
     def score(values: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
         return model(**{read.name: values}, **dict(zip(names, given, strict=True))).logits[:, 0]
@@ -68,11 +76,24 @@ def recursive_terms(scorer: "EssayScorer", inputs: dict[str, torch.Tensor], num_
     with torch.no_grad():
         mean_word, whole = (float(score(values, *given)) for values in (baseline, read.values))
     found = IntegratedGradients(score).attribute(
-        read.values, baseline, additional_forward_args=given, n_steps=POINTS, internal_batch_size=POINTS_AT_ONCE
-    )
+        read.values, baseline, additional_forward_args=given, n_steps=POINTS,
+        internal_batch_size=_points_at_once(config, read.values.shape[1]),
+    )  # fmt: skip
     tokens = torch.zeros(len(read.tokens), dtype=torch.float64)
     tokens[read.tokens.cpu()] = found[0, read.rows].cpu().double().sum(dim=-1)
     return RecursiveTerms(tokens.tolist(), mean_word, whole)
+
+
+def _points_at_once(config: TRMConfig, num_rows: int) -> int:
+    """How many points fit into memory, of a model whose states are its latents or, without latents, the rows that it reads."""
+    calls = config.H_cycles * (config.L_cycles + 1) * config.num_hidden_layers
+    of_one = 4 * KEPT_WIDTHS * config.hidden_size * calls * (config.num_latents or num_rows)
+    if of_one > MOST_OF_ONE:
+        raise InputError(
+            f"The recursive head's gradient for this essay takes about {of_one / 2**30:.0f} GB: {num_rows:,} tokens go through "
+            f"{config.H_cycles} cycles. Explain a shorter essay, or a scorer that reads with latents."
+        )
+    return max(1, min(POINTS_AT_ONCE, MOST_AT_ONCE // of_one))
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,12 @@ class InputColumns:
     prompt: str | None = None
 
     def usual(self, role: str) -> str:
-        """The name of the column that holds something, whether or not it was named."""
-        return getattr(self, role) or role
+        """
+        The name of the column that holds something, whether or not it was named. One that was named for something else holds
+        nothing beside it: then no column has this name.
+        """
+        others = {getattr(self, other) for other in ("essay", "prompt_id", "prompt") if other != role}
+        return getattr(self, role) or ("" if role in others else role)
 
 
 USUAL_COLUMNS = InputColumns()

@@ -25,15 +25,16 @@ class PromptRule:
         scorer: knows some prompts.
         unknown: what becomes of an essay of another: an `error`; scored as of the prompt whose text is `nearest`, which is
             that of the highest cosine of words weighted by TF-IDF among the scorer's prompts; or `skip`, not scored.
+        is_choice: whether whoever reads an error can choose that.
 
     Raises:
         InputError: if `unknown` is none of these.
     """
 
-    def __init__(self, scorer: "EssayScorer", unknown: str = ERROR):
+    def __init__(self, scorer: "EssayScorer", unknown: str = ERROR, is_choice: bool = True):
         if unknown not in CHOICES:
             raise InputError(f"`unknown_prompt` {unknown}: there are {', '.join(CHOICES)}.")
-        self.unknown = unknown
+        self.unknown, self._is_choice = unknown, is_choice
         self._config = scorer.model.config
 
     def prompt_of(self, prompt_id: str | None, prompt_text: str | None, where: str) -> str | None:
@@ -56,7 +57,11 @@ class PromptRule:
         try:
             return find_prompt_id(self._config, prompt_id, prompt_text)
         except ValueError as error:
-            choice = " Or choose what becomes of such essays with `unknown_prompt`." if is_unknown else ""
+            choice = (
+                " Or choose what becomes of such essays with `unknown_prompt`."
+                if is_unknown and self._is_choice
+                else ""
+            )
             raise InputError(f"{where}: {error}{choice}") from None
 
     def check_is_no_other(self, named: str | None, prompt_id: str, where: str):

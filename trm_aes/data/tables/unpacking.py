@@ -23,6 +23,8 @@ BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 # Essays shrink to a third or a tenth. What unpacks to more than 200 times its size is made to fill memory or disk.
 MAX_RATIO = 200
 ALWAYS_UNPACKED = 16 * 2**20
+# Bytes of what has to be read in any order that are kept in memory.
+IN_MEMORY = 256 * 2**20
 MAX_LAYERS = 3
 STANDARD_INPUT = "standard input"
 
@@ -52,11 +54,14 @@ def opened(path: str | Path) -> Iterator[io.BufferedReader]:
 
 
 def seekable(file: io.BufferedReader) -> BinaryIO:
-    """The same bytes in a file that can be read in any order: a temporary one, which vanishes when it is closed."""
-    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    """
+    The same bytes in a file that can be read in any order, in memory or, where they are many, in a temporary one, which vanishes
+    when it is closed.
+    """
+    spooled = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - the caller closes it
     shutil.copyfileobj(file, spooled)
     spooled.seek(0)
-    return spooled
+    return cast(BinaryIO, spooled)
 
 
 def is_zip_of_parts(head: bytes) -> bool:
