@@ -284,7 +284,9 @@ def scored_anew(scorer, source, output, monkeypatch, **options):
 
 
 def test_parts_belong_to_all_that_a_score_depends_on(model_dir, tmp_path, monkeypatch):
-    source, output = write(tmp_path / "in.csv"), tmp_path / "out.csv"
+    # All of one prompt, as `prompt_id` says below.
+    rows = [{**row, "prompt_id": "a"} for row in ROWS]
+    source, output = write(tmp_path / "in.csv", rows), tmp_path / "out.csv"
     changes = {
         "range": lambda scorer: scorer.model.config.score_ranges.update(a=[0, 30]),
         "cycles": lambda scorer: setattr(scorer.model.config, "H_cycles", 1),

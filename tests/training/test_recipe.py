@@ -13,7 +13,7 @@ from trm_aes.cli import train
 from trm_aes.errors import InputError
 from trm_aes.presets import DEFAULT_RECIPE, hardware_names, load_hardware, load_recipe, recipe_names
 from trm_aes.training.arguments import RunArguments, TRMTrainingArguments
-from trm_aes.training.recipe import _check_fields, parse_arguments, resolve_plan
+from trm_aes.training.recipe import check_fields, parse_arguments, resolve_plan
 
 
 def resolve(tmp_path, recipe="fast", model=None, training=None, **run):
@@ -59,7 +59,7 @@ def test_every_preset_is_valid():
     sizes = {}
     for name in recipe_names():
         recipe = load_recipe(name)
-        _check_fields(recipe)
+        check_fields(recipe.name, recipe.model, recipe.training)
         config = TRMConfig(**recipe.model, **_inputs(recipe), score_ranges={"1": [2, 12]})
         with torch.device("meta"):
             sizes[name] = TRMForEssayScoring(config).num_parameters()
