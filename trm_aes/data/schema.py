@@ -34,12 +34,12 @@ class EssayTable:
         corpus: name of the public corpus that the essays come from, if it is known.
         split_of: the split that the source gives each essay, as the source writes it, with the index of `frame`; None
             where it gives none.
-        splits_are_parts: whether these are parts of the source (splits of a data set, a file each), and no column.
         values: columns that hold values beside the score.
         provenance: what was taken for what.
         left_out: ids of essays that the source has and the table lacks: their rows were set aside, or their prompts have none of
             the scores that are read.
         num_unread: rows beside them that could not be split into cells, so that their ids are not known.
+        splits_are_parts: whether the splits are parts of the source (of a data set on the Hub, or a file each), and no column.
     """
 
     frame: pd.DataFrame

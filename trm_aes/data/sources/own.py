@@ -119,7 +119,7 @@ def make_table(rows: SourceRows, columns: ColumnNames, known: KnownPrompts, chec
         ),
         left_out_of(rows.frame, taken.essay_id, frame),
         check.num_unread,
-        rows.split_of is not None and columns.split is None,
+        split_of is not None and split_of is rows.split_of,
     )
     check_table(table)
     return table
