@@ -38,6 +38,37 @@ def test_the_card_names_the_lowest_transformers(scorer):
     assert f"With Transformers {MIN_TRANSFORMERS_WITHOUT_PACKAGE} or newer" in card_of(scorer)
 
 
+def change_config(folder, **changes):
+    path = folder / "config.json"
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_the_limits_are_those_of_the_scorers_own_checks(scorer):
+    change_config(scorer, skip_repetition=True, passage_check=False)
+    card = card_of(scorer)
+    assert "word for word, is not read" in card and "fooled by unrelated text" in card
+    assert "fooled by repeated text" not in card and "Passages of another topic" not in card
+    change_config(scorer, skip_repetition=False, passage_check=True)
+    card = card_of(scorer)
+    assert "fooled by repeated text" in card and "Passages of another topic or words in no order" in card
+    assert "word for word, is not read" not in card and "fooled by unrelated text" not in card
+
+
+def test_the_topic_of_added_prompts_is_not_promised_to_be_checked(scorer):
+    change_config(scorer, passage_check=True)
+    told = {"prompts": {"winter": {"num_essays": 20}}}
+    change_record(scorer, lambda content: content.update(adaptations=[told]))
+    assert "Passages of another topic (but for the prompts added after training)" in card_of(scorer)
+
+
+def test_the_example_prints_what_the_scorer_gives(scorer):
+    change_config(scorer, review_by=None)
+    assert "predicted_error" not in card_of(scorer)
+    change_config(scorer, review_by="predicted_error")
+    assert 'print(result["predicted_error"], result["score_low"], result["score_high"])' in card_of(scorer)
+
+
 @pytest.mark.parametrize("recipe", ["fast", "default", "tiny"])
 def test_the_card_of_ones_own_essays_has_no_figures_of_other_essays(scorer, recipe):
     change_record(scorer, lambda content: content["run"].update(recipe=recipe))
