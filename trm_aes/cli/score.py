@@ -71,8 +71,8 @@ def build_parser() -> CommandParser:
         "--review-share",
         type=float,
         metavar="SHARE",
-        help="add a column needs_review: true for essays less sure than this share (0-1) of the validation essays were, so that "
-        "about as many of yours are",
+        help="add a column needs_review: true for essays as doubtful as the least sure share (0-1) of the validation essays; of "
+        "yours that is about as many",
     )
     parser.add_argument(
         "--release-agreement",

@@ -34,7 +34,7 @@ NOT_ON_THE_PAGE = (
 
 
 def set_in_words(result: EssayScore, score_range: ScoreRange) -> str | None:
-    """The 90 % set of a score as a sentence; None for a scorer without an error model."""
+    """The 90 % range of a score as a sentence; None for a scorer without an error model."""
     if result.score_low is None or result.score_high is None:
         return None
     ends = (result.score_low, result.score_high)

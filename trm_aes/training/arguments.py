@@ -116,7 +116,7 @@ class TRMTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "See torch's DDP."})
 
     embedding_learning_rate: float | None = field(
-        default=None, metadata={"help": "Learning rate of the word embeddings; that of the core if not given."}
+        default=None, metadata={"help": "Learning rate of the word embeddings; that of the other weights if not given."}
     )
     ema_decay: float = field(
         default=0.999,
