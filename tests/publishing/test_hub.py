@@ -18,8 +18,9 @@ from trm_aes.cli import evaluate
 from trm_aes.cli import push as cli_push
 from trm_aes.cli.runner import INTERRUPTED
 from trm_aes.cli.runner import run as run_program
-from trm_aes.files import write_json
+from trm_aes.files import read_json, write_json
 from trm_aes.publishing import hub
+from trm_aes.publishing.privacy import published_configuration, published_record
 from trm_aes.report.record import GroupColumn
 from trm_aes.scoring.scorer import EssayScorer
 
@@ -130,6 +131,22 @@ def test_the_report_beside_the_scorer_is_published_without_paths(evaluated, tmp_
     assert "Roe" not in json.dumps(published) and "Roe" not in page
     assert "- Of one essay nothing can be said." in files["README.md"].decode()
     assert not any(b"/home/someone" in content for content in files.values())
+
+
+def test_where_an_encoder_lay_is_not_published(evaluated, tmp_path):
+    folder = tmp_path / "scorer"
+    shutil.copytree(evaluated, folder)
+    for name in ("config.json", "run.json"):
+        content = read_json(folder / name)
+        of_the_model = content if name == "config.json" else content["model"]
+        # As earlier versions wrote it, whose models are not all trained anew.
+        of_the_model |= {"encoder": {"model_type": "bert", "_name_or_path": "/home/someone/bert", "vocab_size": 10}}
+        write_json(folder / name, content)
+    shown = published_configuration(folder / "config.json") + published_record(folder / "run.json")
+    assert b"someone" not in shown and shown.count(b'"vocab_size": 10') == 2
+    content = read_json(folder / "config.json")
+    del content["encoder"]["_name_or_path"]
+    assert json.loads(published_configuration(folder / "config.json")) == content
 
 
 def test_a_card_without_an_evaluation_claims_nothing(model_dir, tmp_path):

@@ -45,6 +45,9 @@ def test_a_scorer_that_reads_is_trained_scores_and_is_recorded(data_dir, encoder
     assert record["encoder"]["name"] == str(encoder_dir) and record["embeddings"] is None
     scorer = EssayScorer.from_pretrained(tmp_path / "run")
     config = scorer.model.config
+    # Where the encoder lay is in the record alone, which is published without paths.
+    of_the_model = json.dumps(record["model"]) + (tmp_path / "run" / "config.json").read_text(encoding="utf-8")
+    assert encoder_dir.name not in of_the_model
     assert config.encoder.num_hidden_layers == 2 and config.auxiliary_targets == ["rater1", "rater2"]
     # What it said of the validation essays in training, with kept states, is what it says of their texts.
     rows = load_essay_dataset(data_dir).splits["validation"]

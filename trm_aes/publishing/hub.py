@@ -13,7 +13,7 @@ from huggingface_hub.utils import validate_repo_id
 from ..errors import InputError, InterruptedRun, OutputError, brief
 from ..records import REPORT_NAME, RUN_RECORD_NAME
 from ..report.files import PAGE_NAME, read_report
-from .privacy import published_record, published_report
+from .privacy import published_configuration, published_record, published_report
 
 # No checkpoints, no pickled training arguments, no predictions (they hold the ids of people's essays).
 PUBLISHED_FILES = (
@@ -47,7 +47,7 @@ def publish(
 ) -> str:
     """
     Uploads a scorer: model, tokenizer, the code of both, the record of its run, its evaluation, its report and its card.
-    Records are published without the paths in them, and the report's page is made anew from such a record.
+    Records and the configuration are published without the paths in them, and the report's page is made anew from such a record.
 
     Args:
         folder: the scorer's.
@@ -71,8 +71,9 @@ def publish(
     files = [path for pattern in PUBLISHED_FILES for path in sorted(folder.glob(pattern))]
     if not any(path.suffix == ".safetensors" for path in files) or not (folder / "config.json").is_file():
         raise InputError(f"{folder} holds no config.json and model.safetensors: it is no scorer.")
+    without_paths = {RUN_RECORD_NAME: published_record, "config.json": published_configuration}
     operations = [
-        CommitOperationAdd(path.name, published_record(path) if path.name == RUN_RECORD_NAME else path)
+        CommitOperationAdd(path.name, without_paths[path.name](path) if path.name in without_paths else path)
         for path in files
     ]
     if card is not None:

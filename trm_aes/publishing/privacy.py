@@ -9,6 +9,7 @@ from typing import Any
 
 from ..files import read_json
 from ..report.record import Report
+from ..scoring.scorer import without_origin
 
 # The parts of run.json and evaluation.json in which a path may stand. All else is figures, and the model's configuration,
 # which is published beside them.
@@ -35,13 +36,29 @@ def published_record(path: Path) -> bytes:
         key: _without_paths(value, hub_ids) if key in WITH_PATHS and not _is_configuration(key, value) else value
         for key, value in content.items()
     }
+    if _is_configuration("model", content.get("model")):
+        shown["model"] = without_origin(content["model"])
     if "adaptations" in content:
         # What is said of their prompts has no paths, and labels of a scale may have slashes.
         shown["adaptations"] = [
             {**short, "prompts": whole["prompts"]} if "prompts" in whole else short
             for short, whole in zip(shown["adaptations"], content["adaptations"], strict=True)
         ]
-    return (json.dumps(shown, indent=2, ensure_ascii=False) + "\n").encode()
+    return _as_json(shown)
+
+
+def published_configuration(path: Path) -> bytes:
+    """
+    A model's `config.json` without the folders that it, or the encoder's within it, was read from: earlier versions wrote them.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    return _as_json(without_origin(read_json(path)))
+
+
+def _as_json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def published_report(report: Report) -> Report:

@@ -477,8 +477,7 @@ class EssayScorer:
         are equal for scorers that score alike.
         """
         # Where the model was loaded from changes no score.
-        settings = {name: value for name, value in self.model.config.to_dict().items() if name != "_name_or_path"}
-        config = json.dumps(settings, sort_keys=True, default=str)
+        config = json.dumps(without_origin(self.model.config.to_dict()), sort_keys=True, default=str)
         return {
             "weights_sha256": weights_checksum(self.model),
             "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
@@ -487,7 +486,17 @@ class EssayScorer:
 
     def save_pretrained(self, folder: str | Path):
         """Writes model and tokenizer, and the code of both for where this package is absent."""
-        EssayScoringPipeline(model=self.model, tokenizer=self.tokenizer).save_pretrained(folder)
+        # Without a device the pipeline would take the model to the first GPU.
+        EssayScoringPipeline(model=self.model, tokenizer=self.tokenizer, device=self.device).save_pretrained(folder)
+
+
+def without_origin(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the folders that it, or a configuration within it, was read from."""
+    return {
+        name: without_origin(value) if isinstance(value, dict) else value
+        for name, value in configuration.items()
+        if name != "_name_or_path"
+    }
 
 
 def tokenized_rows(encoded: Sequence[EncodedEssay], prompt_ids: Sequence[str]) -> list[dict]:

@@ -20,6 +20,8 @@ def encoder_config(checkpoint: Checkpoint, num_layers: int) -> PreTrainedConfig:
     if not 1 <= num_layers <= config.num_hidden_layers:
         raise InputError(f"`encoder_layers` {num_layers}: {checkpoint.name} has {config.num_hidden_layers} layers.")
     config.num_hidden_layers = num_layers
+    # A folder of this machine, which would be published with the configuration.
+    config.name_or_path = ""
     return config
 
 
