@@ -160,6 +160,43 @@ def test_early_stopping(data_dir, tmp_path):
     assert [entry["epoch"] for entry in history if "eval_mean_qwk" in entry] == [1, 2, 3, 3]
 
 
+@pytest.mark.parametrize("moment", ["between validations", "after the last step"])
+def test_a_run_that_is_resumed_stops_as_early_as_one_that_was_not_interrupted(data_dir, tmp_path, monkeypatch, moment):
+    more = ["--num-train-epochs", "30", "--learning-rate", "0", "--early-stopping-patience", "2"]
+    save = TRMTrainer._save_checkpoint
+
+    def interrupt_after_second(self, *args):
+        save(self, *args)
+        if self.state.epoch >= 2:
+            raise KeyboardInterrupt
+
+    def interrupted(*_):
+        raise InterruptedRun("interrupted")
+
+    with monkeypatch.context() as patch:
+        if moment == "between validations":
+            patch.setattr(TRMTrainer, "_save_checkpoint", interrupt_after_second)
+        else:
+            patch.setattr("trm_aes.training.run._fit_to_unseen", interrupted)
+        with pytest.raises(InterruptedRun):
+            train.main(options(data_dir, tmp_path / "m", *more))
+    train.main(options(data_dir, tmp_path / "m", *more, "--resume-from-checkpoint", "last"))
+    history = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))["history"]
+    assert [entry["epoch"] for entry in history if "eval_mean_qwk" in entry] == [1, 2, 3, 3]
+    # The patience is that of the run that goes on, not of the one that was interrupted.
+    patient = [*more[:-1], "3", "--resume-from-checkpoint", "last"]
+    train.main(options(data_dir, tmp_path / "m", *patient))
+    history = json.loads((tmp_path / "m" / "run.json").read_text(encoding="utf-8"))["history"]
+    assert [entry["epoch"] for entry in history if "eval_mean_qwk" in entry] == [1, 2, 3, 4, 4]
+
+
+def test_machines_that_share_no_disk_end_before_they_begin(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("trm_aes.training.run.gather_object", lambda there: [*there, False])
+    with pytest.raises(InputError, match="^--output-dir .*m is not the same folder for all processes"):
+        train.main(options(data_dir, tmp_path / "m"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_tensorboard_gets_the_log(data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
     more = ["--num-train-epochs", "1", "--report-to", "tensorboard", "--run-name", "first", "--project-name", "essays"]

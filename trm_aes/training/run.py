@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, PreTrainedConfig, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase, set_seed
 
 from ..checkpoints import Checkpoint
 from ..data.dataset import EssayDataset, load_essay_dataset
@@ -31,6 +31,7 @@ from ..presets import is_recipe_file
 from ..records import DataRecord, MachineRecord, PretrainedRecord, RunRecord, package_versions
 from ..scoring.scorer import EssayScorer, input_columns
 from .arguments import TRMTrainingArguments
+from .early_stopping import EarlyStopping, stopped_at
 from .fit.advisories import fit_advisories
 from .fit.calibration import calibrate, calibrate_confidence, calibrate_traits, left_out_scores
 from .fit.confidence import fit_error_model
@@ -133,7 +134,15 @@ def _folder_of_all(plan: TrainingPlan, resume_from: Path | None) -> Iterator[Pat
     if is_first:
         owner = folder_to_train_in(args.run_folder, plan.overwrite, resume_from)
     with owner as folder:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         [chosen] = broadcast_object_list([folder])
+        # All of them end, where one would; each would write checkpoints of its own, and the last weights in place of the best.
+        if not all(gather_object([chosen.is_dir()])):
+            raise InputError(
+                f"`output_dir` {args.run_folder} is not the same folder for all processes: several machines need a disk that "
+                "they share."
+            )
         yield chosen
         PartialState().wait_for_everyone()
 
@@ -237,7 +246,7 @@ def _build_trainer(
         data_collator=EssayCollator.for_model(essays.tokenizer, config),
         processing_class=essays.tokenizer,
         compute_metrics=build_compute_metrics(essays.data.splits["validation"]["prompt_id"], essays.data.score_ranges),
-        callbacks=[] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)],
+        callbacks=[] if patience is None else [EarlyStopping(early_stopping_patience=patience)],
     )
 
 
@@ -245,6 +254,10 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
     """Trains until the end or Ctrl-C; the Trainer's metrics."""
     interrupts = StopOnInterrupt()
     trainer.add_callback(interrupts)
+    patience = trainer.args.early_stopping_patience
+    if resume_from is not None and patience is not None:
+        # A run that had stopped, and was interrupted after its last step, takes no further one.
+        trainer.args.max_steps = stopped_at(resume_from, patience) or trainer.args.max_steps
     try:
         with interrupts:
             return trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None).metrics

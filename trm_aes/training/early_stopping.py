@@ -1,0 +1,30 @@
+"""Stopping when validations get no better, also where the run was interrupted meanwhile."""
+
+from pathlib import Path
+
+from transformers import EarlyStoppingCallback, TrainerState
+
+from .folder import STATE_NAME
+
+
+class EarlyStopping(EarlyStoppingCallback):
+    """
+    As Transformers', but a resumed run counts on from what its checkpoint had counted. (Transformers can bring back the whole
+    callback, which then has the patience of the checkpoint's run in place of the one that is given.)
+    """
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Takes over what was counted; a run that was not interrupted has counted nothing."""
+        super().on_train_begin(args, state, control, **kwargs)
+        self.early_stopping_patience_counter = _counted(state)
+
+
+def stopped_at(checkpoint: Path, patience: int) -> int | None:
+    """The step of a checkpoint at which its run had run out of patience; None where it would have gone on."""
+    state = TrainerState.load_from_json(str(checkpoint / STATE_NAME))
+    return state.global_step if _counted(state) >= patience else None
+
+
+def _counted(state: TrainerState) -> int:
+    kept = (state.stateful_callbacks or {}).get(EarlyStopping.__name__, {})
+    return kept.get("attributes", {}).get("early_stopping_patience_counter", 0)
