@@ -88,6 +88,26 @@ def test_mean_and_spread():
     torch.testing.assert_close(EncoderStates(states, is_state).moments(), expected)
 
 
+def test_a_single_state_has_a_spread_of_0_and_gradients_that_are_numbers():
+    states = torch.tensor([[[1.0, 4.0], [0.0, 0.0]], [[1.0, 4.0], [3.0, 4.5]]], requires_grad=True)
+    moments = EncoderStates(states, torch.tensor([[True, False], [True, True]])).moments()
+    torch.testing.assert_close(moments.detach(), torch.tensor([[1.0, 4.0, 0.0, 0.0], [2.0, 4.25, 1.0, 0.25]]))
+    (0 * moments).sum().backward()
+    assert (states.grad == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["electra", "albert"])
+def test_an_encoder_whose_word_embeddings_are_narrower_than_its_states(kind):
+    encoder = {**SMALL_ENCODER, "model_type": kind, "hidden_size": 16, "embedding_size": 8}
+    model = reading_model(encoder=encoder, embedding_size=None)
+    batch = {name: values[:1] for name, values in essay_batch([12, 9]).items()}
+    with torch.no_grad():
+        words = model.get_input_embeddings()(batch["input_ids"])
+        signatures = model.model.prompt_bank.signatures
+        assert words.shape[-1] == signatures.shape[-1] == 8 and model.config.embedding_size == 16
+        assert model(**batch, prompt_indices=torch.tensor([1])).logits.isfinite().all()
+
+
 def test_states_are_dropped_but_for_the_first():
     torch.manual_seed(0)
     is_state = torch.ones(2, 2000, dtype=torch.bool)

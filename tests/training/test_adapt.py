@@ -15,6 +15,7 @@ from trm_aes.data.sources.own import load_own_table
 from trm_aes.errors import InputError
 from trm_aes.model.essay_tokens import EssayCollator
 from trm_aes.model.modeling_trm import TRMForEssayScoring
+from trm_aes.model.passages_trm import CHECKS, NO_LIMIT
 from trm_aes.model.score_scale import ScoreRange
 from trm_aes.model.text_features_trm import FEATURE_NAMES
 from trm_aes.publishing.model_card import render_model_card
@@ -151,6 +152,20 @@ def test_a_new_prompt_starts_from_the_mean_of_the_known_ones(scorer):
     if scorer.model.config.text_features:
         essays["text_features"] = torch.zeros(1, len(FEATURE_NAMES))
     assert grown.model.prepare_essays(**essays).prompt_indices.tolist() == [1]
+
+
+def test_a_new_prompt_has_the_order_check_of_the_prompts_that_have_one(words_scorer):
+    model = TRMForEssayScoring(small_config(
+        vocab_size=len(words_scorer.tokenizer), num_latents=3, prompt_registers=True, lexical_head=True, passage_check=True,
+        score_ranges={"a": [1, 6], "b": [1, 6], "c": [1, 6]}, max_position_embeddings=64, max_prompt_tokens=8,
+    ))  # fmt: skip
+    topic, order = CHECKS.index("topic"), CHECKS.index("order")
+    limits = model.passage_check.limits
+    for known, expected in (([1.0, NO_LIMIT, 3.0], 2.0), ([NO_LIMIT] * 3, NO_LIMIT)):
+        limits[:, topic], limits[:, order] = 0.5, torch.tensor(known)
+        grown = with_prompts(model, words_scorer.tokenizer, {"d": [1, 9]}, {"d": "Write about d."})
+        assert grown.passage_check.limits[:, order].tolist() == [*known, expected]
+        assert grown.passage_check.limits[:, topic].tolist() == [0.5, 0.5, 0.5, NO_LIMIT]
 
 
 def test_spreads_are_drawn_toward_those_of_the_known_prompts():

@@ -119,6 +119,17 @@ def test_an_encoder_is_what_the_recipe_says_unless_told_otherwise(tmp_path):
         ("default", {}, {"H_cycles": 1, "num_gradient_cycles": 2}, {}, "no more than the 1 `H_cycles`"),
         ("default", {}, {}, {"eval_every_epochs": 2, "eval_strategy": "steps", "save_strategy": "steps"},
          "`eval_every_epochs` 2 has no effect"),
+        ("fast", {}, {"halting_tolerance": 0.1}, {}, "`halting_tolerance` 0.1 has no effect: in training half a step"),
+        ("default", {}, {"convolution_size": 3}, {}, "`convolution_size` 3 has no effect: the model has no convolutions"),
+        ("published", {}, {"num_convolutions": 1}, {}, "`num_convolutions` 1 has no effect"),
+        ("fast", {}, {"num_convolutions": 0, "convolution_size": 3}, {}, "`convolution_size` 3 has no effect"),
+        ("fast", {}, {"embedding_initializer_range": 0.5}, {}, "has no effect: the word embeddings are copied"),
+        ("default", {}, {}, {"neftune_noise_alpha": 5.0}, "the `encoder` is frozen"),
+        ("default", {}, {}, {"halt_exploration_prob": 0.5}, "there is one supervision step"),
+        ("default", {}, {}, {"batch_eval_metrics": True}, "it is always False"),
+        ("default", {}, {}, {"lr_scheduler_type": "cosine_with_min_lr"}, "`lr_scheduler_type` cosine_with_min_lr"),
+        ("default", {}, {}, {"lr_scheduler_type": "warmup_stable_decay"}, "`lr_scheduler_kwargs`.*num_decay_steps"),
+        ("default", {}, {}, {"lr_scheduler_kwargs": {"no_such": 1}}, "no_such"),
         ("default", {}, {}, {"label_smoothing_factor": 0.1}, "it is always 0.0"),
         ("default", {}, {}, {"dataloader_drop_last": True}, "it is always False"),
         ("default", {}, {}, {"train_sampling_strategy": "group_by_length"}, "it is always random"),
@@ -128,6 +139,15 @@ def test_an_encoder_is_what_the_recipe_says_unless_told_otherwise(tmp_path):
 def test_what_would_have_no_effect_is_refused(tmp_path, recipe, run, model, training, message):
     with pytest.raises(InputError, match=message):
         resolve(tmp_path, recipe, **run, model=model, training=training)
+
+
+def test_what_has_an_effect_is_taken(tmp_path):
+    assert resolve(tmp_path, "fast", model={"convolution_size": 3}).model["convolution_size"] == 3
+    many = resolve(tmp_path, "fast", model={"num_supervision_steps": 4}, training={"halt_exploration_prob": 0.5})
+    assert many.training.halt_exploration_prob == 0.5
+    assert resolve(tmp_path, "fast", training={"neftune_noise_alpha": 5.0}).training.neftune_noise_alpha == 5.0
+    floor = {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_rate": 0.1}}
+    assert resolve(tmp_path, "fast", training=floor).training.lr_scheduler_kwargs == {"min_lr_rate": 0.1}
 
 
 def test_what_a_recipe_says_of_a_part_that_is_taken_back_is_no_fault(tmp_path):
@@ -317,7 +337,15 @@ def test_bad_options_are_refused_before_anything_is_written(data_dir, tmp_path, 
 
 @pytest.mark.parametrize(
     ("metric", "greater"),
-    [("mean_qwk", True), ("mean_rmse", False), ("prompt_a_mae", False), ("eval_loss", False), ("loss", False)],
+    [
+        ("mean_qwk", True),
+        ("mean_rmse", False),
+        ("prompt_a_mae", False),
+        ("eval_loss", False),
+        ("loss", False),
+        ("mean_rmse_continuous", False),
+        ("mean_qwk_continuous", True),
+    ],
 )
 def test_of_errors_and_losses_the_smallest_is_best(tmp_path, metric, greater):
     args = TRMTrainingArguments(str(tmp_path), metric_for_best_model=metric, use_cpu=True)

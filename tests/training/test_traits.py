@@ -1,6 +1,7 @@
 """Traits in training: which are learned, the closed form, calibration, and what they leave alone."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from trm_aes.model.score_scale import ScoreRange
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.training.adapt import adapt_scorer
 from trm_aes.training.arguments import RunArguments
+from trm_aes.training.fit.auxiliary import set_auxiliary_statistics
 from trm_aes.training.fit.calibration import calibrate_traits
 from trm_aes.training.fit.lexical import fit_lexical_head
 from trm_aes.training.recipe import resolve_plan
@@ -51,6 +53,19 @@ def test_a_data_sets_traits_are_learned_unless_others_are_named(trait_data_dir):
     # A recipe that keeps no prompts apart leaves them out, unless they are asked for.
     model, _ = untrained(trait_data_dir, recipe="published")
     assert model.config.traits is None and model.config.num_labels == 1
+
+
+def test_raters_who_always_give_one_score_ask_for_nothing(trait_data_dir):
+    model, data = untrained(trait_data_dir, auxiliary_loss_weight=0.5)
+    train = data.splits["train"]
+    constant = train.remove_columns("rater1").add_column("rater1", [4.0] * len(train))
+    data = replace(data, splits={**data.splits, "train": constant})
+    head, place = model.auxiliary_head, model.config.auxiliary_targets.index("rater1")
+    head.target_stds.fill_(1)
+    set_auxiliary_statistics(model, data)
+    assert head.target_means[:, place].tolist() == [4, 4] and head.target_stds[:, place].tolist() == [1, 1]
+    other = model.config.auxiliary_targets.index("rater2")
+    assert (head.target_stds[:, other] > 0).all() and (head.target_stds[:, other] != 1).all()
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ class EncoderStates:
         states = self.states.float()
         mean = (states * weights).sum(dim=1) / number
         square = (states.square() * weights).sum(dim=1) / number
-        return torch.cat((mean, (square - mean.square()).clamp(min=0).sqrt()), dim=1)
+        variance = (square - mean.square()).clamp(min=0)
+        # A root has no gradient at 0, the variance of a single state: it would be NaN in all that is trained.
+        varies = variance > 0
+        return torch.cat((mean, torch.where(varies, variance, 1).sqrt() * varies), dim=1)
 
 
 class TRMPretrainedEncoder(nn.Module):

@@ -46,7 +46,9 @@ class TRMPromptBank(nn.Module):
         self.registers = TRMPromptEmbedding(num_prompts, config.hidden_size)
         self.score_weights = TRMZeroEmbedding(num_prompts, config.hidden_size)
         self.score_biases = TRMZeroEmbedding(num_prompts, 1)
-        self.register_buffer("signatures", torch.empty(num_prompts, config.embedding_size or config.hidden_size))
+        # Of word embeddings, which in some encoders (ELECTRA's kind) are narrower than the states.
+        width = getattr(config.encoder, "embedding_size", None) or config.embedding_size or config.hidden_size
+        self.register_buffer("signatures", torch.empty(num_prompts, width))
         self.register_buffer("score_means", torch.empty(num_prompts))
         self.register_buffer("score_stds", torch.empty(num_prompts))
         self.register_buffer("length_means", torch.empty(num_prompts))

@@ -146,7 +146,7 @@ class TRMTrainingArguments(TrainingArguments):
             check_sharding()
         check_bounds(vars(self))
         if self.greater_is_better is None:
-            metric = self.metric_for_best_model or "loss"
+            metric = (self.metric_for_best_model or "loss").removesuffix("_continuous")
             self.greater_is_better = not metric.endswith(SMALLER_IS_BETTER)
         super().__post_init__()
         if self.early_stopping_patience is not None and not self.load_best_model_at_end:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
-from transformers import HfArgumentParser
+import torch
+from transformers import HfArgumentParser, get_scheduler
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from ..bounds import check_bounds
@@ -212,6 +213,7 @@ def _training_arguments(
     except (ValueError, ImportError) as error:
         raise InputError(one_line(error)) from None
     refuse_fixed({**recipe.training, **given})
+    _check_schedule(args)
     for reporter in args.report_to or []:
         if reporter not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(["none", *REPORTERS, *sorted(set(INTEGRATION_TO_CALLBACK) - set(REPORTERS))])
@@ -219,6 +221,18 @@ def _training_arguments(
         if reporter in REPORTERS and importlib.util.find_spec(reporter) is None:
             raise InputError(f"`report_to` {reporter} needs a package: pip install 'trm-aes[{reporter}]'")
     return args
+
+
+def _check_schedule(args: TRMTrainingArguments):
+    """The Trainer itself builds the schedule when training begins, after the essays have been read."""
+    optimizer = torch.optim.SGD([torch.zeros(1)])
+    try:
+        get_scheduler(args.lr_scheduler_type, optimizer, 1, 10, args.lr_scheduler_kwargs)
+    except (ValueError, TypeError, AttributeError) as error:
+        kind = getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)
+        raise InputError(
+            f"`lr_scheduler_type` {kind} with `lr_scheduler_kwargs` {args.lr_scheduler_kwargs or {}}: {one_line(error)}"
+        ) from None
 
 
 def _find_hardware(wanted: str) -> Hardware:

@@ -52,7 +52,7 @@ def _holds_numbers(rows: Dataset, name: str) -> bool:
 def set_auxiliary_statistics(model: TRMForEssayScoring, data: EssayDataset):
     """
     Tells the auxiliary head the mean and spread of its targets in each prompt's training essays. A target that a prompt
-    lacks, or that is the same for all of its essays, has the mean 0 and the spread 1.
+    lacks has the mean 0 and the spread 1; one that is the same for all of its essays keeps the spread 1.
     """
     head = model.auxiliary_head
     if head is None:
@@ -63,6 +63,7 @@ def set_auxiliary_statistics(model: TRMForEssayScoring, data: EssayDataset):
         values = train.loc[train["prompt_id"] == prompt_id, names].to_numpy(dtype=float)
         for target in range(len(names)):
             given = values[np.isfinite(values[:, target]), target]
-            if len(given) and given.std() > 0:
+            if len(given):
                 head.target_means[place, target] = given.mean()
+            if len(given) and given.std() > 0:
                 head.target_stds[place, target] = given.std()

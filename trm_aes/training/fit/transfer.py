@@ -49,9 +49,14 @@ def with_prompts(
         values.copy_(old.mean(dimension, keepdim=True).expand_as(values))
         values.index_copy_(dimension, places, old)
     if grown.passage_check is not None:
-        # What is off topic for a prompt is not known from others; words in no order are the same for all.
+        # What is off topic for a prompt is not known from others; words in no order are the same for all, so the limit is the
+        # mean over the prompts that have one.
         new = [order.index(prompt_id) for prompt_id in prompt_texts]
-        grown.passage_check.limits[new, CHECKS.index("topic")] = NO_LIMIT
+        limits, order_check = grown.passage_check.limits, CHECKS.index("order")
+        known = limits[places, order_check]
+        known = known[known > NO_LIMIT]
+        limits[new, order_check] = known.mean() if len(known) else NO_LIMIT
+        limits[new, CHECKS.index("topic")] = NO_LIMIT
     if grown.error_model is not None:
         # How far its human scores may lie from the expected ones is known from validation essays alone.
         grown.error_model.quantiles[[order.index(prompt_id) for prompt_id in prompt_texts]] = math.inf
