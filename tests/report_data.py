@@ -22,7 +22,7 @@ SCORER = SimpleNamespace(
 )
 
 
-def essay_data(frame, scales, raters=(), groups=(), train=None):
+def essay_data(frame, scales, raters=(), groups=(), train=None, traits=None):
     """A data set whose test split is `frame`: `prompt_id`, `score`, and what else a test needs."""
     frame = frame.assign(essay_id=[f"e{number}" for number in range(len(frame))])
     if "essay" not in frame:
@@ -31,7 +31,7 @@ def essay_data(frame, scales, raters=(), groups=(), train=None):
     card = {
         "source": "essays.csv",
         "source_sha256": "0" * 64,
-        "values": {"raters": list(raters), "groups": list(groups)},
+        "values": {"raters": list(raters), "groups": list(groups), "traits": traits or {}},
         "prompts": {
             name: {"text": "", **{key: values[0] for key, values in scale_columns([scale]).items()}}
             for name, scale in scales.items()

@@ -193,7 +193,7 @@ def test_traits_are_measured_where_essays_have_scores_of_people():
     scorer = SimpleNamespace(**{**vars(SCORER), "trait_ranges": style, "score_ranges": SCALE})
     # The last essay has no human score of its style, and none has one of its voice.
     frame = constant_frame([0, 1, 2, 3, 4]).assign(style=[1.0, 2.0, 3.0, 4.0, None])
-    data = essay_data(frame, SCALE)
+    data = essay_data(frame, SCALE, traits={"style": {"a": {"min_score": 1, "max_score": 4, "step": 1}}})
     predictions = predictions_of(data, frame["score"]).assign(
         predicted_style=[1.4, 2.0, 1.6, 9.0, 2.0], rounded_style=[1, 2, 2, 4, 2]
     )
@@ -210,6 +210,21 @@ def test_traits_are_measured_where_essays_have_scores_of_people():
         scorer, essay_data(LONG, SCALE), "test", predictions_of(essay_data(LONG, SCALE), LONG["score"]), ReportChoices()
     )
     assert not without.traits and any("no human scores of the scorer's traits" in limit for limit in without.limits)
+    # A column of that name that was not named as a trait may hold anything.
+    unnamed = essay_data(frame.assign(style="Red Cross"), SCALE)
+    assert not build_report(scorer, unnamed, "test", predictions, ReportChoices()).traits
+
+
+@pytest.mark.parametrize("name", ["length", "ridge", "predicted_score"])
+def test_groups_may_be_called_like_what_a_report_works_out(name):
+    cells = ["short"] * 9 + ["long"] * 11
+    data = essay_data(LONG.assign(**{name: cells}), SCALE, groups=(name,), train=LONG.assign(essay="Some words."))
+    predicted = LONG["score"] + np.tile([0.3, -0.3, 0.1, 0.0], 5)
+    report = report_of(data, predicted, least_n=8)
+    [column] = report.fairness
+    assert [(row.group, row.n) for row in column.groups] == [("long", 11), ("short", 9)]
+    plain = report_of(essay_data(LONG, SCALE, train=LONG.assign(essay="Some words.")), predicted)
+    assert report.overall == plain.overall
 
 
 def test_those_without_a_group_are_compared_with_the_others_and_a_name_is_no_formula(tmp_path):

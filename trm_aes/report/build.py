@@ -92,7 +92,9 @@ def build_report(
     essays = report_essays(data, split, predictions, choices.seed)
     agreement = AgreementSections(essays)
     overall, by_prompt = agreement.overall(), agreement.by_prompt()
-    traits = traits_section(essays, predictions, measured_ranges(scorer, data)) if scorer.trait_ranges else []
+    # A column that rides along under a trait's name, and was not named as one, may hold anything.
+    of_traits = {name: scales for name, scales in measured_ranges(scorer, data).items() if name in data.trait_ranges}
+    traits = traits_section(essays, predictions, of_traits)
     fairness = fairness_section(essays, columns, choices.least_n)
     confidence = confidence_section(predictions, data.score_ranges, choices.seed, scorer.model.config.review_by)
     advisories = advisory_rows(predictions, scorer.model)
@@ -169,5 +171,5 @@ def _robustness(scorer: EssayScorer, essays: ReportEssays, choices: ReportChoice
 
 
 def _distributions(essays: ReportEssays, score_ranges: dict[str, ScoreRange]) -> list[Distribution]:
-    frame = pd.concat([prompt.frame for prompt in essays.prompts])
+    frame = pd.concat([prompt.frame.assign(predicted_score=prompt.scores.predicted) for prompt in essays.prompts])
     return score_distributions(frame, score_ranges) + length_distributions(frame)

@@ -28,7 +28,7 @@ class PromptEssays:
         scores: of its essays.
         words: numbers of words, `(essays,)`.
         times: how often each sample of the bootstrap has each essay, see [`draw_times`].
-        frame: the rows of the data set's split, without tokens; `predicted_score` beside them.
+        frame: the rows of the data set's split, without tokens.
     """
 
     prompt_id: str
@@ -78,16 +78,23 @@ def report_essays(data: EssayDataset, split: str, predictions: pd.DataFrame, see
     frame = rows.select_columns([name for name in rows.column_names if name not in LIST_COLUMNS]).to_pandas()
     added = predictions.set_index("essay_id")
     frame = frame[frame["essay_id"].isin(added.index)].reset_index(drop=True)
+    # In a table of their own: columns that ride along, groups of writers among them, may have these names.
+    computed = pd.DataFrame(index=frame.index)
     for name in ("predicted_score", "ridge"):
-        frame[name] = added[name].reindex(frame["essay_id"]).to_numpy() if name in added else np.nan
+        computed[name] = added[name].reindex(frame["essay_id"]).to_numpy() if name in added else np.nan
     train = None
     if split != "train" and "train" in data.splits:
         train = data.splits["train"].select_columns(["prompt_id", "essay", "score"]).to_pandas()
-    frame["length"] = np.nan if train is None else length_scores(train, frame)
+    computed["length"] = np.nan if train is None else length_scores(train, frame)
     ranges = data.score_ranges
     prompts = [
         _prompt_essays(
-            prompt_id, frame[frame["prompt_id"] == prompt_id], ranges[prompt_id], data.rater_columns, [seed, place]
+            prompt_id,
+            frame[frame["prompt_id"] == prompt_id],
+            computed,
+            ranges[prompt_id],
+            data.rater_columns,
+            [seed, place],
         )
         for place, prompt_id in enumerate(sort_prompt_ids(frame["prompt_id"].unique()))
     ]
@@ -95,13 +102,19 @@ def report_essays(data: EssayDataset, split: str, predictions: pd.DataFrame, see
 
 
 def _prompt_essays(
-    prompt_id: str, frame: pd.DataFrame, scale: ScoreRange, raters: Sequence[str], seed: list[int]
+    prompt_id: str,
+    frame: pd.DataFrame,
+    computed: pd.DataFrame,
+    scale: ScoreRange,
+    raters: Sequence[str],
+    seed: list[int],
 ) -> PromptEssays:
+    own = computed.loc[frame.index]
     scores = PromptScores(
         scale,
         scale.round(frame["score"]),
-        scale.clip(frame["predicted_score"]),
-        {name: frame[name].to_numpy(dtype=float) for name in ("length", "ridge")},
+        scale.clip(own["predicted_score"]),
+        {name: own[name].to_numpy(dtype=float) for name in ("length", "ridge")},
         frame[list(raters)].to_numpy(dtype=float),
     )
     return PromptEssays(prompt_id, scores, word_counts(frame["essay"]), draw_times(len(frame), seed), frame)
