@@ -181,6 +181,18 @@ def test_console_command_lists_and_refuses():
     assert_refused(refused, "nowhere.csv does not exist")
 
 
+def test_work_goes_on_when_nobody_reads_what_is_printed(tmp_path):
+    (tmp_path / "e.csv").write_text("essay,score\n" + "".join(f"Essay {n} of some words.,{n % 4}\n" for n in range(40)))
+    shell = (
+        f"set -o pipefail; {sys.executable} {ROOT / 'scripts' / 'build_dataset.py'} --source {tmp_path / 'e.csv'} "
+        f"--output-dir {tmp_path / 'built'} | true"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    run = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=300, env=environment)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "built" / "dataset_card.json").is_file()
+
+
 def test_a_reader_that_stops_early_is_no_error(model_dir, tmp_path):
     rows = "".join(f"a,Essay {number}\n" for number in range(3000))
     (tmp_path / "in.csv").write_text("prompt_id,essay\n" + rows, encoding="utf-8")

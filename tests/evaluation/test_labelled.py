@@ -56,10 +56,24 @@ def test_prompts_are_told_by_id_by_text_or_for_all(model_dir, test_essays, tmp_p
 
 def test_one_prompt_for_all_is_not_that_of_another(model_dir, test_essays, tmp_path):
     test_essays.to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(
-        InputError, match="the essay is one of prompt 'b', and --prompt-id a says that all are of another"
-    ):
-        run(model_dir, "--input", tmp_path / "t.csv", "--prompt-id", "a", "--output-dir", tmp_path / "e")
+    test_essays.drop(columns="prompt_id").to_csv(tmp_path / "texts.csv", index=False)
+    for name in ("t.csv", "texts.csv"):
+        with pytest.raises(
+            InputError, match="the essay is one of prompt 'b', and --prompt-id a says that all are of another"
+        ):
+            run(model_dir, "--input", tmp_path / name, "--prompt-id", "a", "--output-dir", tmp_path / "e")
+    with pytest.raises(InputError, match="--unknown-prompt has no effect with --prompt-id"):
+        more = ["--prompt-id", "a", "--unknown-prompt", "skip", "--output-dir", tmp_path / "e"]
+        run(model_dir, "--input", tmp_path / "t.csv", *more)
+
+
+def test_a_scale_that_is_named_by_halves_is_refused(model_dir, test_essays, tmp_path):
+    test_essays.assign(lo=0, stp=1).to_csv(tmp_path / "t.csv", index=False)
+    common = ["--input", tmp_path / "t.csv", "--output-dir", tmp_path / "e"]
+    for option, column in (("--min-score-column", "lo"), ("--score-step-column", "stp")):
+        with pytest.raises(InputError, match="max_score|both|has no effect"):
+            run(model_dir, *common, option, column)
+    assert not (tmp_path / "e").exists()
 
 
 def test_unknown_prompts(model_dir, test_essays, tmp_path):

@@ -9,7 +9,7 @@ from trm_aes.cli import score
 from trm_aes.data.columns import ColumnNames
 from trm_aes.errors import InputError
 from trm_aes.scoring import stream
-from trm_aes.scoring.input_rows import InputColumns, check_row
+from trm_aes.scoring.input_rows import InputColumns, check_columns, check_row
 from trm_aes.scoring.scorer import EssayScorer
 from trm_aes.scoring.unknown_prompts import PromptRule
 
@@ -126,6 +126,30 @@ def test_one_prompt_for_all_is_not_that_of_another(model_dir, tmp_path):
     # What the model does not know may be another name of it.
     run(model_dir, write(source, rows[:2]), tmp_path / "out.csv", "--prompt-id", "a")
     assert len(read(tmp_path / "out.csv")) == 2
+
+
+def test_one_prompt_for_all_is_not_that_of_anothers_text(model_dir):
+    scorer = EssayScorer.from_pretrained(model_dir, device="cpu")
+    texts = scorer.model.config.prompt_texts = {"a": "Should phones stay in lockers?", "b": "Is homework of use?"}
+    rule, row = PromptRule(scorer), {"essay": "Essay 1 is good."}
+    with pytest.raises(InputError, match="here: the essay is one of prompt 'b', and `prompt_id` a says"):
+        check_row({**row, "prompt": texts["b"] + " "}, "here", InputColumns(), "a", rule)
+    for text in (texts["a"], "What nobody knows.", ""):
+        assert check_row({**row, "prompt": text}, "here", InputColumns(), "a", rule) == "a"
+    # One text of two prompts is told by the id.
+    scorer.model.config.prompt_texts = dict.fromkeys("ab", "Write an essay.")
+    assert check_row({**row, "prompt": "Write an essay."}, "here", InputColumns(), "a", PromptRule(scorer)) == "a"
+
+
+def test_a_column_that_is_called_none_is_not_read(model_dir):
+    scorer = EssayScorer.from_pretrained(model_dir, device="cpu")
+    scorer.model.config.prompt_texts = {"a": "Should phones stay in lockers?", "b": "Is homework of use?"}
+    row = {"essay": "Essay 1 is good.", "prompt_id": "A17", "task": "Is homework of use?"}
+    columns = InputColumns(prompt_id="", prompt="task")
+    check_columns(row, "here", columns, ())
+    assert check_row(row, "here", columns, None, PromptRule(scorer)) == "b"
+    with pytest.raises(InputError, match="Unknown prompt_id 'A17'"):
+        check_row(row, "here", InputColumns(prompt="task"), None, PromptRule(scorer))
 
 
 def test_bad_rows_are_set_aside(model_dir, tmp_path, capsys):

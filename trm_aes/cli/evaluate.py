@@ -92,7 +92,8 @@ def _check_options(args: argparse.Namespace):
         return
     refuse_idle(args, ("split",), "with `input`: it names a split of `data`")
     if args.prompt_id is not None:
-        refuse_idle(args, ("prompt_id_column", "prompt_column"), "with `prompt_id`, which all essays answer")
+        names = ("prompt_id_column", "prompt_column", "unknown_prompt")
+        refuse_idle(args, names, "with `prompt_id`, which all essays answer")
     file_format(check_is_file(args.input))
     own_file.check_own_file_options(args)
 
@@ -134,10 +135,10 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
     from ..evaluation.evaluate import compare_with_ridge, evaluate_scorer
     from ..evaluation.shown import evaluation_table
     from ..evaluation.written import write_evaluation
-    from ..scoring.unknown_prompts import PromptRule
+    from ..scoring.unknown_prompts import ERROR, PromptRule
 
     scorer = load_scorer(args)
-    rule = PromptRule(scorer, args.unknown_prompt)
+    rule = PromptRule(scorer, args.unknown_prompt or ERROR)
     data, split = _load(args, scorer, rule)
     evaluation = compare_with_ridge(evaluate_scorer(scorer, data, split, rule), data, split)
     with new_folder(output_dir, args.overwrite, EVALUATION) as folder:

@@ -27,4 +27,5 @@ def check_input_options(args: argparse.Namespace):
         InputError: for columns that would have no effect.
     """
     if args.prompt_id is not None:
-        refuse_idle(args, ("prompt_id_column", "prompt_column"), "with `prompt_id`, which all essays answer")
+        names = ("prompt_id_column", "prompt_column", "unknown_prompt")
+        refuse_idle(args, (name for name in names if hasattr(args, name)), "with `prompt_id`, which all essays answer")

@@ -44,9 +44,8 @@ def add_unknown_prompt_option(parser: argparse.ArgumentParser):
     parser.add_argument(
         "--unknown-prompt",
         choices=choices,
-        default=choices[0],
-        help="essays of prompts that the model does not know: an error, scored as of the prompt whose text is nearest, or "
-        "not scored; a column scored_as_prompt says which",
+        help=f"essays of prompts that the model does not know: an error ({choices[0]}, if not given), scored as of the prompt "
+        "whose text is nearest, or not scored; a column scored_as_prompt says which",
     )
 
 

@@ -1,14 +1,16 @@
 """How every program ends: with 0, or with one clear message."""
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any, TextIO, cast
 
 from ..errors import TRMError, explain, one_line
 from .parser import DEBUG_FLAG
@@ -40,7 +42,8 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
         with termination:
             # Python itself flushes later, when nobody can explain any more what went wrong.
             try:
-                program(words)
+                with contextlib.redirect_stdout(cast(TextIO, _HeedlessOutput(sys.stdout))):
+                    program(words)
             except SystemExit:  # After --help.
                 sys.stdout.flush()
                 raise
@@ -60,6 +63,40 @@ def run(program: Callable[[Sequence[str] | None], None], argv: Sequence[str] | N
             _drop_output()
         return code
     return 0
+
+
+class _HeedlessOutput:
+    """
+    Standard output of which whoever reads it may have had enough: what is printed then goes nowhere, and the program goes on to
+    its end. Where what is printed is all that a program is for, see [`as_output`].
+    """
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self.stream.write(text)
+        except BrokenPipeError:
+            _drop_output()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self.stream.flush()
+        except BrokenPipeError:
+            _drop_output()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def as_output() -> Iterator[None]:
+    """Within the block standard output is a program's output: it ends, with 0, when whoever reads that has had enough."""
+    stream = sys.stdout
+    with contextlib.redirect_stdout(stream.stream if isinstance(stream, _HeedlessOutput) else stream):
+        yield
 
 
 def _drop_output() -> None:

@@ -29,6 +29,7 @@ from .options import (
     refuse_idle,
 )
 from .parser import CommandParser
+from .runner import as_output
 from .table_options import reading_of
 
 if TYPE_CHECKING:
@@ -170,9 +171,12 @@ def _score(args: argparse.Namespace, parser: CommandParser):
         from ..scoring.ray import cluster  # noqa: F401
 
     from ..scoring.stream import BadRows, InputColumns
+    from ..scoring.unknown_prompts import ERROR
 
     columns = InputColumns(args.essay_column, args.prompt_id_column, args.prompt_column)
-    bad_rows = BadRows(args.unknown_prompt, args.on_error == SKIP, lambda reason: parser.with_flags(reason, RENAMED))
+    bad_rows = BadRows(
+        args.unknown_prompt or ERROR, args.on_error == SKIP, lambda reason: parser.with_flags(reason, RENAMED)
+    )
     score = _score_with_ray if args.engine == RAY else _score_here
     _report(args, *score(args, columns, bad_rows))
 
@@ -183,10 +187,11 @@ def _score_here(
     from ..scoring.stream import score_file
 
     scorer = load_scorer(args)
-    summary = score_file(
-        scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, bad_rows,
-        args.safe_for_spreadsheets, _review(args, scorer),
-    )  # fmt: skip
+    with as_output():
+        summary = score_file(
+            scorer, args.input, args.output, columns, args.prompt_id, reading_of(args), args.overwrite, bad_rows,
+            args.safe_for_spreadsheets, _review(args, scorer),
+        )  # fmt: skip
     return scorer, summary
 
 

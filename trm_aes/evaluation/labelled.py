@@ -68,7 +68,10 @@ def labelled_essays(
     column = taken.prompt_id or "prompt_id"
     frame = rows.frame[is_scored].assign(**{column: [found for found in ids if found is not None]})
     numbered = [number for number, kept in zip(rows.numbered, is_scored, strict=True) if kept]
-    known = _known_prompts(scorer, set(frame[column]), taken, score_ranges or {})
+    gives_ranges = (taken.min_score is not None and taken.max_score is not None) or any(
+        name is not None for name in (columns.min_score, columns.max_score, columns.score_step)
+    )
+    known = _known_prompts(scorer, set(frame[column]), gives_ranges, score_ranges or {})
     frame, traits = _traits(scorer, frame, column)
     table = make_table(
         replace(rows, frame=frame, numbered=numbered),
@@ -125,12 +128,6 @@ def _prompt_ids(
     """
     What each row's prompt is called: as the row names it, else as the scorer calls it; None for rows that are left out.
     """
-    if prompt_id is not None:
-        if taken.prompt_id is not None:
-            for row, value in rows.frame[taken.prompt_id].items():
-                where = f"{rows.source}, row {row}"
-                rule.check_is_no_other(name_in_cell(value, where, taken.prompt_id), prompt_id, where)
-        return [prompt_id] * len(rows.frame)
     found: list[str | None] = []
     for row, cells in zip(rows.frame.index, rows.frame.to_dict("records"), strict=True):
         where = f"{rows.source}, row {row}"
@@ -138,6 +135,10 @@ def _prompt_ids(
             None if column is None else name_in_cell(cells[column], where, column)
             for column in (taken.prompt_id, taken.prompt)
         )
+        if prompt_id is not None:
+            rule.check_is_no_other(named, text, prompt_id, where)
+            found.append(prompt_id)
+            continue
         scored_as = rule.prompt_of(named, text, where)
         # A known id beside another prompt's text does not say what the essay answers.
         is_contradicted = named in scorer.score_ranges and named != scored_as
@@ -146,10 +147,9 @@ def _prompt_ids(
 
 
 def _known_prompts(
-    scorer: EssayScorer, in_use: set[str], taken: TakenColumns, score_ranges: Mapping[str | None, ScoreRange]
+    scorer: EssayScorer, in_use: set[str], gives_ranges: bool, score_ranges: Mapping[str | None, ScoreRange]
 ) -> KnownPrompts:
     """Texts and ranges are the scorer's; a table that gives ranges must give the same, which the evaluation checks."""
-    gives_ranges = taken.min_score is not None and taken.max_score is not None
     infos = {
         name: PromptInfo(text, None if gives_ranges else scorer.score_ranges[name])
         for name, text in known_prompt_texts(scorer.model.config).items()

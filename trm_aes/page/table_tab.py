@@ -154,7 +154,8 @@ def scored(
         return problem(NO_FILE if upload is None else NO_ESSAYS if essays is None else NO_PROMPTS), ""
     columns = InputColumns(
         essays,
-        prompts.removeprefix(IDS) if prompts.startswith(IDS) else None,
+        # Where texts are chosen, ids are the owner's own.
+        prompts.removeprefix(IDS) if prompts.startswith(IDS) else "" if prompts.startswith(TEXTS) else None,
         prompts.removeprefix(TEXTS) if prompts.startswith(TEXTS) else None,
     )
     prompt_id = prompts.removeprefix(ALL) if prompts.startswith(ALL) else None

@@ -55,7 +55,8 @@ CheckedRow = tuple[dict[str, Any], str | None]
 class InputColumns:
     """
     Which columns of the input hold what. One that is named must be there; None stands for the usual name, which is the
-    field's own. `prompt_id` and `prompt` may be absent where they are not named.
+    field's own, and an empty name for none, whatever columns there are. `prompt_id` and `prompt` may be absent where they are not
+    named.
     """
 
     essay: str | None = None
@@ -67,8 +68,9 @@ class InputColumns:
         The name of the column that holds something, whether or not it was named. One that was named for something else holds
         nothing beside it: then no column has this name.
         """
+        named = getattr(self, role)
         others = {getattr(self, other) for other in ("essay", "prompt_id", "prompt") if other != role}
-        return getattr(self, role) or ("" if role in others else role)
+        return named if named is not None else "" if role in others else role
 
 
 USUAL_COLUMNS = InputColumns()
@@ -140,7 +142,7 @@ def check_columns(row: dict, where: str, columns: InputColumns, added: Sequence[
     """
     for role in ("essay", "prompt_id", "prompt"):
         name = columns.usual(role)
-        if name not in row and (role == "essay" or getattr(columns, role) is not None):
+        if name not in row and (role == "essay" or getattr(columns, role)):
             raise InputError(
                 f"{where}: no column {name!r}; there are {listing(row, name)} Name it with `columns.{role}`."
             )
@@ -157,13 +159,12 @@ def check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | Non
         InputError: if the row cannot be used; `where` names its place.
     """
     check_essay_text(row[columns.usual("essay")], where)
-    if prompt_id is not None:
-        column = columns.usual("prompt_id")
-        rule.check_is_no_other(name_in_cell(row.get(column), where, column), prompt_id, where)
-        return prompt_id
     named, text = (
         name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")
     )
+    if prompt_id is not None:
+        rule.check_is_no_other(named, text, prompt_id, where)
+        return prompt_id
     return rule.prompt_of(named, text, where)
 
 

@@ -64,16 +64,23 @@ class PromptRule:
             )
             raise InputError(f"{where}: {error}{choice}") from None
 
-    def check_is_no_other(self, named: str | None, prompt_id: str, where: str):
+    def check_is_no_other(self, named: str | None, text: str | None, prompt_id: str, where: str):
         """
-        Checks that a row does not name another of the scorer's prompts than the one that all essays are said to answer.
+        Checks that a row does not name another of the scorer's prompts than the one that all essays are said to answer, by its
+        id or by its text.
 
         Raises:
             InputError: if it does; `where` names its place.
         """
-        if named != prompt_id and named in self._config.score_ranges:
+        others = [named] if named in self._config.score_ranges else []
+        of_text = [known for known, own in self._texts.items() if text is not None and own.strip() == text.strip()]
+        if prompt_id not in of_text:
+            # Prompts may share a text.
+            others += of_text
+        other = next((found for found in others if found != prompt_id), None)
+        if other is not None:
             raise InputError(
-                f"{where}: the essay is one of prompt {named!r}, and `prompt_id` {prompt_id} says that all are of another. Leave "
+                f"{where}: the essay is one of prompt {other!r}, and `prompt_id` {prompt_id} says that all are of another. Leave "
                 "`prompt_id` out, or give essays of one prompt."
             )
 

@@ -59,7 +59,7 @@ def score_dataset(
         dataset: with a column of essays.
         model: a scorer on the CPU, or what [`EssayScorer.from_pretrained`] loads.
         columns: what the data set's columns are called.
-        prompt_id: the prompt that all essays answer, whatever the rows say.
+        prompt_id: the prompt that all essays answer; a row that names another of the model's is refused.
         bad_rows: what becomes of rows that cannot be scored: with `skip` they are left out. As of [`score_file`], but that
             nothing is written of them; see [`rejected_rows`].
         review: tells which essays people should read, in a column `needs_review`.
