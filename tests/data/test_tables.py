@@ -149,6 +149,9 @@ PARAGRAPHS = {
     "commas in prose": 'essay,score\n"First, with a comma\nsecond, with another",3\n',
     "a number with a comma": 'essay,score\n"I paid 1,000 dollars\nand left.",3\n',
     "a comma and nothing after it": 'essay,score\n"Dear Sir,\nI write to you, Sir,",3\n',
+    "one word before the comma": 'prompt_id,essay\nphones,"I think so.\n\nTherefore, they should be allowed."\n',
+    "a name at the end": 'student,essay\nAnna,"Dear Sir,\nSincerely, Anna"\n',
+    "three columns": 'essay_id,essay,grade\n1,"I paid 1,000 dollars.\nTherefore, it is",3\n',
     "tabs": 'id\tessay\tscore\n1\t"First\tpart\nsecond\tpart"\t3\n',
     "quotes inside": 'essay,score\n"He said ""a,1""\nb",3\n',
     "every cell quoted": 'essay,score\n"x,0\ny","0"\n',
@@ -234,8 +237,14 @@ def test_standard_input_is_told_by_its_content(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=f"{message}.*`columns.essay`"):
             read(text)
         if "ssay" in text:
-            with pytest.raises(InputError, match="Did you mean"):
+            with pytest.raises(
+                InputError, match="begins like a table with a column '.*ssay ?'. If it is one, name it .csv"
+            ):
                 list(read_rows(write(tmp_path / "t.txt", text)))
+    # What is called text may begin with a word that is like a name of a column.
+    for first in ("Sadly, phones are banned.", "Easy, I say; it is.", "Essays, essays, essays!"):
+        path = write(tmp_path / "t.txt", f"{first}\nAnother one.\n")
+        assert [row["essay"] for row in read_rows(path)] == [first, "Another one."]
     # However long the first line is.
     wide = ",".join(f"column{number}" for number in range(20_000))
     with pytest.raises(InputError, match="columns column0, column1.*none is called 'essay'"):
@@ -286,6 +295,8 @@ def test_a_workbook_of_several_sheets_needs_a_name(tmp_path):
     with pytest.raises(InputError, match="several sheets that hold rows: One, Two. Name one: `sheet`"):
         list(read_rows(path))
     assert list(read_rows(path, TableReading(sheet="Two"))) == [{"essay": "b"}]
+    with pytest.raises(InputError, match="One, Two. Save the one that is meant as a file of its own"):
+        list(read_rows(path, TableReading(sheet_is_choice=False)))
     with pytest.raises(InputError, match="no sheet 'two'; it has One, Two, Blank. Did you mean 'Two'"):
         list(read_rows(path, TableReading(sheet="two")))
     with pytest.raises(InputError, match="holds no rows"):
@@ -352,6 +363,31 @@ def test_a_parquet_file_keeps_its_types(tmp_path, monkeypatch):
     assert (
         list(read_rows(write(tmp_path / "t.parquet.gz", gzip.compress((tmp_path / "t.parquet").read_bytes())))) == rows
     )
+
+
+def test_formulas_that_were_never_worked_out_are_not_read_as_empty_cells(tmp_path):
+    path = tmp_path / "t.xlsx"
+
+    def book_with(value, formula="=1+1"):
+        with xlsxwriter.Workbook(path) as book:
+            sheet = book.add_worksheet()
+            sheet.write_row(0, 0, ["essay", "score"])
+            sheet.write_row(1, 0, ["Text.", 2])
+            sheet.write_string(2, 0, "More.")
+            sheet.write_formula(2, 1, formula, None, value)
+        return path
+
+    assert [row["score"] for row in read_rows(book_with(2))] == ["2", "2"]
+    with pytest.raises(InputError, match=r"t\.xlsx, cell B3: its formula has no result\. Open the workbook"):
+        list(read_rows(book_with("")))
+    # An empty text is a result.
+    content = {name: archive.read(name) for archive in [zipfile.ZipFile(path)] for name in archive.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    content[name] = content[name].replace(b'r="B3"', b'r="B3" t="str"')
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, text in content.items():
+            archive.writestr(part, text)
+    assert [row["score"] for row in read_rows(path)] == ["2", ""]
 
 
 def test_cells_that_hold_errors_are_not_read_as_empty_ones(tmp_path):

@@ -30,6 +30,7 @@ class TableReading:
         encoding_errors: what becomes of bytes that are not in the encoding: `strict` refuses them, `replace` puts U+FFFD.
         delimiter: the character between cells of CSV and TSV, or `tab`; found from the content if not given.
         sheet: the sheet of a workbook; its only sheet that holds rows if not given.
+        sheet_is_choice: whether whoever reads an error can choose the sheet.
 
     Raises:
         InputError: for an encoding that does not exist, or what is no delimiter.
@@ -39,6 +40,7 @@ class TableReading:
     encoding_errors: str = STRICT
     delimiter: str | None = None
     sheet: str | None = None
+    sheet_is_choice: bool = True
 
     def __post_init__(self):
         if self.encoding is not None:

@@ -127,6 +127,19 @@ def release_lines(path: str | Path, reading: TableReading) -> Iterator[tuple[int
                 lines.row += 1
 
 
+def is_utf_8(path: str | Path) -> bool:
+    """Whether a text has characters beyond ASCII, all of them in UTF-8: hardly a text in another encoding looks like that."""
+    is_beyond_ascii = False
+    with opened(path) as binary:
+        text = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        try:
+            while part := text.read(2**20):
+                is_beyond_ascii = is_beyond_ascii or not part.isascii()
+        except UnicodeDecodeError:
+            return False
+    return is_beyond_ascii
+
+
 def _is_windows_1252(path: str | Path) -> bool:
     """Whether most of what a file has beyond ASCII is not UTF-8."""
     num_utf_8, num_others = 0, 0
@@ -195,7 +208,7 @@ def _text_rows(
     if name is None:
         name = "csv" if reading.delimiter else _format_of_text(lines, expected)
     elif name == "txt":
-        _check_is_no_table(lines.look_ahead()[0], expected, source)
+        _check_has_no_header(lines.look_ahead()[0], expected, source)
     if reading.delimiter is not None and name not in USUAL_DELIMITERS:
         raise InputError(f"`delimiter` has no effect on {source}, which has no columns. Leave it out.")
     if name in USUAL_DELIMITERS:
@@ -241,6 +254,21 @@ def _check_is_no_table(sample: list[str], expected: Collection[str], source: str
         words = [name for name in names if len(name.split()) == 1]
         if any(nearest_name(name, words) is not None for name in expected):
             raise InputError(_takes_for_table(source, names, expected))
+
+
+def _check_has_no_header(sample: list[str], expected: Collection[str], source: str):
+    """
+    Refuses to score the header of a table that is called .txt as an essay: a first line with a cell that is an expected name.
+    Prose may hold words that are like one.
+    """
+    plain = {re.sub(r"[\W_]", "", name).casefold(): name for name in expected}
+    for delimiter in DELIMITERS:
+        for cell in columns_of(sample, delimiter):
+            if plain.get(re.sub(r"[\W_]", "", cell).casefold()) is not None:
+                raise InputError(
+                    f"{source} begins like a table with a column {cell!r}. If it is one, name it .csv or .tsv; if it is text with "
+                    "an essay a line, begin with another essay."
+                )
 
 
 def _takes_for_table(source: str, names: list[str], expected: Collection[str]) -> str:

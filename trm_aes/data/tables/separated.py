@@ -236,6 +236,9 @@ def _has_swallowed(lines: list[str], num_cells: int, delimiter: str) -> bool:
     quoted = next(
         (place for place, cell in enumerate(first) if cell.startswith('"') and not QUOTED.fullmatch(cell)), None
     )
+    if quoted is not None and last[quoted][:1].isspace():
+        # The rest of a sentence, and no cell.
+        return False
     pairs = [(one, other) for place, (one, other) in enumerate(zip(first, last, strict=True)) if place != quoted]
     kinds = [(_kind(one), _kind(other)) for one, other in pairs]
     told = [pair for pair in kinds if "empty" not in pair]

@@ -1,4 +1,7 @@
-"""Cells of workbooks that hold an error (#N/A, #DIV/0!), which the library that reads their sheets takes for empty ones."""
+"""
+Cells of workbooks that hold an error (#N/A, #DIV/0!), or a formula that was never worked out: the library that reads their sheets
+takes them for empty ones.
+"""
 
 import contextlib
 import re
@@ -9,22 +12,22 @@ from xml.etree import ElementTree
 
 SHEETS, RELATIONS, ODS_CONTENT = "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "content.xml"
 # Looked for first: parsing a large sheet takes seconds.
-IN_XLSX = re.compile(rb"""\bt=["']e["']""")
+IN_XLSX = re.compile(rb"""\bt=["']e["']|<(\w+:)?f[\s/>]""")
 IN_ODS = re.compile(rb"""value-type=["']error["']""")
 READ_AT_ONCE = 2**20
 
 
 class ErrorCell(NamedTuple):
-    """A cell that holds an error: where (`B7`, or a row), and which."""
+    """A cell that holds an error: where (`B7`, or a row), and which; None for a formula without a result."""
 
     place: str
-    error: str
+    error: str | None
 
 
 def error_cell(workbook: BinaryIO, sheet: str) -> ErrorCell | None:
     """
-    The first cell of a sheet of an .xlsx or .ods that holds an error; None if there is none, or the sheet's part is not found:
-    the library that reads sheets says what is damaged. (An .xls does not tell.)
+    The first cell of a sheet of an .xlsx or .ods that holds an error, or in an .xlsx a formula without a result; None if there
+    is none, or the sheet's part is not found: the library that reads sheets says what is damaged. (An .xls does not tell.)
     """
     if not zipfile.is_zipfile(workbook):
         return None
@@ -72,9 +75,13 @@ def _part_of_xlsx(archive: zipfile.ZipFile, sheet: str) -> str:
 
 def _errors_of_xlsx(part: IO[bytes]) -> Iterator[ErrorCell]:
     for _, element in ElementTree.iterparse(part):
-        if _tag(element) == "c" and element.get("t") == "e":
-            shown = [child.text or "" for child in element if _tag(child) == "v"]
-            yield ErrorCell(f"cell {element.get('r')}", "".join(shown))
+        if _tag(element) == "c":
+            shown = "".join(child.text or "" for child in element if _tag(child) == "v")
+            if element.get("t") == "e":
+                yield ErrorCell(f"cell {element.get('r')}", shown)
+            elif not shown and element.get("t") != "str" and any(_tag(child) == "f" for child in element):
+                # Programs that write formulas and work none out leave them so. (An empty text is a result.)
+                yield ErrorCell(f"cell {element.get('r')}", None)
         elif _tag(element) == "row":
             # What was read is not needed any more.
             element.clear()

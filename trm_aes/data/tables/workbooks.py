@@ -37,7 +37,7 @@ def workbook_rows(content: bytes, source: str, reading: TableReading) -> Iterato
     _check_size(content, source)
     try:
         workbook = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheet = _choose_sheet(workbook, source, reading.sheet)
+        sheet = _choose_sheet(workbook, source, reading)
         _check_has_no_error(content, source, sheet.name)
         yield from _rows(sheet.iter_rows(), source)
     except InputError:
@@ -57,16 +57,20 @@ def _check_size(content: bytes, source: str):
 
 
 def _check_has_no_error(content: bytes, source: str, sheet: str):
-    """Refuses a sheet with a cell that holds an error: it would be read as an empty one."""
+    """Refuses a sheet with a cell that holds an error, or no result of its formula: it would be read as an empty one."""
     found = error_cell(io.BytesIO(content), sheet)
+    if found is not None and found.error is None:
+        raise InputError(
+            f"{source}, {found.place}: its formula has no result. Open the workbook in a spreadsheet program and save it."
+        )
     if found is not None:
         raise InputError(
             f"{source}, {found.place}: it holds the error {found.error or 'of a formula'}. Mend its formula, or clear the cell."
         )
 
 
-def _choose_sheet(workbook: Any, source: str, wanted: str | None) -> Any:
-    names = workbook.sheet_names
+def _choose_sheet(workbook: Any, source: str, reading: TableReading) -> Any:
+    names, wanted = workbook.sheet_names, reading.sheet
     if wanted is not None:
         if wanted not in names:
             raise InputError(f"`sheet`: {source} has no sheet {wanted!r}; it has {listing(names, wanted)}")
@@ -75,8 +79,9 @@ def _choose_sheet(workbook: Any, source: str, wanted: str | None) -> Any:
     if not filled:
         raise InputError(f"{source} holds no rows.")
     if len(filled) > 1:
+        remedy = "Name one: `sheet`." if reading.sheet_is_choice else "Save the one that is meant as a file of its own."
         raise InputError(
-            f"{source} has several sheets that hold rows: {', '.join(sheet.name for sheet in filled)}. Name one: `sheet`."
+            f"{source} has several sheets that hold rows: {', '.join(sheet.name for sheet in filled)}. {remedy}"
         )
     return filled[0]
 
