@@ -168,6 +168,13 @@ def test_a_repository_cannot_have_such_an_id(around, model_dir):
 
 
 @pytest.mark.parametrize(
+    "words", [["push", "--repo-id", "a/b"], ["adapt", "--data", "essays.csv", "--output-dir", "out"]]
+)
+def test_an_empty_word_is_not_the_working_folder(around, words):
+    assert_refused(around, *words, "--model", "", says="--model is needed, or must be left out: its value is empty")
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         (["--do-train", "false"], "--do-train False: in the training of a scorer it is always True"),

@@ -439,6 +439,19 @@ def test_columns_that_are_named_are_read(tmp_path):
     assert data.score_ranges["1"].max_score == 9
 
 
+def test_a_table_of_prompts_in_utf_8_beside_essays_that_are_not(tmp_path):
+    source = tmp_path / "e.csv"
+    rows = "".join(f"a,Das Caf\u00e9 Nummer {number} ist sch\u00f6n.,{number % 4}\n" for number in range(40))
+    source.write_bytes(f"prompt_id,essay,score\n{rows}".encode("cp1252"))
+    prompts = "prompt_id,prompt\na,Write about the town\u2019s caf\u00e9.\n"
+    for encoding in ("utf-8", "cp1252"):
+        (tmp_path / "p.csv").write_bytes(prompts.encode(encoding))
+        more = ["--source", source, "--encoding", "cp1252", "--prompts", tmp_path / "p.csv", "--overwrite"]
+        data = run(tmp_path, *more)
+        assert data.prompt_texts == {"a": "Write about the town\u2019s caf\u00e9."}
+        assert "Caf\u00e9" in data.splits["train"]["essay"][0]
+
+
 def test_the_working_folder_cannot_be_the_output(tmp_path, monkeypatch):
     source = write(tmp_path / "e.csv", essays())
     monkeypatch.chdir(tmp_path)

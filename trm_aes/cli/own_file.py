@@ -192,9 +192,16 @@ def read_prompts(args: argparse.Namespace) -> "dict[str, PromptInfo]":
 
 
 def _reading_beside(args: argparse.Namespace, path: str) -> TableReading:
-    """How a table beside the source is read: delimiter and sheet are its own; so is the encoding of a format that has one."""
-    is_text = file_format(path) not in BINARY_FORMATS
-    return replace(reading_of(args), delimiter=None, sheet=None) if is_text else AS_FOUND
+    """
+    How a table beside the source is read: delimiter and sheet are its own; the encoding is UTF-8 where that is what it is, else
+    the one that is given.
+    """
+    from ..data.tables.reading import is_utf_8
+
+    if file_format(path) in BINARY_FORMATS:
+        return replace(AS_FOUND, sheet_is_choice=False)
+    reading = replace(reading_of(args), delimiter=None, sheet=None)
+    return replace(reading, encoding=None) if reading.encoding is not None and is_utf_8(path) else reading
 
 
 def reading_of_source(args: argparse.Namespace, *paths: str) -> TableReading:

@@ -5,6 +5,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ..bounds import check_bounds
@@ -38,6 +39,8 @@ class CommandParser(argparse.ArgumentParser):
         self.add_argument(
             DEBUG_FLAG, action="store_true", default=argparse.SUPPRESS, help="show where an error comes from"
         )
+        # An empty word stays one, to be refused: as a path it would be the working folder.
+        self.register("type", Path, lambda word: Path(word) if word else word)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace=None) -> argparse.Namespace:  # type: ignore[override]
         """

@@ -1,6 +1,7 @@
 """Stopping when validations get no better, also where the run was interrupted meanwhile."""
 
 from pathlib import Path
+from typing import Any, cast
 
 from transformers import EarlyStoppingCallback, TrainerState
 
@@ -26,5 +27,6 @@ def stopped_at(checkpoint: Path, patience: int) -> int | None:
 
 
 def _counted(state: TrainerState) -> int:
-    kept = (state.stateful_callbacks or {}).get(EarlyStopping.__name__, {})
+    callbacks = cast(dict[str, dict[str, Any]], state.stateful_callbacks or {})
+    kept = callbacks.get(EarlyStopping.__name__, {})
     return kept.get("attributes", {}).get("early_stopping_patience_counter", 0)

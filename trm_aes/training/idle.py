@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 ALWAYS: dict[str, Any] = {
     "do_train": True, "do_predict": False, "prediction_loss_only": False, "remove_unused_columns": False,
     "label_names": ["labels"], "label_smoothing_factor": 0.0, "train_sampling_strategy": "random",
-    "batch_eval_metrics": False, "dataloader_drop_last": False, "dataloader_in_order": True, "dataloader_multiprocessing_context": None,
+    "batch_eval_metrics": False,
+    "dataloader_drop_last": False, "dataloader_in_order": True, "dataloader_multiprocessing_context": None,
     # The Trainer would leave the model in that precision, and so would it be saved.
     "bf16_full_eval": False, "fp16_full_eval": False,
 }  # fmt: skip

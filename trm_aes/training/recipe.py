@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, cast, get_args, get_origin, get_type_hints
 
 import torch
 from transformers import HfArgumentParser, get_scheduler
@@ -227,7 +227,7 @@ def _check_schedule(args: TRMTrainingArguments):
     """The Trainer itself builds the schedule when training begins, after the essays have been read."""
     optimizer = torch.optim.SGD([torch.zeros(1)])
     try:
-        get_scheduler(args.lr_scheduler_type, optimizer, 1, 10, args.lr_scheduler_kwargs)
+        get_scheduler(args.lr_scheduler_type, optimizer, 1, 10, cast(dict | None, args.lr_scheduler_kwargs))
     except (ValueError, TypeError, AttributeError) as error:
         kind = getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)
         raise InputError(
