@@ -133,7 +133,7 @@ def test_one_prompt_for_all_is_not_that_of_anothers_text(model_dir):
     texts = scorer.model.config.prompt_texts = {"a": "Should phones stay in lockers?", "b": "Is homework of use?"}
     rule, row = PromptRule(scorer), {"essay": "Essay 1 is good."}
     with pytest.raises(InputError, match="here: the essay is one of prompt 'b', and `prompt_id` a says"):
-        check_row({**row, "prompt": texts["b"] + " "}, "here", InputColumns(), "a", rule)
+        check_row({**row, "prompt": "Is homework\n of use? "}, "here", InputColumns(), "a", rule)
     for text in (texts["a"], "What nobody knows.", ""):
         assert check_row({**row, "prompt": text}, "here", InputColumns(), "a", rule) == "a"
     # One text of two prompts is told by the id.
@@ -144,7 +144,7 @@ def test_one_prompt_for_all_is_not_that_of_anothers_text(model_dir):
 def test_a_column_that_is_called_none_is_not_read(model_dir):
     scorer = EssayScorer.from_pretrained(model_dir, device="cpu")
     scorer.model.config.prompt_texts = {"a": "Should phones stay in lockers?", "b": "Is homework of use?"}
-    row = {"essay": "Essay 1 is good.", "prompt_id": "A17", "task": "Is homework of use?"}
+    row = {"": "0", "essay": "Essay 1 is good.", "prompt_id": "A17", "task": "Is homework of use?"}
     columns = InputColumns(prompt_id="", prompt="task")
     check_columns(row, "here", columns, ())
     assert check_row(row, "here", columns, None, PromptRule(scorer)) == "b"

@@ -1,5 +1,6 @@
 """A run's choices, resolved: presets, a recipe file of one's own, options, and what is refused."""
 
+import contextlib
 import importlib.util
 import json
 
@@ -148,6 +149,11 @@ def test_what_has_an_effect_is_taken(tmp_path):
     assert resolve(tmp_path, "fast", training={"neftune_noise_alpha": 5.0}).training.neftune_noise_alpha == 5.0
     floor = {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr_rate": 0.1}}
     assert resolve(tmp_path, "fast", training=floor).training.lr_scheduler_kwargs == {"min_lr_rate": 0.1}
+    # The lowest rate is held against that of the run.
+    for rate, is_fine in ((3e-3, True), (1e-4, False)):
+        falling = {"learning_rate": rate, "lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": 1e-3}}
+        with contextlib.nullcontext() if is_fine else pytest.raises(InputError, match="`lr_scheduler_type` polynomial"):
+            resolve(tmp_path, "fast", training=falling)
 
 
 def test_what_a_recipe_says_of_a_part_that_is_taken_back_is_no_fault(tmp_path):

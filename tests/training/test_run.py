@@ -190,6 +190,14 @@ def test_a_run_that_is_resumed_stops_as_early_as_one_that_was_not_interrupted(da
     assert [entry["epoch"] for entry in history if "eval_mean_qwk" in entry] == [1, 2, 3, 4, 4]
 
 
+def test_a_run_begun_without_patience_may_be_resumed_with_it(model_dir, data_dir, tmp_path):
+    shutil.copytree(model_dir, tmp_path / "m")
+    more = ["--num-train-epochs", "20", "--early-stopping-patience", "1", "--resume-from-checkpoint", "last"]
+    train.main(options(data_dir, tmp_path / "m", *AS_BEGUN, *more))
+    epochs = [entry["epoch"] for entry in read_json(tmp_path / "m" / "run.json")["history"] if "eval_mean_qwk" in entry]
+    assert max(epochs) > 12
+
+
 def test_machines_that_share_no_disk_end_before_they_begin(data_dir, tmp_path, monkeypatch):
     monkeypatch.setattr("trm_aes.training.run.gather_object", lambda there: [*there, False])
     with pytest.raises(InputError, match="^--output-dir .*m is not the same folder for all processes"):

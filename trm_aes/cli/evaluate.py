@@ -138,7 +138,8 @@ def _evaluate(args: argparse.Namespace, output_dir: Path):
     from ..scoring.unknown_prompts import ERROR, PromptRule
 
     scorer = load_scorer(args)
-    rule = PromptRule(scorer, args.unknown_prompt or ERROR)
+    args.unknown_prompt = args.unknown_prompt or ERROR
+    rule = PromptRule(scorer, args.unknown_prompt)
     data, split = _load(args, scorer, rule)
     evaluation = compare_with_ridge(evaluate_scorer(scorer, data, split, rule), data, split)
     with new_folder(output_dir, args.overwrite, EVALUATION) as folder:

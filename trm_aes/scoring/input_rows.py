@@ -159,9 +159,9 @@ def check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | Non
         InputError: if the row cannot be used; `where` names its place.
     """
     check_essay_text(row[columns.usual("essay")], where)
-    named, text = (
-        name_in_cell(row.get(columns.usual(role)), where, columns.usual(role)) for role in ("prompt_id", "prompt")
-    )
+    # A table may have a column without a name, which is none of these.
+    names = {role: columns.usual(role) for role in ("prompt_id", "prompt")}
+    named, text = (name_in_cell(row.get(name), where, name) if name else None for name in names.values())
     if prompt_id is not None:
         rule.check_is_no_other(named, text, prompt_id, where)
         return prompt_id

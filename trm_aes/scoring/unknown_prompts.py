@@ -73,7 +73,7 @@ class PromptRule:
             InputError: if it does; `where` names its place.
         """
         others = [named] if named in self._config.score_ranges else []
-        of_text = [known for known, own in self._texts.items() if text is not None and own.strip() == text.strip()]
+        of_text = [known for known, own in self._texts.items() if text is not None and own.split() == text.split()]
         if prompt_id not in of_text:
             # Prompts may share a text.
             others += of_text

@@ -18,15 +18,22 @@ class EarlyStopping(EarlyStoppingCallback):
         """Takes over what was counted; a run that was not interrupted has counted nothing."""
         super().on_train_begin(args, state, control, **kwargs)
         self.early_stopping_patience_counter = _counted(state)
+        # The Trainer looks for it when it saves; the state of a run without patience, or of an earlier version, has none.
+        state.stateful_callbacks = {**(state.stateful_callbacks or {}), type(self).__name__: self.state()}
 
 
 def stopped_at(checkpoint: Path, patience: int) -> int | None:
-    """The step of a checkpoint at which its run had run out of patience; None where it would have gone on."""
+    """
+    The step of a checkpoint at the end of an epoch at which its run had run out of patience; None where it would have gone on.
+    (In the midst of an epoch the Trainer takes a step before it looks whether there is one to take: such a run goes on until
+    its next validation.)
+    """
     state = TrainerState.load_from_json(str(checkpoint / STATE_NAME))
-    return state.global_step if _counted(state) >= patience else None
+    is_between_epochs = state.epoch is not None and float(state.epoch).is_integer()
+    return state.global_step if is_between_epochs and _counted(state) >= patience else None
 
 
 def _counted(state: TrainerState) -> int:
     callbacks = cast(dict[str, dict[str, Any]], state.stateful_callbacks or {})
-    kept = callbacks.get(EarlyStopping.__name__, {})
+    kept = callbacks.get(EarlyStopping.__name__) or callbacks.get(EarlyStoppingCallback.__name__, {})
     return kept.get("attributes", {}).get("early_stopping_patience_counter", 0)

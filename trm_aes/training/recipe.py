@@ -225,7 +225,7 @@ def _training_arguments(
 
 def _check_schedule(args: TRMTrainingArguments):
     """The Trainer itself builds the schedule when training begins, after the essays have been read."""
-    optimizer = torch.optim.SGD([torch.zeros(1)])
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=args.learning_rate)
     try:
         get_scheduler(args.lr_scheduler_type, optimizer, 1, 10, cast(dict | None, args.lr_scheduler_kwargs))
     except (ValueError, TypeError, AttributeError) as error:

@@ -137,14 +137,24 @@ def _folder_of_all(plan: TrainingPlan, resume_from: Path | None) -> Iterator[Pat
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         [chosen] = broadcast_object_list([folder])
-        # All of them end, where one would; each would write checkpoints of its own, and the last weights in place of the best.
-        if not all(gather_object([chosen.is_dir()])):
+        # Otherwise each machine would keep checkpoints of its own, and find no best one at the end. All end together: those that
+        # went on would wait for the others.
+        if not all(gather_object([_appears(chosen)])):
             raise InputError(
                 f"`output_dir` {args.run_folder} is not the same folder for all processes: several machines need a disk that "
                 "they share."
             )
         yield chosen
         PartialState().wait_for_everyone()
+
+
+def _appears(folder: Path, seconds: int = 60) -> bool:
+    """Whether a folder is there, or comes to be: on a disk that machines share, that may take a while to be seen."""
+    for _ in range(seconds):
+        if folder.is_dir():
+            return True
+        time.sleep(1)
+    return folder.is_dir()
 
 
 def _train_in(
@@ -256,7 +266,7 @@ def _train(trainer: TRMTrainer, resume_from: Path | None) -> dict[str, float]:
     trainer.add_callback(interrupts)
     patience = trainer.args.early_stopping_patience
     if resume_from is not None and patience is not None:
-        # A run that had stopped, and was interrupted after its last step, takes no further one.
+        # A run that had stopped at the end of an epoch, and was interrupted after that, takes no further step.
         trainer.args.max_steps = stopped_at(resume_from, patience) or trainer.args.max_steps
     try:
         with interrupts:
