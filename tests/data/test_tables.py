@@ -241,6 +241,9 @@ def test_standard_input_is_told_by_its_content(tmp_path, monkeypatch):
                 InputError, match="begins like a table with a column '.*ssay ?'. If it is one, name it .csv"
             ):
                 list(read_rows(write(tmp_path / "t.txt", text)))
+    for text in ("essays,score\nI think.,3\n", "Essay_text;score\nI think.;3\n"):
+        with pytest.raises(InputError, match="begins like a table with a column '[Ee]ssay"):
+            list(read_rows(write(tmp_path / "t.txt", text)))
     # What is called text may begin with a word that is like a name of a column.
     for first in ("Sadly, phones are banned.", "Easy, I say; it is.", "Essays, essays, essays!"):
         path = write(tmp_path / "t.txt", f"{first}\nAnother one.\n")

@@ -70,7 +70,7 @@ def test_essays_of_unknown_prompts_may_be_scored_as_of_the_nearest(model_dir, tm
     assert (known["scored_as_prompt"], new["scored_as_prompt"], new["prompt_id"]) == ("a", "a", "new")
     assert new["predicted_score"] == known["predicted_score"]
     write(tmp_path / "odd.csv", [{**rows[1], "prompt": "Xyzzy"}])
-    with pytest.raises(InputError, match="row 1: the text of this prompt has no word in common"):
+    with pytest.raises(InputError, match="row 1: the text of this prompt has no word of two letters or more in common"):
         run(model_dir, tmp_path / "odd.csv", tmp_path / "odd-out.csv", "--unknown-prompt", "nearest")
     write(tmp_path / "untold.csv", [{"prompt_id": "new", "essay": "An essay."}])
     with pytest.raises(InputError, match="row 1: which of the model's prompts is nearest is told by the text"):

@@ -160,7 +160,10 @@ def test_an_essay_of_100_000_words_is_scored_and_said_to_be_cut(model_dir, tmp_p
 
 BAD_INPUTS = {
     "unknown prompt": ("prompt_id,essay\na,x\nz,y\n", "row 2: Unknown prompt_id 'z'; .* scores a, b"),
-    "no prompt": ("essay\nx\n", "row 1: No prompt_id, and .* scores several prompts: a, b"),
+    "no prompt": (
+        "essay\nx\n",
+        "row 1: No prompt_id, and .* scores several prompts: a, b. Give `prompt_id`, .* with `columns.prompt_id`",
+    ),
     "unknown text": ("prompt,essay\nSing!,x\n", "row 1: This model knows no prompt with this text"),
     "empty essay": ("prompt_id,essay\na,x\nb,\n", "row 2: the essay is empty"),
     "NUL": ("prompt_id,essay\na,x\nb,\0y\n", "NUL"),

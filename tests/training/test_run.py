@@ -79,7 +79,7 @@ def test_interrupted_and_resumed_through_the_command_line(data_dir, tmp_path, mo
         with pytest.raises(InterruptedRun, match="interrupted at step 12, .*--resume-from-checkpoint last"):
             train.main(options(data_dir, tmp_path / "cut", *arguments))
     assert last_checkpoint(tmp_path / "cut").name == "checkpoint-12"
-    with pytest.raises(InputError, match="exists"):
+    with pytest.raises(InputError, match="interrupted. Go on with --resume-from-checkpoint last, or pass --overwrite"):
         train.main(options(data_dir, tmp_path / "cut", *arguments))
     train.main(options(data_dir, tmp_path / "cut", *arguments, "--resume-from-checkpoint", "last"))
     expected, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
@@ -87,7 +87,12 @@ class _HeedlessOutput:
         except BrokenPipeError:
             _drop_output()
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
     def __getattr__(self, name: str) -> Any:
+        if name == "stream":  # Not yet set, in a copy.
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
 

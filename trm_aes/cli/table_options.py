@@ -13,7 +13,7 @@ def add_reading_options(parser: argparse._ActionsContainer):
     """The options that [`reading_of`] reads."""
     parser.add_argument(
         "--encoding",
-        help="of CSV, TSV, JSON lines and text; UTF-8 if not given, and where a table beside the essays is in UTF-8",
+        help="of CSV, TSV, JSON lines and text; UTF-8 if not given",
     )
     parser.add_argument(
         "--encoding-errors",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..data.folder import check_is_dataset
 from ..presets import load_hardware, load_recipe
-from ..training.folder import check_is_named, check_may_write
+from ..training.folder import check_is_named, check_may_train
 from .source import constant
 from .train_options import build_parser
 
@@ -33,7 +33,7 @@ def _check_options(chosen: argparse.Namespace):
     check_is_dataset(chosen.data)
     check_is_named(chosen.output_dir)
     if chosen.resume_from_checkpoint is None:
-        check_may_write(chosen.output_dir, chosen.overwrite)
+        check_may_train(chosen.output_dir, chosen.overwrite)
 
 
 def _train(argv: Sequence[str] | None):

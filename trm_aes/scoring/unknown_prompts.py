@@ -62,6 +62,10 @@ class PromptRule:
                 if is_unknown and self._is_choice
                 else ""
             )
+            if prompt_id is None and prompt_text is None and self._is_choice:
+                choice = (
+                    " Give `prompt_id`, or name the column that tells it with `columns.prompt_id` or `columns.prompt`."
+                )
             raise InputError(f"{where}: {error}{choice}") from None
 
     def check_is_no_other(self, named: str | None, text: str | None, prompt_id: str, where: str):
@@ -103,7 +107,10 @@ class PromptRule:
         vectorizer, known = self._vectors
         similarity = (known @ vectorizer.transform([prompt_text]).T).toarray()[:, 0]
         if similarity.max() <= 0:
-            raise InputError(f"{where}: the text of this prompt has no word in common with any prompt of the model.")
+            raise InputError(
+                f"{where}: the text of this prompt has no word of two letters or more in common with any prompt of the model, so "
+                "none is nearest. Choose another `unknown_prompt`."
+            )
         return list(self._texts)[int(similarity.argmax())]
 
     @cached_property

@@ -56,6 +56,21 @@ def check_may_write(output_dir: str | os.PathLike, overwrite: bool) -> Path:
     return check_is_folder_to_be(output_dir, overwrite, RUN)
 
 
+def check_may_train(output_dir: str | os.PathLike, overwrite: bool) -> Path:
+    """
+    As [`check_may_write`], where a run that was interrupted could go on.
+
+    Raises:
+        InputError: as of that; of such a run it says how to go on.
+    """
+    if not overwrite and checkpoints(output_dir) and not (Path(output_dir) / RUN_RECORD_NAME).exists():
+        raise InputError(
+            f"{output_dir} exists, and holds a run that was interrupted. Go on with `resume_from_checkpoint` last, or pass "
+            "`overwrite` to begin anew."
+        )
+    return check_may_write(output_dir, overwrite)
+
+
 def unfinished_folder(output_dir: str | os.PathLike) -> Path:
     """Where a run trains that will take the place of another in `output_dir`."""
     return beside(Path(os.path.realpath(output_dir)), "training")
@@ -106,7 +121,7 @@ def _choose_folder(output: Path, overwrite: bool, resume_from: Path | None) -> P
         run = Path(os.path.realpath(resume_from)).parent
         if run in (output, unfinished):
             return run
-    check_may_write(output, overwrite)
+    check_may_train(output, overwrite)
     clear(unfinished)
     return unfinished if is_occupied(output) else output
 

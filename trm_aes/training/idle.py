@@ -59,7 +59,7 @@ def refuse_idle(plan: "TrainingPlan", given: Mapping[str, Any]) -> None:
             raise InputError(f"`{name}` has no effect without `report_to`: wandb, trackio or tensorboard.")
     encoder_words = f"the words are those of the `encoder` {plan.encoder}"
     has_latents = bool(plan.model.get("num_latents", TRMConfig.num_latents))
-    no_convolutions = "the model has no convolutions: they are for `num_latents` without an `encoder`"
+    no_convolutions = "the model has no convolutions"
     words_are_fixed = plan.freeze_encoder if plan.encoder else plan.freeze_embeddings
     h_cycles = plan.model.get("H_cycles", TRMConfig.H_cycles)
     idle = {

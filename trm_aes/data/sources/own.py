@@ -253,7 +253,7 @@ def _refuse_unread(
     """Refuses columns of scales and texts that were named, and of which none is read since something else gives them all."""
     for role in ("min_score", "max_score", "score_step"):
         name = getattr(columns, role)
-        givers = {"given": "`score_ranges`", TABLE_OF_PROMPTS: "`prompts`", "ASAP": "ASAP", "the model": "the model"}
+        givers = {"given": "`score_ranges`", TABLE_OF_PROMPTS: "`prompts`", "ASAP": "ASAP"}
         if name is not None and range_from and set(range_from.values()) <= set(givers):
             giver = " and ".join(givers[found] for found in sorted(set(range_from.values())))
             raise InputError(f"`columns.{role}` {name} has no effect: the scale of each prompt comes from {giver}.")

@@ -208,7 +208,7 @@ def _text_rows(
     if name is None:
         name = "csv" if reading.delimiter else _format_of_text(lines, expected)
     elif name == "txt":
-        _check_has_no_header(lines.look_ahead()[0], expected, source)
+        _check_has_no_header(*lines.look_ahead(), expected, source)
     if reading.delimiter is not None and name not in USUAL_DELIMITERS:
         raise InputError(f"`delimiter` has no effect on {source}, which has no columns. Leave it out.")
     if name in USUAL_DELIMITERS:
@@ -256,15 +256,19 @@ def _check_is_no_table(sample: list[str], expected: Collection[str], source: str
             raise InputError(_takes_for_table(source, names, expected))
 
 
-def _check_has_no_header(sample: list[str], expected: Collection[str], source: str):
+def _check_has_no_header(sample: list[str], is_all: bool, expected: Collection[str], source: str):
     """
-    Refuses to score the header of a table that is called .txt as an essay: a first line with a cell that is an expected name.
-    Prose may hold words that are like one.
+    Refuses to score the header of a table that is called .txt as an essay: a first line with a cell that is an expected name, or
+    is like one where the lines below have as many cells. Prose may begin with such a word.
     """
-    plain = {re.sub(r"[\W_]", "", name).casefold(): name for name in expected}
+    plain = {re.sub(r"[\W_]", "", name).casefold() for name in expected}
     for delimiter in DELIMITERS:
-        for cell in columns_of(sample, delimiter):
-            if plain.get(re.sub(r"[\W_]", "", cell).casefold()) is not None:
+        cells = columns_of(sample, delimiter)
+        words = [cell for cell in cells if len(cell.split()) == 1]
+        is_table = len(cells) > 1 and _may_be_header(cells) and is_consistent(sample, delimiter, is_all)
+        for cell in cells:
+            is_near = is_table and cell in words and any(nearest_name(name, [cell]) is not None for name in expected)
+            if is_near or re.sub(r"[\W_]", "", cell).casefold() in plain:
                 raise InputError(
                     f"{source} begins like a table with a column {cell!r}. If it is one, name it .csv or .tsv; if it is text with "
                     "an essay a line, begin with another essay."

@@ -48,6 +48,10 @@ def _holds_numbers(rows: Dataset, name: str) -> bool:
     return is_numeric_dtype(values) and bool(values.notna().any())
 
 
+# What is less is rounding: values that are all alike have no spread.
+MIN_SPREAD = 1e-6
+
+
 @torch.no_grad()
 def set_auxiliary_statistics(model: TRMForEssayScoring, data: EssayDataset):
     """
@@ -65,5 +69,5 @@ def set_auxiliary_statistics(model: TRMForEssayScoring, data: EssayDataset):
             given = values[np.isfinite(values[:, target]), target]
             if len(given):
                 head.target_means[place, target] = given.mean()
-            if len(given) and given.std() > 0:
+            if len(given) and given.std() > MIN_SPREAD:
                 head.target_stds[place, target] = given.std()
