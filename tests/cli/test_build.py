@@ -4,45 +4,11 @@ import csv
 
 import pandas as pd
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from building import LEVELS, assert_refused, essays, rows_of, run, write
 
 from trm_aes.cli import build
 from trm_aes.data.dataset import load_essay_dataset
-from trm_aes.data.sources.hub import as_frame
 from trm_aes.errors import InputError
-
-LEVELS = ["bad", "fair", "good", "excellent"]
-LIMITS = ["--max-tokens", "64", "--max-prompt-tokens", "8"]
-
-
-def essays(number=60, start=0, **columns):
-    """Rows of essays whose score is told by a word; columns are functions of the row's number."""
-    rows = range(start, start + number)
-    frame = pd.DataFrame({"essay": [f"Essay {n} is {LEVELS[n % 4]}." for n in rows], "score": [n % 4 for n in rows]})
-    return frame.assign(**{name: [value(n) for n in rows] for name, value in columns.items()})
-
-
-def write(path, frame):
-    frame.to_csv(path, index=False)
-    return str(path)
-
-
-def run(tmp_path, *arguments):
-    build.main([*map(str, arguments), *LIMITS, "--output-dir", str(tmp_path / "out")])
-    return load_essay_dataset(tmp_path / "out")
-
-
-def rows_of(data):
-    return pd.concat(split.to_pandas() for split in data.splits.values())
-
-
-def assert_refused(tmp_path, message, *arguments):
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match=message) as caught:
-        run(tmp_path, *arguments)
-    assert len(str(caught.value).splitlines()) == 1
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-
 
 # ---- What is named must be there
 
@@ -474,57 +440,6 @@ def test_texts_of_prompts_go_with_the_column_that_names_them(tmp_path, column):
     assert set(rows_of(data)["prompt"]) == {"One.", "Two."} and set(data.score_ranges) == {f"{prefix}1", f"{prefix}2"}
 
 
-# ---- The Hub
-
-
-def hub_copy(folder, **splits):
-    folder.mkdir()
-    for name, frame in splits.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
-    return f"hub:{folder}"
-
-
-def test_a_data_set_on_the_hub(tmp_path):
-    table = essays(60, essay_id=lambda n: n).rename(columns={"essay": "text", "score": "grade"})
-    source = hub_copy(tmp_path / "one", train=table)
-    data = run(tmp_path, "--source", source, "--essay-column", "text", "--score-column", "grade")
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": 36, "validation": 12, "test": 12}
-    assert set(rows_of(data)["essay_id"]) == {str(n) for n in range(60)}
-    assert_refused(tmp_path, "has no column 'essay'; it has text, grade", "--source", source, "--overwrite")
-
-
-def test_splits_of_a_data_set_on_the_hub_are_taken(tmp_path):
-    source = hub_copy(tmp_path / "many", train=essays(40), validation=essays(12, 40), test=essays(8, 52))
-    data = run(tmp_path, "--source", source)
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": 40, "validation": 12, "test": 8}
-    drawn = run(tmp_path, "--source", source, "--test-share", "0.5", "--overwrite")
-    assert len(drawn.splits["test"]) == 30
-
-
-def test_a_share_for_validation_leaves_the_test_essays_of_the_hub_alone(tmp_path):
-    source = hub_copy(tmp_path / "two", train=essays(50), test=essays(20, 50))
-    data = run(tmp_path, "--source", source, "--validation-share", "0.1")
-    assert {name: len(split) for name, split in data.splits.items()} == {"train": 45, "validation": 5, "test": 20}
-    assert {int(text.split()[1]) for text in data.splits["test"]["essay"]} == set(range(50, 70))
-    # A column is no part.
-    source = hub_copy(tmp_path / "column", train=essays(60, split=lambda n: 2019 + n % 2))
-    drawn = run(tmp_path, "--source", source, "--validation-share", "0.1", "--overwrite")
-    assert {name: len(split) for name, split in drawn.splits.items()} == {"train": 42, "validation": 6, "test": 12}
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("hub:user/name", "user/name cannot be downloaded: offline mode is set"),
-        ("hub:", "--source hub:: give the name of a data set"),
-        ("hub:{folder}:other", "cannot be loaded: .*other"),
-    ],
-)
-def test_a_data_set_on_the_hub_that_is_not_there(tmp_path, source, message):
-    hub_copy(tmp_path / "one", train=essays())
-    assert_refused(tmp_path, message, "--source", source.format(folder=tmp_path / "one"))
-
-
 def test_rows_that_were_set_aside_and_mended_are_not_replaced(tmp_path):
     mended = write(tmp_path / "out.rejected.csv", essays())
     skip = ["--on-error", "skip", "--overwrite"]
@@ -563,12 +478,6 @@ def test_columns_of_raters_that_hold_no_scores_are_said_to(tmp_path, capsys):
     named = ["--source", write(tmp_path / "e.csv", mistyped), "--score-range", "0:3", "--rater-columns", "first"]
     assert run(tmp_path, *named, "--overwrite").rater_columns == ("first",)
     assert "'first' of raters goes beyond the scale: row 9 has 55" in " ".join(capsys.readouterr().out.split())
-
-
-def test_classes_of_a_data_set_on_the_hub_are_read_by_their_names():
-    features = Features({"grade": ClassLabel(names=["excellent", "good", "poor"]), "essay": Value("string")})
-    rows = Dataset.from_dict({"grade": [0, 2, -1, None], "essay": ["a", "b", "c", "d"]}, features=features)
-    assert as_frame(rows)["grade"].tolist() == ["excellent", "poor", None, None]
 
 
 def test_ids_of_prompts_are_read_alike_in_both_tables(tmp_path):
