@@ -63,9 +63,8 @@ def test_raters_who_always_give_one_score_ask_for_nothing(trait_data_dir):
     head, place = model.auxiliary_head, model.config.auxiliary_targets.index("rater1")
     head.target_stds.fill_(1)
     set_auxiliary_statistics(model, data)
-    assert head.target_means[:, place].tolist() == pytest.approx([3.3, 3.3]) and head.target_stds[
-        :, place
-    ].tolist() == [1, 1]
+    assert head.target_means[:, place].tolist() == pytest.approx([3.3, 3.3])
+    assert head.target_stds[:, place].tolist() == [1, 1]
     other = model.config.auxiliary_targets.index("rater2")
     assert (head.target_stds[:, other] > 0).all() and (head.target_stds[:, other] != 1).all()
 

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..files import check_is_folder_to_be, new_folder, read_json
 from ..records import EVALUATION
 from . import own_file
+from .input_options import check_input_options
 from .options import (
     add_scorer_options,
     add_unknown_prompt_option,
@@ -91,9 +92,7 @@ def _check_options(args: argparse.Namespace):
         check_is_dataset(args.data)
         return
     refuse_idle(args, ("split",), "with `input`: it names a split of `data`")
-    if args.prompt_id is not None:
-        names = ("prompt_id_column", "prompt_column", "unknown_prompt")
-        refuse_idle(args, names, "with `prompt_id`, which all essays answer")
+    check_input_options(args)
     file_format(check_is_file(args.input))
     own_file.check_own_file_options(args)
 

@@ -11,10 +11,7 @@ LAYOUT_OPTIONS = ("delimiter", "sheet")
 
 def add_reading_options(parser: argparse._ActionsContainer):
     """The options that [`reading_of`] reads."""
-    parser.add_argument(
-        "--encoding",
-        help="of CSV, TSV, JSON lines and text; UTF-8 if not given",
-    )
+    parser.add_argument("--encoding", help="of CSV, TSV, JSON lines and text; UTF-8 if not given")
     parser.add_argument(
         "--encoding-errors",
         choices=ENCODING_ERRORS,

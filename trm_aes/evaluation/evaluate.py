@@ -26,7 +26,7 @@ from .agreement import mean_over_prompts, metrics_by_prompt, rater_agreement
 from .difference import paired_scores, qwk_difference
 from .distributions import length_distributions, score_distributions
 from .ridge import ridge_scores
-from .traits import measured_ranges, trait_agreement, trait_predictions
+from .traits import measured_ranges, told_ranges, trait_agreement, trait_predictions
 
 # Of the predictions; a data set's own column of such a name is renamed.
 DOUBT_COLUMNS = ("predicted_error", *chain.from_iterable(SET_COLUMNS))
@@ -133,9 +133,7 @@ def evaluate_scorer(scorer: EssayScorer, data: EssayDataset, split: str, rule: P
         _constant_mean_qwk(frame, data),
         _rater_qwk(frame, data.rater_columns),
         predictions,
-        traits=trait_agreement(
-            predictions, {name: trait_ranges[name] for name in trait_ranges if name in data.trait_ranges}
-        ),
+        traits=trait_agreement(predictions, told_ranges(scorer, data)),
     )
 
 

@@ -32,6 +32,14 @@ def measured_ranges(scorer: EssayScorer, data: EssayDataset) -> dict[str, dict[s
     }
 
 
+def told_ranges(scorer: EssayScorer, data: EssayDataset) -> dict[str, dict[str, ScoreRange]]:
+    """
+    Those of [`measured_ranges`] whose human scores the data set has. A column that rides along under a trait's name, and was not
+    named as one, may hold anything.
+    """
+    return {trait: scales for trait, scales in measured_ranges(scorer, data).items() if trait in data.trait_ranges}
+
+
 def trait_predictions(raw: RawScores, prompt_ids: Sequence[str], ranges: TraitRanges) -> dict[str, np.ndarray]:
     """Columns of traits' scores as `trm-aes score` writes them, `(essays,)`; None where an essay's prompt lacks the trait."""
     scores = [raw.trait_scores(index, prompt_id, ranges) for index, prompt_id in enumerate(prompt_ids)]

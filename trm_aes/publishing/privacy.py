@@ -32,12 +32,7 @@ def published_record(path: Path) -> bytes:
     """
     content = read_json(path)
     hub_ids = set(_hub_ids(content))
-    shown = {
-        key: _without_paths(value, hub_ids) if key in WITH_PATHS and not _is_configuration(key, value) else value
-        for key, value in content.items()
-    }
-    if _is_configuration("model", content.get("model")):
-        shown["model"] = without_origin(content["model"])
+    shown = {key: _published(key, value, hub_ids) for key, value in content.items()}
     if "adaptations" in content:
         # What is said of their prompts has no paths, and labels of a scale may have slashes.
         shown["adaptations"] = [
@@ -84,6 +79,12 @@ def published_report(report: Report) -> Report:
 def _without_names(left_out: dict[str, int]) -> dict[str, int]:
     """Small groups together, under their number."""
     return {f"{len(left_out)} groups in all": sum(left_out.values())} if left_out else {}
+
+
+def _published(key: str, value: Any, hub_ids: set[str]) -> Any:
+    if _is_configuration(key, value):
+        return without_origin(value)
+    return _without_paths(value, hub_ids) if key in WITH_PATHS else value
 
 
 def _is_configuration(key: str, value: Any) -> bool:

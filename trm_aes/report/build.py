@@ -13,7 +13,7 @@ from ..data.dataset import EssayDataset
 from ..evaluation.confidence import confidence_section
 from ..evaluation.distributions import length_distributions, score_distributions
 from ..evaluation.fairness import LEAST_N
-from ..evaluation.traits import measured_ranges
+from ..evaluation.traits import told_ranges
 from ..model.score_scale import ScoreRange
 from ..records import Distribution, package_versions
 from ..scoring.scorer import EssayScorer
@@ -92,9 +92,7 @@ def build_report(
     essays = report_essays(data, split, predictions, choices.seed)
     agreement = AgreementSections(essays)
     overall, by_prompt = agreement.overall(), agreement.by_prompt()
-    # A column that rides along under a trait's name, and was not named as one, may hold anything.
-    of_traits = {name: scales for name, scales in measured_ranges(scorer, data).items() if name in data.trait_ranges}
-    traits = traits_section(essays, predictions, of_traits)
+    traits = traits_section(essays, predictions, told_ranges(scorer, data))
     fairness = fairness_section(essays, columns, choices.least_n)
     confidence = confidence_section(predictions, data.score_ranges, choices.seed, scorer.model.config.review_by)
     advisories = advisory_rows(predictions, scorer.model)

@@ -160,8 +160,8 @@ def check_row(row: dict, where: str, columns: InputColumns, prompt_id: str | Non
     """
     check_essay_text(row[columns.usual("essay")], where)
     # A table may have a column without a name, which is none of these.
-    names = {role: columns.usual(role) for role in ("prompt_id", "prompt")}
-    named, text = (name_in_cell(row.get(name), where, name) if name else None for name in names.values())
+    names = (columns.usual(role) for role in ("prompt_id", "prompt"))
+    named, text = (name_in_cell(row.get(name), where, name) if name else None for name in names)
     if prompt_id is not None:
         rule.check_is_no_other(named, text, prompt_id, where)
         return prompt_id

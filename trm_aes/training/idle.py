@@ -57,24 +57,21 @@ def refuse_idle(plan: "TrainingPlan", given: Mapping[str, Any]) -> None:
     for name in () if plan.training.report_to else TRACKING_OPTIONS:
         if given.get(name) is not None:
             raise InputError(f"`{name}` has no effect without `report_to`: wandb, trackio or tensorboard.")
-    encoder_words = f"the words are those of the `encoder` {plan.encoder}"
-    has_latents = bool(plan.model.get("num_latents", TRMConfig.num_latents))
+    convolves = plan.encoder is None and bool(plan.model.get("num_latents", TRMConfig.num_latents))
     no_convolutions = "the model has no convolutions"
     words_are_fixed = plan.freeze_encoder if plan.encoder else plan.freeze_embeddings
     h_cycles = plan.model.get("H_cycles", TRMConfig.H_cycles)
     idle = {
         "rescale_embeddings": (plan.embeddings is None, "no word embeddings are copied"),
-        "embedding_dropout_prob": (plan.encoder is not None, encoder_words),
+        "embedding_dropout_prob": (plan.encoder is not None, f"the words are those of the `encoder` {plan.encoder}"),
         "embedding_initializer_range": (
             plan.encoder is not None or plan.embeddings is not None, "the word embeddings are copied"
         ),
         "neftune_noise_alpha": (
-            plan.encoder is not None and plan.freeze_encoder, "the `encoder` is frozen, and reads the essays once"
+            plan.freeze_encoder, "the `encoder` is frozen, and reads the essays once"
         ),
-        "num_convolutions": (plan.encoder is not None or not has_latents, no_convolutions),
-        "convolution_size": (
-            plan.encoder is not None or not has_latents or plan.model.get("num_convolutions") == 0, no_convolutions
-        ),
+        "num_convolutions": (not convolves, no_convolutions),
+        "convolution_size": (not convolves or plan.model.get("num_convolutions") == 0, no_convolutions),
         "halting_tolerance": (True, "in training half a step of the prompt's scale is what counts as right"),
         "halt_exploration_prob": (
             plan.model.get("num_supervision_steps", TRMConfig.num_supervision_steps) == 1,

@@ -264,10 +264,10 @@ def _check_has_no_header(sample: list[str], is_all: bool, expected: Collection[s
     plain = {re.sub(r"[\W_]", "", name).casefold() for name in expected}
     for delimiter in DELIMITERS:
         cells = columns_of(sample, delimiter)
-        words = [cell for cell in cells if len(cell.split()) == 1]
         is_table = len(cells) > 1 and _may_be_header(cells) and is_consistent(sample, delimiter, is_all)
         for cell in cells:
-            is_near = is_table and cell in words and any(nearest_name(name, [cell]) is not None for name in expected)
+            is_word = len(cell.split()) == 1
+            is_near = is_table and is_word and any(nearest_name(name, [cell]) is not None for name in expected)
             if is_near or re.sub(r"[\W_]", "", cell).casefold() in plain:
                 raise InputError(
                     f"{source} begins like a table with a column {cell!r}. If it is one, name it .csv or .tsv; if it is text with "

@@ -69,5 +69,5 @@ def set_auxiliary_statistics(model: TRMForEssayScoring, data: EssayDataset):
             given = values[np.isfinite(values[:, target]), target]
             if len(given):
                 head.target_means[place, target] = given.mean()
-            if len(given) and given.std() > MIN_SPREAD:
-                head.target_stds[place, target] = given.std()
+                if given.std() > MIN_SPREAD:
+                    head.target_stds[place, target] = given.std()
